@@ -1,0 +1,5 @@
+"""``sharpeyes check-config``."""
+
+
+def check_config() -> None:
+    """To be written."""

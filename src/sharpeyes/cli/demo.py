@@ -1,0 +1,5 @@
+"""``sharpeyes demo``."""
+
+
+def demo() -> None:
+    """To be written."""

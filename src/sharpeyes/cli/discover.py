@@ -1,0 +1,5 @@
+"""``sharpeyes discover``."""
+
+
+def discover() -> None:
+    """To be written."""

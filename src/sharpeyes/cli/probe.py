@@ -1,0 +1,5 @@
+"""``sharpeyes probe``."""
+
+
+def probe() -> None:
+    """To be written."""

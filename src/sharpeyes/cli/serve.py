@@ -1,0 +1,5 @@
+"""``sharpeyes serve``."""
+
+
+def serve() -> None:
+    """To be written."""

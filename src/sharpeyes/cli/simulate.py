@@ -1,0 +1,5 @@
+"""``sharpeyes simulate``."""
+
+
+def simulate() -> None:
+    """To be written."""

@@ -1,0 +1,194 @@
+"""What a probe found and what state a camera is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+from sharpeyes.domain.time import Ms
+
+
+class Rung(IntEnum):
+    """The liveness ladder: how far a probe climbed. Each rung includes those below it."""
+
+    NONE = 0
+    REACHABLE = 1
+    """The transport connection stands."""
+    RTSP = 2
+    """The peer answers RTSP."""
+    AUTHENTICATED = 3
+    """The stream was described to us: credentials accepted, or none wanted."""
+    MEDIA = 4
+    """RTP flows."""
+    KEYFRAME = 5
+    """A whole keyframe arrived."""
+    DECODED = 6
+    """The keyframe decodes to a picture."""
+    CHANGING = 7
+    """Two pictures differ: not frozen."""
+    USABLE = 8
+    """No critical fault of the picture."""
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Phase(StrEnum):
+    """The step of a probe in which something went wrong."""
+
+    RESOLVE = "resolve"
+    CONNECT = "connect"
+    TLS = "tls"
+    DESCRIBE = "describe"
+    SETUP = "setup"
+    PLAY = "play"
+    MEDIA = "media"
+    KEYFRAME = "keyframe"
+    DECODE = "decode"
+
+
+class Blame(StrEnum):
+    """On whose side a failure lies."""
+
+    CAMERA = "camera"
+    """The camera, its recorder or its network: what an online rate is about."""
+    PROBER = "prober"
+    """Our own machine or configuration: the camera's state is unknown, never offline."""
+
+
+class FailureKind(StrEnum):
+    """Why a probe stopped climbing."""
+
+    # the camera's side
+    NAME_UNKNOWN = "name_unknown"
+    REFUSED = "refused"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    CLOSED = "closed"
+    TLS = "tls"
+    AUTH_FAILED = "auth_failed"
+    AUTH_UNSUPPORTED = "auth_unsupported"
+    BUSY = "busy"
+    NOT_FOUND = "not_found"
+    RTSP_STATUS = "rtsp_status"
+    MALFORMED = "malformed"
+    NO_VIDEO = "no_video"
+    NO_MEDIA = "no_media"
+    NO_KEYFRAME = "no_keyframe"
+    UNDECODABLE = "undecodable"
+    # the prober's side
+    CREDENTIALS_MISSING = "credentials_missing"
+    NO_DESCRIPTORS = "no_descriptors"
+    NO_ROUTE = "no_route"
+    NO_RESOURCES = "no_resources"
+    NO_RESOLVER = "no_resolver"
+    OVERLOADED = "overloaded"
+    CANCELLED = "cancelled"
+    INTERNAL = "internal"
+
+    @property
+    def blame(self) -> Blame:
+        return Blame.PROBER if self in PROBER_FAULTS else Blame.CAMERA
+
+
+PROBER_FAULTS = frozenset(
+    {
+        FailureKind.CREDENTIALS_MISSING,
+        FailureKind.NO_DESCRIPTORS,
+        FailureKind.NO_ROUTE,
+        FailureKind.NO_RESOURCES,
+        FailureKind.NO_RESOLVER,
+        FailureKind.OVERLOADED,
+        FailureKind.CANCELLED,
+        FailureKind.INTERNAL,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Where and why a probe stopped; the message is for a technician and holds no secret."""
+
+    phase: Phase
+    kind: FailureKind
+    message: str
+
+    @property
+    def blame(self) -> Blame:
+        return self.kind.blame
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Milliseconds since the attempt began; None where the attempt did not get there."""
+
+    connect_ms: float | None = None
+    describe_ms: float | None = None
+    play_ms: float | None = None
+    first_packet_ms: float | None = None
+    keyframe_ms: float | None = None
+    total_ms: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyframe:
+    """One whole coded picture that decodes without any other."""
+
+    codec: str
+    data: bytes
+    """Annex B byte stream with its parameter sets (H.264, H.265), or a JFIF file (JPEG)."""
+    rtp_time: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """One attempt on one stream, ended. ``failure`` is None exactly if the probe got what it asked for."""
+
+    at: Ms
+    """When the attempt began."""
+    rung: Rung
+    failure: Failure | None
+    timings: Timings
+    codec: str | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    """Measured from RTP time stamps if observed for long enough, else as declared."""
+    bitrate_bps: int | None = None
+    """Of the video stream over the observation, None if nothing was observed beyond the keyframe."""
+    packets: int = 0
+    lost: int = 0
+    """RTP packets that the sequence numbers say were sent but that did not arrive."""
+    keyframe: Keyframe | None = None
+    transcript: tuple[str, ...] = ()
+    """The dialogue, a line an event, credentials masked: the evidence behind the verdict."""
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+
+class State(StrEnum):
+    """The state of a camera, as recorded in intervals."""
+
+    ONLINE = "online"
+    DEGRADED = "degraded"
+    """It delivers, but with a fault that a viewer would notice."""
+    OFFLINE = "offline"
+    UNKNOWN = "unknown"
+    """We could not see: neither good nor bad, outside every ratio, shown as missing coverage."""
+    MAINTENANCE = "maintenance"
+    """Declared out of service by its owner: not obliged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A camera was in one state from ``start`` to ``end`` (ms, half-open); ``end`` is None while it lasts."""
+
+    camera: str
+    state: State
+    start: Ms
+    end: Ms | None
+    cause: str | None = None
+    """FailureKind or fault that led to the state, None for online."""

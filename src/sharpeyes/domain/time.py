@@ -1,0 +1,48 @@
+"""Time as a value. Decisions take it as an argument; only the edge of the program reads a clock.
+
+All instants are integer milliseconds of UTC since the epoch: they compare, subtract and store exactly, in
+every database, and rates computed from them are exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NewType
+
+Ms = NewType("Ms", int)
+"""An instant: milliseconds since 1970-01-01T00:00:00Z."""
+
+
+def iso(ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds: ``2026-10-01T08:00:00.000Z``."""
+    seconds, rest = divmod(ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+
+
+def from_datetime(moment: datetime) -> Ms:
+    """The instant of an *aware* datetime; a naive one is refused, since its zone would be a guess."""
+    if moment.tzinfo is None:
+        raise ValueError("a time needs its zone, for example 2026-10-01T08:00:00+08:00")
+    return Ms(round(moment.timestamp() * 1000))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Half-open span of time ``[start, end)``, both in ms."""
+
+    start: Ms
+    end: Ms
+
+    def __post_init__(self) -> None:
+        if self.end < self.start:
+            raise ValueError(f"span ends ({self.end}) before it starts ({self.start})")
+
+    @property
+    def length_ms(self) -> int:
+        return self.end - self.start
+
+    def clip(self, other: Span) -> Span | None:
+        """What the two spans share, or None if that is empty."""
+        start, end = max(self.start, other.start), min(self.end, other.end)
+        return Span(start, end) if start < end else None
