@@ -1,0 +1,310 @@
+"""RTSP messages and interleaved frames (RFC 2326 sections 4-8 and 10.12), read from a stream of bytes.
+
+Reading is lenient where cameras are careless (line ends, header case, folding, stray bytes between messages)
+and strict where leniency would cost memory: every size and count has a limit. Writing is strict.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from sharpeyes.wire.errors import WireSyntaxError
+
+_ENCODING = "utf-8"
+_ERRORS = "surrogateescape"  # any byte survives a round trip, so a digest is computed on what was sent
+
+_STATUS_LINE = re.compile(rb"RTSP/\d\.\d[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]*\r?$")
+_REQUEST_LINE = re.compile(rb"([A-Z_]{3,32})[ \t]+(\S+)[ \t]+RTSP/\d\.\d[ \t]*\r?$")
+_HEAD_END = re.compile(rb"\n\r?\n")
+_RESYNC = re.compile(rb"RTSP/1\.|\$[\x00-\x0f]")
+_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class RtspSyntaxError(WireSyntaxError):
+    """The peer does not speak RTSP, or exceeds a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one peer may make us hold."""
+
+    head_bytes: int = 16 * 1024
+    """Start line and headers of one message."""
+    headers: int = 64
+    """Header lines of one message."""
+    body_bytes: int = 64 * 1024
+    junk_bytes: int = 64 * 1024
+    """Bytes between messages, over the whole connection, that belong to none."""
+
+
+class Headers:
+    """Case-insensitive, ordered, a name may occur several times. Values are stripped."""
+
+    __slots__ = ("_items",)
+
+    def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
+        self._items = list(items)
+
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """The first value of that name."""
+        wanted = name.lower()
+        for key, value in self._items:
+            if key.lower() == wanted:
+                return value
+        return default
+
+    def get_all(self, name: str) -> list[str]:
+        """All values of that name, in order of arrival."""
+        wanted = name.lower()
+        return [value for key, value in self._items if key.lower() == wanted]
+
+    def add(self, name: str, value: str) -> None:
+        self._items.append((name, value))
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Headers) and other._items == self._items
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        # Values may be credentials, and a repr ends up in logs.
+        return f"Headers({[name for name, _ in self._items]})"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request, in either direction."""
+
+    method: str
+    uri: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """The message as sent. RtspSyntaxError if a part holds what would begin another line."""
+        if not self.method.isascii() or not self.method or " " in self.method or " " in self.uri:
+            raise RtspSyntaxError("a space in method or URI", offset=0, path="request > start-line")
+        return _encode(f"{self.method} {self.uri} RTSP/1.0", self.headers, self.body, "request")
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """The answer to a request, in either direction."""
+
+    status: int
+    reason: str = ""
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+    def encode(self) -> bytes:
+        """The message as sent. RtspSyntaxError if a part holds what would begin another line."""
+        return _encode(f"RTSP/1.0 {self.status} {self.reason}", self.headers, self.body, "response")
+
+
+@dataclass(frozen=True, slots=True)
+class Interleaved:
+    """A binary frame between messages: RTP or RTCP on a numbered channel."""
+
+    channel: int
+    payload: bytes
+
+    def encode(self) -> bytes:
+        return b"$%c%c%c" % (self.channel, len(self.payload) >> 8, len(self.payload) & 255) + self.payload
+
+
+Message = Request | Response | Interleaved
+
+FrameSink = Callable[[bytes, int], int]
+"""``sink(data, start)`` eats whole interleaved frames from ``start`` on and gives the offset of the first
+byte that it left: no frame, or the beginning of one. See :meth:`MessageReader.feed`."""
+
+
+def _encode(start: str, headers: Headers, body: bytes, path: str) -> bytes:
+    lines = [start]
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body and "content-length" not in headers:
+        lines.append(f"Content-Length: {len(body)}")
+    for number, line in enumerate(lines):
+        if _UNSAFE.search(line):
+            raise RtspSyntaxError("a control character", offset=number, path=f"{path} > line {number}")
+    lines.append("\r\n")
+    try:
+        return "\r\n".join(lines).encode(_ENCODING, _ERRORS) + body
+    except UnicodeEncodeError as error:
+        raise RtspSyntaxError("a lone surrogate", offset=error.start, path=path) from None
+
+
+class MessageReader:
+    """Feed bytes, take messages. Never holds more than one message or frame plus what was fed last.
+
+    With a ``sink``, interleaved frames go there in runs and are not in what :meth:`feed` returns: a keyframe
+    is dozens of frames, and an object for each would cost more than all else that a probe does.
+
+    ``offset`` of an error counts bytes since the connection began.
+    """
+
+    __slots__ = ("_chunks", "_have", "_junk", "_limits", "_need", "_offset", "_scanned", "_sink")
+
+    def __init__(self, limits: Limits | None = None, *, sink: FrameSink | None = None) -> None:
+        self._limits = limits or Limits()
+        self._sink = sink
+        self._chunks: list[bytes] = []  # bytes that wait for the rest of their message
+        self._have = 0
+        self._need = 0  # nothing can be done before there are so many bytes
+        self._scanned = 0  # the head's end is not before here
+        self._junk = 0
+        self._offset = 0  # in the connection, of the first byte that waits
+
+    @property
+    def pending(self) -> int:
+        """Bytes held back until their message is complete."""
+        return self._have
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Take the next bytes; gives the messages that they complete. RtspSyntaxError ends the connection."""
+        if self._have:
+            self._chunks.append(data)
+            self._have += len(data)
+            if self._have < self._need:
+                return []
+            data = b"".join(self._chunks)
+            self._chunks.clear()
+        messages: list[Message] = []
+        at, end = 0, len(data)
+        self._need = 0
+        while at < end:
+            first = data[at]
+            if first == 0x24:  # $
+                if self._sink is not None:
+                    at = self._sink(data, at)
+                    if at >= end or data[at] != 0x24:
+                        continue
+                if end - at < 4:
+                    self._need = 4
+                    break
+                size = 4 + (data[at + 2] << 8 | data[at + 3])
+                if end - at < size:
+                    self._need = size
+                    break
+                if self._sink is None:
+                    messages.append(Interleaved(data[at + 1], data[at + 4 : at + size]))
+                at += size
+            elif first in b"\r\n \t\0":
+                at += 1
+            else:
+                taken = self._message(data, at, messages)
+                if not taken:
+                    break
+                at += taken
+        self._have = end - at
+        self._offset += at
+        if self._have:
+            self._chunks.append(data[at:] if at else data)
+        return messages
+
+    def _message(self, data: bytes, at: int, messages: list[Message]) -> int:
+        """Length of the message or junk at ``at``; 0 if it is not complete, with ``_need`` set."""
+        limits = self._limits
+        line_end = data.find(b"\n", at, at + limits.head_bytes)
+        if line_end < 0 and (len(data) - at < limits.head_bytes):
+            # Not even a line. Binary is junk at once, else a desynchronised stream waits for a newline.
+            if data[at] > 0x7F or data[at] < 0x20:
+                return self._skip(data, at)
+            self._need = len(data) - at + 1
+            return 0
+        if line_end < 0:
+            return self._skip(data, at)
+        line = data[at:line_end]
+        status, request = _STATUS_LINE.match(line), _REQUEST_LINE.match(line)
+        if status is None and request is None:
+            return self._skip(data, at)
+        kind = "response" if status else "request"
+        head_end = _HEAD_END.search(data, max(line_end, at + self._scanned - 3), at + limits.head_bytes + 3)
+        if head_end is None:
+            if len(data) - at >= limits.head_bytes:
+                raise RtspSyntaxError(
+                    f"more than {limits.head_bytes} bytes", offset=self._offset + at, path=f"{kind} > head"
+                )
+            self._scanned = len(data) - at
+            self._need = len(data) - at + 1
+            return 0
+        headers = self._headers(data, line_end + 1, head_end.start() + 1, kind)
+        length = self._body_length(headers, at, kind)
+        total = head_end.end() + length - at
+        if len(data) - at < total:
+            self._scanned = head_end.start() - at
+            self._need = total
+            return 0
+        self._scanned = 0
+        body = data[head_end.end() : at + total]
+        if status is not None:
+            messages.append(Response(int(status[1]), _text(status[2] or b""), headers, body))
+        elif request is not None:
+            messages.append(Request(_text(request[1]), _text(request[2]), headers, body))
+        return total
+
+    def _headers(self, data: bytes, start: int, end: int, kind: str) -> Headers:
+        items: list[tuple[str, str]] = []
+        for line in data[start:end].split(b"\n"):
+            if line[:1] in (b" ", b"\t") and items:  # folded (RFC 2326 4.2)
+                name, value = items[-1]
+                items[-1] = (name, f"{value} {_text(line.strip())}")
+                continue
+            raw_name, colon, raw_value = line.partition(b":")
+            if not colon:
+                continue  # a line that is no header is worth no session
+            if len(items) >= self._limits.headers:
+                raise RtspSyntaxError(
+                    f"more than {self._limits.headers} headers",
+                    offset=self._offset + start,
+                    path=f"{kind} > headers",
+                )
+            items.append((_text(raw_name.strip()), _text(raw_value.strip())))
+        return Headers(items)
+
+    def _body_length(self, headers: Headers, at: int, kind: str) -> int:
+        value = headers.get("content-length") or headers.get("content-lenght")  # as some firmware has it
+        if value is None:
+            return 0
+        digits = re.match(r"\+?(\d{1,9})(?!\d)", value)
+        if digits is None:
+            raise RtspSyntaxError(
+                "not a number", offset=self._offset + at, path=f"{kind} > header > content-length"
+            )
+        if int(digits[1]) > self._limits.body_bytes:
+            raise RtspSyntaxError(
+                f"more than {self._limits.body_bytes} bytes", offset=self._offset + at, path=f"{kind} > body"
+            )
+        return int(digits[1])
+
+    def _skip(self, data: bytes, at: int) -> int:
+        """Length of what belongs to no message: a body longer than declared, or lost framing."""
+        found = _RESYNC.search(data, at + 1)
+        line_end = data.find(b"\n", at)
+        stop = found.start() if found else len(data)
+        if 0 <= line_end < stop:
+            stop = line_end + 1
+        self._junk += stop - at
+        self._scanned = 0
+        if self._junk > self._limits.junk_bytes:
+            raise RtspSyntaxError(
+                f"more than {self._limits.junk_bytes} bytes that are no RTSP",
+                offset=self._offset + at,
+                path="connection > message",
+            )
+        return stop - at
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode(_ENCODING, _ERRORS)
