@@ -77,6 +77,8 @@ class Device:
     firmware: str | None = None
     session_limit: int = 2
     """RTSP sessions that the prober may hold open on this device at a time."""
+    credential: str | None = None
+    """Name of the credential for its ONVIF services, None if it asks for none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""What must survive a restart: one schema for SQLite and PostgreSQL, and what reads and writes it."""

@@ -1,0 +1,219 @@
+"""One database, one writer: transactions for synchronous and asynchronous callers.
+
+SQLite allows one writer at a time; giving all writes to one thread of our own makes them queue in memory
+instead of meeting each other's locks, and a commit is on the disk (``synchronous=FULL``) before :meth:`write`
+returns. Readers have connections of their own and, thanks to the write-ahead log, wait for nobody: each read
+sees one consistent snapshot. PostgreSQL is driven in the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from alembic import command
+from alembic.config import Config as AlembicConfig
+from alembic.util import CommandError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+from sharpeyes.domain.errors import ConflictError, InvalidInputError, UnavailableError
+
+BUSY_MS = 10_000
+"""How long SQLite waits for a lock that another process holds."""
+
+READERS = 4
+
+T = TypeVar("T")
+
+
+class Database:
+    """A database by its SQLAlchemy URL: ``sqlite:////var/lib/sharpeyes/sharpeyes.db`` or ``postgresql://...``.
+
+    ``write`` and ``read`` run a function of a connection within a transaction: committed when it returns,
+    rolled back when it raises, and its result or exception is the caller's. A function given to ``read``
+    cannot change anything. ``awrite`` and ``aread`` do the same from a coroutine without holding its loop; a
+    coroutine that is cancelled meanwhile does not learn whether its write was committed.
+    """
+
+    def __init__(self, url: str | URL, *, readers: int = READERS) -> None:
+        try:
+            self.url = make_url(url)
+        except ArgumentError:
+            raise InvalidInputError(
+                "the database URL is not a URL",  # not shown: it may hold a password
+                mend="Write for example sqlite:////var/lib/sharpeyes/sharpeyes.db",
+            ) from None
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            _create_private(self.url)
+        self._write_engine = _engine(self.url, size=1, readonly=False)
+        self._read_engine = _engine(self.url, size=readers, readonly=True)
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-read")
+        self._writing = threading.local()
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"Database({self.url.render_as_string(hide_password=True)})"
+
+    def write(self, fn: Callable[[Connection], T]) -> T:
+        """Run ``fn`` in the writer's thread; when this returns, its changes are durable."""
+        if getattr(self._writing, "now", False):
+            raise RuntimeError("a write within a write would wait for itself: pass the connection on")
+        self._check_open()
+        return self._writer.submit(self._run_write, fn).result()
+
+    async def awrite(self, fn: Callable[[Connection], T]) -> T:
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run_write, fn)
+
+    def read(self, fn: Callable[[Connection], T]) -> T:
+        """Run ``fn`` in the caller's thread on one snapshot."""
+        self._check_open()
+        with self._read_engine.begin() as connection:
+            return fn(connection)
+
+    async def aread(self, fn: Callable[[Connection], T]) -> T:
+        self._check_open()
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self.read, fn)
+
+    def upgrade(self, revision: str = "head") -> None:
+        """Bring the schema to ``revision``, in one transaction: wholly or not at all.
+
+        Raises ConflictError if the database was written by a newer version of SharpEyes.
+        """
+        self._migrate(command.upgrade, revision)
+
+    def downgrade(self, revision: str) -> None:
+        """Take the schema back to ``revision`` (``base``: nothing is left), in one transaction."""
+        self._migrate(command.downgrade, revision)
+
+    def close(self) -> None:
+        """Finish the writes under way, then let go of the files. No reads or writes afterwards."""
+        self._closed = True
+        self._writer.shutdown(wait=True)
+        self._readers.shutdown(wait=True)
+        self._read_engine.dispose()
+        self._write_engine.dispose()  # last: the last SQLite connection folds the log into the file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run_write(self, fn: Callable[[Connection], T]) -> T:
+        self._writing.now = True
+        try:
+            with self._write_engine.begin() as connection:
+                return fn(connection)
+        finally:
+            self._writing.now = False
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UnavailableError("the database is closed")
+
+    def _migrate(self, step: Callable[[AlembicConfig, str], None], revision: str) -> None:
+        self._check_open()
+        self._writer.submit(self._run_migration, step, revision).result()
+
+    def _run_migration(self, step: Callable[[AlembicConfig, str], None], revision: str) -> None:
+        config = AlembicConfig()
+        config.set_main_option("script_location", "sharpeyes.store:migrations")
+        # SQLite changes a table by writing a new one and dropping the old, which must not cascade: foreign
+        # keys are off for this connection, and checked as a whole before the commit.
+        engine = _engine(self.url, size=0, readonly=False, foreign_keys=False)
+        try:
+            with engine.begin() as connection:
+                config.attributes["connection"] = connection
+                step(config, revision)
+                if self.is_sqlite and (
+                    broken := connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
+                ):
+                    raise ConflictError(f"the migration would leave a row of {broken[0]} without its parent")
+        except CommandError as error:
+            raise ConflictError(
+                f"the database does not fit this version of SharpEyes ({error})",
+                mend="It was written by a newer version: start that one, or restore a backup from before it",
+            ) from None
+        except DBAPIError as error:
+            raise UnavailableError(
+                f"the database cannot be opened: {error.orig}",
+                mend="Check that it is a SharpEyes database and that this user may write to it",
+            ) from None
+        finally:
+            engine.dispose()
+
+
+def _create_private(url: URL) -> None:
+    """Create the SQLite file for its owner only; its log files take over its mode."""
+    name = url.database
+    if not name or name == ":memory:" or name.startswith("file:"):
+        raise InvalidInputError(
+            "the SQLite database needs the path of a file",
+            mend="Write for example sqlite:////var/lib/sharpeyes/sharpeyes.db",
+        )
+    try:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise UnavailableError(
+            f"the database {name} cannot be opened: {error.strerror}",
+            mend="Give the user that runs SharpEyes the right to write there",
+        ) from None
+
+
+def _engine(url: URL, *, size: int, readonly: bool, foreign_keys: bool = True) -> Engine:
+    """An engine with a pool of ``size`` connections; 0 for none kept."""
+    pool: dict[str, Any] = {"poolclass": NullPool}
+    if size:
+        pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 30}
+    sqlite = url.get_backend_name() == "sqlite"
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    options: dict[str, Any] = {"timeout": BUSY_MS / 1000} if sqlite else {}
+    try:
+        engine = create_engine(url, connect_args=options, hide_parameters=True, **pool)
+    except NoSuchModuleError as error:
+        raise InvalidInputError(
+            f"databases of the kind {url.get_backend_name()} are not supported",
+            mend="Use sqlite:///... or postgresql://...",
+        ) from error
+    except ModuleNotFoundError as error:
+        raise UnavailableError(
+            f"the driver {error.name} for {url.get_backend_name()} is not installed",
+            mend=f"pip install '{error.name}[binary]'",
+        ) from error
+    if sqlite:
+        _set_up_sqlite(engine, readonly=readonly, foreign_keys=foreign_keys)
+    elif readonly:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+    return engine
+
+
+def _set_up_sqlite(engine: Engine, *, readonly: bool, foreign_keys: bool) -> None:
+    begin = "BEGIN" if readonly else "BEGIN IMMEDIATE"  # a writer takes its lock at once, never half-way
+
+    @event.listens_for(engine, "connect")
+    def connected(dbapi: Any, _record: Any) -> None:
+        dbapi.isolation_level = None  # transactions are begun below, not guessed at by the sqlite3 module
+        dbapi.execute("PRAGMA journal_mode = WAL")
+        dbapi.execute("PRAGMA synchronous = FULL")
+        dbapi.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
+        if readonly:
+            dbapi.execute("PRAGMA query_only = ON")
+
+    @event.listens_for(engine, "begin")
+    def begun(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
