@@ -1,0 +1,95 @@
+"""Every error of the API is an ``application/problem+json`` (RFC 9457) that says what to do about it.
+
+One table from the kind of an error to its HTTP status; no route builds an error response itself.
+"""
+
+from __future__ import annotations
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from sharpeyes.domain.errors import SharpEyesError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+STATUS_OF_KIND: dict[str, HTTPStatus] = {
+    "invalid": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "config": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "not_found": HTTPStatus.NOT_FOUND,
+    "conflict": HTTPStatus.CONFLICT,
+    "unauthenticated": HTTPStatus.UNAUTHORIZED,
+    "forbidden": HTTPStatus.FORBIDDEN,
+    "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+}
+KIND_OF_STATUS = {status: kind for kind, status in reversed(STATUS_OF_KIND.items())}
+
+
+def problem(
+    status: HTTPStatus,
+    kind: str,
+    detail: str,
+    *,
+    mend: str = "",
+    errors: list[dict[str, str]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """A problem document: ``type`` (urn:sharpeyes:error:<kind>), ``title``, ``status``, ``detail``, and, where
+    there are any, ``mend`` (what to do) and ``errors`` (one entry a field: ``field``, ``message``)."""
+    body: dict[str, Any] = {
+        "type": f"urn:sharpeyes:error:{kind}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+    }
+    if mend:
+        body["mend"] = mend
+    if errors:
+        body["errors"] = errors
+    return JSONResponse(body, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)
+
+
+def install(api: FastAPI) -> None:
+    """Have ``api`` answer every error as a problem document."""
+
+    @api.exception_handler(SharpEyesError)
+    async def _known(_: Request, error: SharpEyesError) -> JSONResponse:
+        status = STATUS_OF_KIND.get(error.kind, HTTPStatus.INTERNAL_SERVER_ERROR)
+        headers = {}
+        if status is HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = 'Bearer realm="sharpeyes"'
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = "5"
+        return problem(status, error.kind, error.message, mend=error.mend, headers=headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [
+            # The value itself is not echoed: it may be a secret in the wrong place.
+            {"field": ".".join(str(part) for part in entry["loc"]), "message": entry["msg"]}
+            for entry in error.errors()
+        ]
+        detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in fields)
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid", detail, errors=fields)
+
+    @api.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> JSONResponse:
+        status = HTTPStatus(error.status_code)
+        kind = KIND_OF_STATUS.get(status, "http")
+        return problem(status, kind, str(error.detail), headers=dict(error.headers or {}))
+
+    @api.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+        return problem(
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "internal",
+            "An unexpected error; the service's log has the details",
+        )
