@@ -1,0 +1,77 @@
+"""When a camera is looked at next, and how many at a time: pure bookkeeping, seconds of a steady clock.
+
+Each camera has its own stable place in the cadence (from its id), so that neither a start nor a stall makes all
+of them fall due together, and a slot that was missed is skipped, never made up for. A host is never met by more
+than a few probes at once, however many channels it has.
+"""
+
+from __future__ import annotations
+
+import random
+import zlib
+from collections import deque
+from dataclasses import dataclass, field
+
+JITTER = 0.05
+"""Share of the cadence by which a slot is moved at random, so that two probers do not march in step."""
+
+RECHECK = 1 / 3
+"""Share of the cadence after which unconfirmed evidence is looked at again."""
+
+
+def phase(camera: str) -> float:
+    """The place of a camera in any cadence, 0..1: the same at every start and on every machine."""
+    return zlib.crc32(camera.encode()) / 2**32
+
+
+def first_slot(now: float, place: float, cadence: float, cameras: int, starts_per_s: float) -> float:
+    """The first look at one of ``cameras`` that are new: as soon as can be without a burst."""
+    return now + place * min(cadence, cameras / starts_per_s)
+
+
+def next_slot(now: float, place: float, cadence: float) -> float:
+    """The camera's next slot that is at least half a cadence away.
+
+    Slots missed by a stall lie before that and are gone: after an hour's sleep every camera is looked at
+    once, in its own place.
+    """
+    earliest = now + cadence * 0.5
+    slot = earliest + (place - earliest / cadence) % 1.0 * cadence
+    return slot + random.uniform(0.0, JITTER) * cadence
+
+
+def recheck_slot(now: float, cadence: float) -> float:
+    """A second look at a camera whose evidence speaks against its state."""
+    return now + cadence * RECHECK * random.uniform(1.0 - JITTER, 1.0 + JITTER)
+
+
+@dataclass(slots=True, eq=False)
+class HostGate:
+    """How many probes meet one host at once, and how soon one after the other."""
+
+    limit: int
+    """Sessions that may be open at a time: the smallest budget among the host's devices."""
+    spacing: float
+    """Seconds between the starts of two probes."""
+    active: int = 0
+    ready_at: float = 0.0
+    cameras: int = 0
+    """Cameras that live here; with none left, the gate goes."""
+    waiting: deque[str] = field(default_factory=deque)
+    """Cameras whose turn has not come yet."""
+
+    def enter(self, now: float) -> bool:
+        """Take a place, if there is one."""
+        if self.active >= self.limit or now < self.ready_at:
+            return False
+        self.active += 1
+        self.ready_at = now + self.spacing
+        return True
+
+    def leave(self) -> None:
+        self.active -= 1
+
+    @property
+    def rounds(self) -> int:
+        """How many turns it takes until each camera had its own."""
+        return -(-self.cameras // self.limit)
