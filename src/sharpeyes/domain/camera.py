@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sharpeyes.domain.organisation import Tier
+from sharpeyes.domain.time import Ms
 
 
 class Codec(StrEnum):
@@ -79,6 +80,8 @@ class Device:
     """RTSP sessions that the prober may hold open on this device at a time."""
     credential: str | None = None
     """Name of the credential for its ONVIF services, None if it asks for none."""
+    retired_ms: Ms | None = None
+    """Since when it is no longer part of the city, None while it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,8 @@ class Camera:
     maintenance: bool = False
     """Declared out of service by its owner: not obliged to deliver, kept apart from the rates."""
     tags: tuple[str, ...] = field(default=())
+    retired_ms: Ms | None = None
+    """Since when it is no longer part of the city, None while it is. Its history stays."""
 
     def stream(self, preferred: StreamRole = StreamRole.SUB) -> Stream:
         """The preferred stream, else the first there is. A camera always has at least one."""

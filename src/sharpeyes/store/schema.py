@@ -94,7 +94,7 @@ credential = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("username", NAME, nullable=False),
-    Column("sealed", LargeBinary, nullable=False),  # see store/vault.py
+    Column("sealed", LargeBinary),  # see store/vault.py; null: declared, but no password was given yet
     Column("changed_ms", Millis, nullable=False),
 )
 

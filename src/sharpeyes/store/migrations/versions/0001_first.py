@@ -40,7 +40,7 @@ def upgrade() -> None:
         "credential",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("username", sa.String(length=200), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=True),
         sa.Column("changed_ms", MILLIS, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_credential")),
     )

@@ -1,0 +1,126 @@
+"""Tiers, zones, departments and the tree of areas."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select, update
+
+from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.schema import area, camera, department, tier_policy, zone
+
+
+def put_tiers(connection: Connection, policies: Iterable[TierPolicy]) -> list[str]:
+    """Store the policies; the tiers whose policy is new or another are returned."""
+    rows = [{"tier": p.tier.value, "target": p.target, "liveness_s": p.liveness_s} for p in policies]
+    return _put(connection, tier_policy, "tier", rows)
+
+
+def list_tiers(connection: Connection) -> list[TierPolicy]:
+    """A policy for every tier, in the order of the enum; the default where none was stored."""
+    stored = {row.tier: row for row in connection.execute(select(tier_policy))}
+    return [
+        TierPolicy(tier=tier, target=row.target, liveness_s=row.liveness_s) if row else TierPolicy(tier=tier)
+        for tier in Tier
+        for row in [stored.get(tier.value)]
+    ]
+
+
+def put_zones(connection: Connection, zones: Iterable[Zone]) -> list[str]:
+    rows = [{"id": z.id, "name": z.name, "network": z.network, "retired_ms": None} for z in zones]
+    return _put(connection, zone, "id", rows)
+
+
+def list_zones(connection: Connection, *, include_retired: bool = False) -> list[Zone]:
+    return [
+        Zone(id=row.id, name=row.name, network=row.network)
+        for row in _rows(connection, zone, include_retired)
+    ]
+
+
+def put_departments(connection: Connection, departments: Iterable[Department]) -> list[str]:
+    rows = [{"id": d.id, "name": d.name, "industry": d.industry, "retired_ms": None} for d in departments]
+    return _put(connection, department, "id", rows)
+
+
+def list_departments(connection: Connection, *, include_retired: bool = False) -> list[Department]:
+    return [
+        Department(id=row.id, name=row.name, industry=row.industry)
+        for row in _rows(connection, department, include_retired)
+    ]
+
+
+def put_areas(connection: Connection, areas: Iterable[Area]) -> list[str]:
+    """Store the areas, given in any order in which parents come before their children."""
+    rows = [
+        {"id": a.id, "name": a.name, "parent": a.parent, "code": a.code, "retired_ms": None} for a in areas
+    ]
+    return _put(connection, area, "id", rows)
+
+
+def list_areas(connection: Connection, *, include_retired: bool = False) -> list[Area]:
+    return [
+        Area(id=row.id, name=row.name, parent=row.parent, code=row.code)
+        for row in _rows(connection, area, include_retired)
+    ]
+
+
+def subtree(areas: Iterable[Area], root: str) -> frozenset[str]:
+    """The ids of ``root`` and of everything below it."""
+    children: dict[str | None, list[str]] = {}
+    for node in areas:
+        children.setdefault(node.parent, []).append(node.id)
+    found: set[str] = set()
+    todo = [root]
+    while todo:
+        node_id = todo.pop()
+        if node_id not in found:
+            found.add(node_id)
+            todo += children.get(node_id, ())
+    return frozenset(found)
+
+
+def retire_missing(
+    connection: Connection,
+    *,
+    zones: Iterable[str],
+    departments: Iterable[str],
+    areas: Iterable[str],
+    now: Ms,
+) -> None:
+    """Mark what is not among these as retired, unless a camera in service still belongs to it."""
+    for table, column, kept in (
+        (zone, camera.c.zone, zones),
+        (department, camera.c.department, departments),
+        (area, camera.c.area, areas),
+    ):
+        used = connection.scalars(select(column).where(camera.c.retired_ms.is_(None)).distinct())
+        keep = {*kept, *used}
+        gone = [row.id for row in _rows(connection, table, include_retired=False) if row.id not in keep]
+        if gone:
+            connection.execute(update(table).where(table.c.id.in_(gone)).values(retired_ms=now))
+
+
+def _rows(connection: Connection, table: Table, include_retired: bool) -> Sequence[Any]:
+    query = select(table).order_by(table.c.id)
+    if not include_retired:
+        query = query.where(table.c.retired_ms.is_(None))
+    return connection.execute(query).all()
+
+
+def _put(connection: Connection, table: Table, key: str, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Insert or update by key; the keys of what is new or differs are returned."""
+    stored = {row[key]: row for row in connection.execute(select(table)).mappings()}
+    changed = []
+    for row in rows:
+        before = stored.get(row[key])
+        if before is None:
+            connection.execute(insert(table).values(row))
+        elif any(before[name] != value for name, value in row.items()):
+            connection.execute(update(table).where(table.c[key] == row[key]).values(row))
+        else:
+            continue
+        changed.append(row[key])
+    return changed

@@ -1,0 +1,312 @@
+"""Standings and state intervals: written in batches, summed in SQL.
+
+All functions take a connection within a transaction (see :class:`sharpeyes.store.database.Database`). Batches
+are idempotent: an interval is known by its camera and its start, a standing by its camera, so that a batch
+whose commit was in doubt is simply written again. Sums are of integers, so they are exact.
+
+Rooms above convert to their own types: here a row is a row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Subquery,
+    and_,
+    case,
+    delete,
+    distinct,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.schema import camera_state, heartbeat, membership, state_interval
+
+Dimension = Literal["tier", "department", "area", "zone", "camera", "all"]
+"""What a figure may be broken down by."""
+
+PROBER = "prober"
+"""The role whose heartbeat says up to when cameras were watched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredStanding:
+    """The open interval of a camera and what was seen last, as stored."""
+
+    camera: str
+    state: State
+    since: Ms
+    cause: str | None
+    observed: Ms | None
+    fails: int
+    passes: int
+    streak: Ms | None
+    last_probe: Mapping[str, Any] | None
+
+
+class Duration(NamedTuple):
+    """Time that the cameras of one key spent in one state, in ms."""
+
+    key: str
+    state: State
+    ms: int
+
+
+class Membership(NamedTuple):
+    """Obliged time of one key before maintenance is taken off, and how many cameras it is made of."""
+
+    key: str
+    cameras: int
+    ms: int
+
+
+def _upsert(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
+    """``INSERT ... ON CONFLICT DO UPDATE`` of all columns, in the words of the connection's database."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table)
+    changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+
+
+# --- written by the recorder --------------------------------------------------------------------------
+
+
+def write_batch(
+    connection: Connection,
+    *,
+    intervals: Iterable[Interval] = (),
+    standings: Iterable[StoredStanding] = (),
+    removed: Iterable[str] = (),
+    beat: Ms | None = None,
+) -> None:
+    """Closed intervals, current standings, cameras that no longer stand anywhere, and the sign of life.
+
+    The heartbeat goes with the batch: it vouches that all that was judged before it is stored.
+    Raises ValueError if an interval is open.
+    """
+    closed = [
+        {
+            "camera_id": i.camera,
+            "started_ms": i.start,
+            "ended_ms": i.end,
+            "state": i.state.value,
+            "cause": i.cause,
+        }
+        for i in intervals
+    ]
+    if any(row["ended_ms"] is None for row in closed):
+        raise ValueError("an open interval belongs into a standing")
+    if closed:
+        connection.execute(_upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
+    current = [
+        {
+            "camera_id": s.camera,
+            "state": s.state.value,
+            "since_ms": s.since,
+            "cause": s.cause,
+            "observed_ms": s.observed,
+            "fails": s.fails,
+            "passes": s.passes,
+            "streak_ms": s.streak,
+            "last_probe": s.last_probe,
+        }
+        for s in standings
+    ]
+    if current:
+        connection.execute(_upsert(connection, camera_state, ("camera_id",)), current)
+    gone = list(removed)
+    for start in range(0, len(gone), 500):
+        connection.execute(
+            delete(camera_state).where(camera_state.c.camera_id.in_(gone[start : start + 500]))
+        )
+    if beat is not None:
+        set_heartbeat(connection, beat)
+
+
+def set_heartbeat(connection: Connection, at: Ms, role: str = PROBER) -> None:
+    """This role was alive at ``at``."""
+    connection.execute(_upsert(connection, heartbeat, ("role",)), {"role": role, "at_ms": at})
+
+
+def get_heartbeat(connection: Connection, role: str = PROBER) -> Ms | None:
+    """When this role was last known alive, None if it never was."""
+    return connection.scalar(select(heartbeat.c.at_ms).where(heartbeat.c.role == role))
+
+
+# --- read ---------------------------------------------------------------------------------------------
+
+
+def load_standings(connection: Connection) -> dict[str, StoredStanding]:
+    """All standings, by camera."""
+    return {
+        row.camera_id: StoredStanding(
+            camera=row.camera_id,
+            state=State(row.state),
+            since=row.since_ms,
+            cause=row.cause,
+            observed=row.observed_ms,
+            fails=row.fails,
+            passes=row.passes,
+            streak=row.streak_ms,
+            last_probe=row.last_probe,
+        )
+        for row in connection.execute(select(camera_state))
+    }
+
+
+def intervals(
+    connection: Connection, camera: str, span: Span, *, after: Ms | None = None, limit: int = 1000
+) -> list[Interval]:
+    """Closed intervals of a camera that touch the span, unclipped, oldest first; at most ``limit`` of them.
+
+    The next page is asked for with ``after`` = the start of the last interval of this one.
+    """
+    t = state_interval.c
+    query = (
+        select(state_interval)
+        .where(t.camera_id == camera, t.started_ms < span.end, t.ended_ms > span.start)
+        .order_by(t.started_ms)
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(t.started_ms > after)
+    return [
+        Interval(
+            camera=row.camera_id,
+            state=State(row.state),
+            start=row.started_ms,
+            end=row.ended_ms,
+            cause=row.cause,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def durations(connection: Connection, span: Span, by: Dimension, *, known_until: Ms) -> list[Duration]:
+    """Time by key and state within the span, each camera counted where it was a member at the time.
+
+    Open intervals reach to ``known_until`` (nothing was watched after it); what lies beyond is nobody's.
+    Time without any interval is nobody's either: subtract from :func:`memberships`.
+    """
+    if span.length_ms == 0:
+        return []
+    stays = _stays(span)
+    spells = _spells(span, known_until)
+    start = _larger(spells.c.started_ms, stays.c.started_ms)
+    end = _smaller(spells.c.ended_ms, stays.c.ended_ms)
+    key = _key(stays, by)
+    query = (
+        select(key.label("key"), spells.c.state, func.sum(end - start).label("ms"))
+        .join_from(
+            spells,
+            stays,
+            and_(
+                spells.c.camera_id == stays.c.camera_id,
+                spells.c.started_ms < stays.c.ended_ms,
+                spells.c.ended_ms > stays.c.started_ms,
+            ),
+        )
+        .group_by(key, spells.c.state)
+        .order_by(key, spells.c.state)
+    )
+    return [Duration(row.key, State(row.state), int(row.ms)) for row in connection.execute(query)]
+
+
+def memberships(connection: Connection, span: Span, by: Dimension) -> list[Membership]:
+    """Cameras and their time of membership within the span, by key."""
+    stays = _stays(span)
+    key = _key(stays, by)
+    query = (
+        select(
+            key.label("key"),
+            func.count(distinct(stays.c.camera_id)).label("cameras"),
+            func.sum(stays.c.ended_ms - stays.c.started_ms).label("ms"),
+        )
+        .group_by(key)
+        .order_by(key)
+    )
+    return [Membership(row.key, row.cameras, int(row.ms)) for row in connection.execute(query)]
+
+
+def movers(connection: Connection, span: Span, by: Dimension) -> dict[str, set[str]]:
+    """Cameras that were members of more than one key within the span, with those keys."""
+    stays = _stays(span)
+    key = _key(stays, by)
+    moved = (
+        select(stays.c.camera_id).group_by(stays.c.camera_id).having(func.count(distinct(key)) > 1)
+    ).subquery()
+    query = (
+        select(stays.c.camera_id, key.label("key"))
+        .join_from(stays, moved, moved.c.camera_id == stays.c.camera_id)
+        .distinct()
+    )
+    found: dict[str, set[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.camera_id, set()).add(row.key)
+    return found
+
+
+def headcount(connection: Connection, at: Ms, by: Dimension, *, known_until: Ms) -> list[Duration]:
+    """How many cameras were in which state at one instant (as ``ms``), by key; those in none are left out."""
+    return durations(connection, Span(at, Ms(at + 1)), by, known_until=known_until)
+
+
+def members(connection: Connection, at: Ms, by: Dimension) -> dict[str, int]:
+    """How many cameras there were at one instant, by key."""
+    return {m.key: m.cameras for m in memberships(connection, Span(at, Ms(at + 1)), by)}
+
+
+def _stays(span: Span) -> Subquery:
+    """Memberships clipped to the span."""
+    t = membership.c
+    ended = case((t.ended_ms.is_(None), literal(span.end)), else_=t.ended_ms)
+    return (
+        select(
+            t.camera_id,
+            _larger(t.started_ms, literal(span.start)).label("started_ms"),
+            _smaller(ended, literal(span.end)).label("ended_ms"),
+            t.tier,
+            t.department,
+            t.area,
+            t.zone,
+        )
+        .where(t.started_ms < span.end, or_(t.ended_ms.is_(None), t.ended_ms > span.start))
+        .subquery("stays")
+    )
+
+
+def _spells(span: Span, known_until: Ms) -> Subquery:
+    """Closed and open intervals that touch the span, unclipped; the open ones end at ``known_until``."""
+    t, s = state_interval.c, camera_state.c
+    end = min(span.end, known_until)
+    return union_all(
+        select(t.camera_id, t.started_ms, t.ended_ms, t.state).where(
+            t.started_ms < span.end, t.ended_ms > span.start
+        ),
+        select(s.camera_id, s.since_ms, literal(end), s.state).where(s.since_ms < end),
+    ).subquery("spells")
+
+
+def _key(stays: Subquery, by: Dimension) -> ColumnElement[Any]:
+    if by == "all":
+        return literal("all")
+    return stays.c.camera_id if by == "camera" else stays.c[by]
+
+
+def _larger(a: Any, b: Any) -> ColumnElement[Any]:
+    return case((a > b, a), else_=b)
+
+
+def _smaller(a: Any, b: Any) -> ColumnElement[Any]:
+    return case((a < b, a), else_=b)

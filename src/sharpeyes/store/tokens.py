@@ -1,0 +1,129 @@
+"""API tokens: shown once, stored as a hash, checked in constant time.
+
+A token reads ``se_<id>_<secret>``: the prefix lets secret scanners find one that leaked, the id finds its
+row, and the 32 random bytes are hashed once by SHA-256, since nobody guesses 256 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Row, insert, select, update
+
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import InvalidInputError, NotFoundError, UnauthenticatedError
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.schema import api_token
+
+PREFIX = "se"
+SCOPES = frozenset({"read", "admin"})
+TOUCH_MS = 60_000
+"""``last_used`` is kept to the minute, so that a busy token does not cost a write a request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """What is known of a token, its secret excepted."""
+
+    id: str
+    name: str
+    scopes: frozenset[str]
+    created_ms: Ms
+    expires_ms: Ms | None = None
+    last_used_ms: Ms | None = None
+    revoked_ms: Ms | None = None
+
+    def allows(self, scope: str) -> bool:
+        """``admin`` includes every other scope."""
+        return scope in self.scopes or "admin" in self.scopes
+
+
+def create_token(
+    connection: Connection, *, name: str, scopes: Iterable[str], now: Ms, expires_ms: Ms | None = None
+) -> tuple[Token, Secret]:
+    """A new token, and its text: the only time that anybody sees it."""
+    wanted = frozenset(scopes)
+    if not wanted or not wanted <= SCOPES:
+        raise InvalidInputError(
+            f"scopes: {', '.join(sorted(wanted - SCOPES)) or 'none'} given",
+            mend=f"Choose from {', '.join(sorted(SCOPES))}",
+        )
+    if not name.strip() or len(name) > 200:
+        raise InvalidInputError("name: 1 to 200 characters", mend="Name whoever will use the token")
+    if expires_ms is not None and expires_ms <= now:
+        raise InvalidInputError("expires: lies in the past", mend="Choose a time to come, or none")
+    token = Token(
+        id=secrets.token_hex(6), name=name.strip(), scopes=wanted, created_ms=now, expires_ms=expires_ms
+    )
+    secret = secrets.token_urlsafe(32)
+    connection.execute(
+        insert(api_token).values(
+            id=token.id,
+            name=token.name,
+            hash=_hash(secret),
+            scopes=sorted(wanted),
+            created_ms=now,
+            expires_ms=expires_ms,
+        )
+    )
+    return token, Secret(f"{PREFIX}_{token.id}_{secret}")
+
+
+def verify_token(connection: Connection, text: str, *, now: Ms) -> Token:
+    """The token that this text is, if it is valid at ``now``; UnauthenticatedError if not."""
+    prefix, _, rest = text.partition("_")
+    token_id, _, secret = rest.partition("_")
+    row = None
+    if prefix == PREFIX and len(text) <= 200 and token_id.isalnum():
+        row = connection.execute(select(api_token).where(api_token.c.id == token_id)).one_or_none()
+    # An unknown id costs the same hash and comparison as a known one.
+    known = hmac.compare_digest(row.hash if row else bytes(32), _hash(secret))
+    if row is None or not known:
+        raise UnauthenticatedError("the token is not known", mend="Check that it was copied whole")
+    token = _token(row)
+    if token.revoked_ms is not None and token.revoked_ms <= now:
+        raise UnauthenticatedError("the token was revoked", mend="Ask an administrator for a new one")
+    if token.expires_ms is not None and token.expires_ms <= now:
+        raise UnauthenticatedError("the token has expired", mend="Ask an administrator for a new one")
+    return token
+
+
+def touch_token(connection: Connection, token: Token, *, now: Ms) -> None:
+    """Note that the token was used; nothing is written within a minute of the last note."""
+    if token.last_used_ms is None or now - token.last_used_ms >= TOUCH_MS:
+        connection.execute(update(api_token).where(api_token.c.id == token.id).values(last_used_ms=now))
+
+
+def revoke_token(connection: Connection, token_id: str, *, now: Ms) -> None:
+    """From now on it is refused. Revoking twice changes nothing; NotFoundError if there is no such token."""
+    row = connection.execute(select(api_token).where(api_token.c.id == token_id)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no token {token_id}")
+    if row.revoked_ms is None:
+        connection.execute(update(api_token).where(api_token.c.id == token_id).values(revoked_ms=now))
+
+
+def list_tokens(connection: Connection) -> list[Token]:
+    """All of them, revoked and expired ones included, oldest first."""
+    query = select(api_token).order_by(api_token.c.created_ms, api_token.c.id)
+    return [_token(row) for row in connection.execute(query)]
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _token(row: Row[tuple[object, ...]]) -> Token:
+    return Token(
+        id=row.id,
+        name=row.name,
+        scopes=frozenset(row.scopes),
+        created_ms=row.created_ms,
+        expires_ms=row.expires_ms,
+        last_used_ms=row.last_used_ms,
+        revoked_ms=row.revoked_ms,
+    )
