@@ -1,15 +1,15 @@
 """Logging in without ever locking an account.
 
-Many cameras lock an account for half an hour after a handful of failed logins, and a recorder with 32 channels
-and one wrong password would see 32 of them a sweep. So an account on a host that has not yet been accepted is
-tried by **one probe at a time**; once refused, its credentials are **withheld** for 30 minutes, then 60, then
-120 ... up to six hours. A probe goes out all the same, without them: it still shows that the camera answers,
-and counts as not authenticated. Changed credentials are tried at once.
+Many cameras lock an account for half an hour after a handful of failed logins, and a recorder with 32
+channels and one wrong password would see 32 of them a sweep. So an account on a host that has not yet been
+accepted is tried by **one probe at a time**; once refused, its credentials are **withheld** for 30 minutes,
+then 60, then 120 ... up to six hours. A probe goes out all the same, without them: it still shows that the
+camera answers, and counts as not authenticated. Changed credentials are tried at once.
 
-An account that was accepted is used by as many probes as the host allows. If one of them is refused, either the
-password was changed or this one channel is closed to the account: that channel is withheld, and the account is
-on trial again with the next. So a changed password costs two failed logins, and a channel without rights does
-not take its 31 neighbours down.
+An account that was accepted is used by as many probes as the host allows. If one of them is refused, either
+the password was changed or this one channel is closed to the account: that channel is withheld, and the
+account is on trial again with the next. So a changed password costs two failed logins, and a channel without
+rights does not take its 31 neighbours down.
 
 Pure: time is an argument, nothing is read or sent.
 """
@@ -133,7 +133,7 @@ class Accounts:
                     account.trust = Trust.UNPROVEN
 
     def refuse(self, host: str, credentials: Credentials, until: Ms) -> None:
-        """Remember a refusal from before a restart, so that a service which restarts often locks nobody out."""
+        """Remember a refusal from before a restart: a service that restarts often locks nobody out."""
         self._accounts.setdefault((host, credentials), _Account(Trust.REFUSED, refusal=Refusal(1, until)))
 
     def forgive(self, host: str, credentials: Credentials) -> None:

@@ -7,11 +7,11 @@ with the new standing and the intervals that have closed. :data:`TRANSITIONS` is
 What the rules are for:
 
 - **Debounce** (3 fails, 2 passes): one lost probe is not an outage, one lucky probe is not a recovery.
-- **Debounce gives no time away**: a confirmed change is dated back to the first observation of its streak, so
-  an outage counts from its first failing probe, and the recovery from its first passing one.
-- **What we could not see is nobody's fault**: a probe that failed on our own side (*blind*), a gap between two
-  observations, a restart: the time is unknown from that moment (or from when the last observation stopped
-  being valid) until there is evidence again. An unconfirmed streak is dropped at that point: it proved nothing.
+- **Debounce gives no time away**: a confirmed change is dated back to the first observation of its streak,
+  so an outage counts from its first failing probe, and the recovery from its first passing one.
+- **What we could not see is nobody's fault**: a probe that failed on our own side (*blind*), a gap between
+  two observations, a restart: the time is unknown from that moment (or from when the last observation
+  stopped being valid) until there is evidence again. An unconfirmed streak is dropped: it proved nothing.
 - **Out of the unknown** a single good observation is enough, since there is no earlier verdict that it would
   have to overturn; a bad one needs its full confirmation, since false alarms cost most.
 - **Maintenance** is declared by the owner, not found; observations during it change nothing, and what comes
@@ -86,7 +86,7 @@ class Policy:
 class Streak(NamedTuple):
     """Observations in a row that agree: how many, since when, and why the first of them."""
 
-    count: int = 0
+    length: int = 0
     since: Ms = Ms(0)
     cause: str | None = None
 
@@ -130,13 +130,13 @@ class Standing:
         """There is evidence against the state that is not confirmed yet: a second look is worth its cost."""
         match self.state:
             case State.ONLINE:
-                return self.lacking.count > 0
+                return self.lacking.length > 0
             case State.DEGRADED:
-                return self.failing.count > 0 or self.passing.count > 0
+                return self.failing.length > 0 or self.passing.length > 0
             case State.OFFLINE:
-                return self.delivering.count > 0
+                return self.delivering.length > 0
             case State.UNKNOWN:
-                return self.failing.count > 0
+                return self.failing.length > 0
         return False
 
 
@@ -212,7 +212,7 @@ TRANSITIONS: tuple[Transition, ...] = (
         "the end of its declaration",
     ),
 )
-"""Every way from one state to another; of the rows that apply, the first is taken. The rest stays as it is."""
+"""Every way from one state to another; of the rows that apply, the first is taken."""
 
 _STREAKS = (Evidence.PASSING, Evidence.DELIVERING, Evidence.LACKING, Evidence.FAILING)
 _BY_STATE: dict[State, tuple[Transition, ...]] = {
@@ -251,7 +251,7 @@ def judge(standing: Standing, observation: Observation, policy: Policy) -> Judge
         return Judgement(standing, closed)
     for row in _BY_STATE[standing.state]:
         streak: Streak = getattr(standing, row.evidence.value)
-        if streak.count >= _needed(row.needs, policy):
+        if streak.length >= _needed(row.needs, policy):
             cause = streak.cause or observation.cause  # a streak may have begun with a pass
             standing, more = _become(standing, row.to, streak.since, cause)
             return Judgement(standing, closed + more)
@@ -319,17 +319,13 @@ def _count(standing: Standing, outcome: Outcome, at: Ms, cause: str | None) -> S
     """The standing with its streaks continued or broken by one outcome that is not blind."""
     failing = lacking = delivering = passing = NO_STREAK
     if outcome is not Outcome.FAIL:
-        count, since, why = standing.delivering
-        delivering = Streak(count + 1, since, why) if count else Streak(1, at, cause)
+        delivering = _longer(standing.delivering, at, cause)
     if outcome is not Outcome.PASS:
-        count, since, why = standing.lacking
-        lacking = Streak(count + 1, since, why) if count else Streak(1, at, cause)
+        lacking = _longer(standing.lacking, at, cause)
     if outcome is Outcome.PASS:
-        count, since, _ = standing.passing
-        passing = Streak(count + 1, since) if count else Streak(1, at)
+        passing = _longer(standing.passing, at, cause)
     if outcome is Outcome.FAIL:
-        count, since, why = standing.failing
-        failing = Streak(count + 1, since, why) if count else Streak(1, at, cause)
+        failing = _longer(standing.failing, at, cause)
     return Standing(
         standing.camera,
         standing.state,
@@ -342,6 +338,11 @@ def _count(standing: Standing, outcome: Outcome, at: Ms, cause: str | None) -> S
         delivering,
         passing,
     )
+
+
+def _longer(streak: Streak, at: Ms, cause: str | None) -> Streak:
+    length, since, first_cause = streak
+    return Streak(length + 1, since, first_cause) if length else Streak(1, at, cause)
 
 
 def _become(

@@ -1,8 +1,8 @@
 """When a camera is looked at next, and how many at a time: pure bookkeeping, seconds of a steady clock.
 
-Each camera has its own stable place in the cadence (from its id), so that neither a start nor a stall makes all
-of them fall due together, and a slot that was missed is skipped, never made up for. A host is never met by more
-than a few probes at once, however many channels it has.
+Each camera has its own stable place in the cadence (from its id), so that neither a start nor a stall makes
+all of them fall due together, and a slot that was missed is skipped, never made up for. A host is never met
+by more than a few probes at once, however many channels it has.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import random
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
 
 JITTER = 0.05
 """Share of the cadence by which a slot is moved at random, so that two probers do not march in step."""
@@ -46,7 +49,7 @@ def recheck_slot(now: float, cadence: float) -> float:
 
 
 @dataclass(slots=True, eq=False)
-class HostGate:
+class HostGate(Generic[T]):
     """How many probes meet one host at once, and how soon one after the other."""
 
     limit: int
@@ -57,16 +60,18 @@ class HostGate:
     ready_at: float = 0.0
     cameras: int = 0
     """Cameras that live here; with none left, the gate goes."""
-    waiting: deque[str] = field(default_factory=deque)
-    """Cameras whose turn has not come yet."""
+    waiting: deque[T] = field(default_factory=deque)
+    """Those whose turn has not come yet."""
+    armed: bool = False
+    """Somebody will come back to let the next one in."""
 
-    def enter(self, now: float) -> bool:
-        """Take a place, if there is one."""
-        if self.active >= self.limit or now < self.ready_at:
-            return False
+    def is_open(self, now: float) -> bool:
+        return self.active < self.limit and now >= self.ready_at
+
+    def enter(self, now: float) -> None:
+        """Take a place; the gate must be open."""
         self.active += 1
         self.ready_at = now + self.spacing
-        return True
 
     def leave(self) -> None:
         self.active -= 1

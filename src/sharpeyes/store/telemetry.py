@@ -31,7 +31,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.schema import camera_state, heartbeat, membership, state_interval
+from sharpeyes.store.schema import camera, camera_state, heartbeat, membership, state_interval
 
 Dimension = Literal["tier", "department", "area", "zone", "camera", "all"]
 """What a figure may be broken down by."""
@@ -89,11 +89,13 @@ def write_batch(
     standings: Iterable[StoredStanding] = (),
     removed: Iterable[str] = (),
     beat: Ms | None = None,
-) -> None:
+    known_only: bool = False,
+) -> int:
     """Closed intervals, current standings, cameras that no longer stand anywhere, and the sign of life.
 
     The heartbeat goes with the batch: it vouches that all that was judged before it is stored.
-    Raises ValueError if an interval is open.
+    ``known_only`` leaves out rows of cameras that are not in the registry and returns how many that were;
+    without it such a row fails the batch (IntegrityError). Raises ValueError if an interval is open.
     """
     closed = [
         {
@@ -107,8 +109,6 @@ def write_batch(
     ]
     if any(row["ended_ms"] is None for row in closed):
         raise ValueError("an open interval belongs into a standing")
-    if closed:
-        connection.execute(_upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
     current = [
         {
             "camera_id": s.camera,
@@ -123,6 +123,15 @@ def write_batch(
         }
         for s in standings
     ]
+    dropped = 0
+    if known_only:
+        known = set(connection.scalars(select(camera.c.id)))
+        rows = len(closed) + len(current)
+        closed = [row for row in closed if row["camera_id"] in known]
+        current = [row for row in current if row["camera_id"] in known]
+        dropped = rows - len(closed) - len(current)
+    if closed:
+        connection.execute(_upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
     if current:
         connection.execute(_upsert(connection, camera_state, ("camera_id",)), current)
     gone = list(removed)
@@ -132,6 +141,7 @@ def write_batch(
         )
     if beat is not None:
         set_heartbeat(connection, beat)
+    return dropped
 
 
 def set_heartbeat(connection: Connection, at: Ms, role: str = PROBER) -> None:
@@ -166,7 +176,7 @@ def load_standings(connection: Connection) -> dict[str, StoredStanding]:
 
 
 def intervals(
-    connection: Connection, camera: str, span: Span, *, after: Ms | None = None, limit: int = 1000
+    connection: Connection, camera_id: str, span: Span, *, after: Ms | None = None, limit: int = 1000
 ) -> list[Interval]:
     """Closed intervals of a camera that touch the span, unclipped, oldest first; at most ``limit`` of them.
 
@@ -175,7 +185,7 @@ def intervals(
     t = state_interval.c
     query = (
         select(state_interval)
-        .where(t.camera_id == camera, t.started_ms < span.end, t.ended_ms > span.start)
+        .where(t.camera_id == camera_id, t.started_ms < span.end, t.ended_ms > span.start)
         .order_by(t.started_ms)
         .limit(limit)
     )

@@ -1,0 +1,234 @@
+"""From memory to the store: closed intervals, current standings and the sign of life, about once a second.
+
+What happened within a second is one commit. A write that fails is tried again until it succeeds, said once
+when it begins to fail and once when it works again; if the store stays away, the recorder asks the fleet to
+pause (:attr:`Recorder.full`) rather than forget: time without observation becomes unknown, nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from sharpeyes.domain.errors import SharpEyesError
+from sharpeyes.domain.health import Interval, ProbeResult
+from sharpeyes.domain.time import Ms
+from sharpeyes.health import judge
+from sharpeyes.health.board import Entry
+from sharpeyes.health.judge import Policy, Standing, Streak
+from sharpeyes.store import telemetry
+from sharpeyes.store.database import Database
+from sharpeyes.store.telemetry import StoredStanding
+
+log = logging.getLogger(__name__)
+
+INTERVALS = 200_000
+"""Closed intervals that may wait for the store before the fleet pauses: about 40 MB."""
+RETRY_S = 15.0
+"""The longest pause between two attempts to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """What an earlier run left behind about one camera."""
+
+    standing: Standing
+    refused: Ms | None = None
+    """When its credentials were last refused, if that was its last probe's end."""
+    withheld_until: Ms | None = None
+    """They were not to be tried again before this instant."""
+
+
+class Recorder:
+    """Keeps what the judge decides. :meth:`recall` once, then :meth:`start`, and :meth:`stop` at the end."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], Ms], every_s: float = 1.0) -> None:
+        self._database = database
+        self._clock = clock
+        self._every_s = every_s
+        self._closed: deque[Interval] = deque()
+        self._dirty: dict[str, Entry | StoredStanding] = {}
+        self._removed: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._flushing = asyncio.Lock()
+        self._known_only = False
+        self.failing = False
+        """The last attempt to write failed."""
+        self.written = 0
+        """Closed intervals stored by this run."""
+
+    @property
+    def full(self) -> bool:
+        """The store is so far behind that nothing more should be observed for now."""
+        return len(self._closed) >= INTERVALS
+
+    @property
+    def waiting(self) -> int:
+        """Rows that are not stored yet."""
+        return len(self._closed) + len(self._dirty) + len(self._removed)
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:
+        """The standings of an earlier run, as they are now: what came after its last sign of life is unknown.
+
+        ``validity`` gives the policy by which each camera is judged.
+        """
+        stored = await self._database.aread(telemetry.load_standings)
+        alive = await self._database.aread(telemetry.get_heartbeat)
+        recalled: dict[str, Recalled] = {}
+        for camera, row in stored.items():
+            judgement = judge.resume(_restored(row), alive, validity(camera))
+            probe = row.last_probe or {}
+            until = probe.get("withheld_until_ms")
+            recalled[camera] = Recalled(judgement.standing, probe.get("at_ms") if until else None, until)
+            if judgement.closed:  # that it has closed and what follows it go into one commit
+                self._closed.extend(judgement.closed)
+                self._dirty[camera] = _stored(judgement.standing, row.last_probe)
+        return recalled
+
+    def note(self, entry: Entry, closed: Iterable[Interval] = ()) -> None:
+        """A camera stands like this now, and these intervals of it have ended."""
+        self._closed.extend(closed)
+        self._dirty[entry.standing.camera] = entry
+        self._removed.discard(entry.standing.camera)
+
+    def forget(self, camera: str, closed: Iterable[Interval]) -> None:
+        """A camera is watched no more: its last interval has ended."""
+        self._closed.extend(closed)
+        self._dirty.pop(camera, None)
+        self._removed.add(camera)
+
+    def start(self) -> None:
+        """Begin to write, about every second."""
+        self._task = asyncio.create_task(self._run(), name="recorder")
+
+    async def stop(self, within_s: float = 10.0) -> None:
+        """Write what is left, for ``within_s`` seconds at most."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        try:
+            async with asyncio.timeout(within_s):
+                while not await self.flush():
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            log.error("stopped with %d rows of telemetry unwritten: the store does not answer", self.waiting)
+
+    async def flush(self) -> bool:
+        """Write what there is in one commit; False if that failed, and it is kept for the next attempt."""
+        async with self._flushing:
+            closed = list(self._closed)
+            dirty, self._dirty = self._dirty, {}
+            removed, self._removed = self._removed, set()
+            batch = partial(
+                _write, closed, tuple(dirty.values()), tuple(removed), self._clock(), self._known_only
+            )
+            done = False
+            try:
+                dropped = await self._database.awrite(batch)
+                done = True
+            except (SQLAlchemyError, SharpEyesError, OSError) as error:
+                self._known_only = isinstance(error, IntegrityError)
+                if not self.failing:
+                    log.error("telemetry cannot be stored, kept in memory meanwhile: %s", error)
+                self.failing = True
+                return False
+            finally:
+                if not done:  # of what came meanwhile, the newer word stands
+                    self._removed |= removed - self._dirty.keys()
+                    older = {c: e for c, e in dirty.items() if c not in self._removed}
+                    self._dirty = {**older, **self._dirty}
+            for _ in closed:
+                self._closed.popleft()
+            self.written += len(closed)
+            if dropped:
+                log.warning("%d rows of telemetry dropped: their cameras are not in the registry", dropped)
+            if self.failing:
+                log.info("telemetry is stored again")
+            self.failing = self._known_only = False
+            return True
+
+    async def _run(self) -> None:
+        pause = self._every_s
+        while True:
+            await asyncio.sleep(pause)
+            pause = self._every_s if await self.flush() else min(pause * 2, RETRY_S)
+
+
+def _write(
+    closed: list[Interval],
+    dirty: Iterable[Entry | StoredStanding],
+    removed: Iterable[str],
+    beat: Ms,
+    known_only: bool,
+    connection: Connection,
+) -> int:
+    """Runs in the store's thread, so that turning thousands of entries into rows does not hold the loop."""
+    return telemetry.write_batch(
+        connection,
+        intervals=closed,
+        standings=[e if isinstance(e, StoredStanding) else _row(e) for e in dirty],
+        removed=removed,
+        beat=beat,
+        known_only=known_only,
+    )
+
+
+def _row(entry: Entry) -> StoredStanding:
+    last = None if entry.probe is None else summary(entry.probe)
+    if last is not None and entry.withheld_until is not None:
+        last["withheld_until_ms"] = entry.withheld_until
+    return _stored(entry.standing, last)
+
+
+def summary(probe: ProbeResult) -> dict[str, Any]:
+    """A probe's result as a small JSON object: what it found, without keyframe and transcript."""
+    failure = probe.failure
+    found = {
+        "at_ms": probe.at,
+        "rung": probe.rung.label,
+        "phase": failure.phase.value if failure else None,
+        "kind": failure.kind.value if failure else None,
+        "message": failure.message if failure else None,
+        "codec": probe.codec,
+        "width": probe.width,
+        "height": probe.height,
+        "fps": probe.fps,
+        "bitrate_bps": probe.bitrate_bps,
+        "packets": probe.packets,
+        "lost": probe.lost,
+        "connect_ms": probe.timings.connect_ms,
+        "first_packet_ms": probe.timings.first_packet_ms,
+        "keyframe_ms": probe.timings.keyframe_ms,
+        "total_ms": probe.timings.total_ms,
+    }
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _stored(standing: Standing, last_probe: Mapping[str, Any] | None) -> StoredStanding:
+    streak: Streak = standing.failing if standing.failing.length else standing.delivering
+    return StoredStanding(
+        camera=standing.camera,
+        state=standing.state,
+        since=standing.since,
+        cause=standing.cause,
+        observed=standing.observed,
+        fails=standing.failing.length,
+        passes=standing.delivering.length,
+        streak=streak.since if streak.length else None,
+        last_probe=last_probe,
+    )
+
+
+def _restored(row: StoredStanding) -> Standing:
+    """Without its streaks: what they counted towards is unknown after a restart anyway."""
+    latest = Ms(max(row.since, row.observed or row.since))
+    return Standing(row.camera, row.state, row.since, row.cause, latest, row.observed)
