@@ -80,6 +80,8 @@ class Device:
     """RTSP sessions that the prober may hold open on this device at a time."""
     credential: str | None = None
     """Name of the credential for its ONVIF services, None if it asks for none."""
+    fingerprint: str | None = None
+    """SHA-256 of its TLS certificate (hex), pinned on first use; None without TLS."""
     retired_ms: Ms | None = None
     """Since when it is no longer part of the city, None while it is."""
 

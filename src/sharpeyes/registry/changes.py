@@ -1,7 +1,7 @@
 """What may happen to the registry, as values: decided by whoever compares, applied by the registry.
 
-Reconciliation takes an :class:`Inventory` and returns changes; :func:`sharpeyes.registry.registry.apply` writes a
-sequence of them in one transaction, and a line in the journal for each.
+Reconciliation takes an :class:`Inventory` and returns changes; :func:`sharpeyes.registry.registry.apply`
+writes a sequence of them in one transaction, and a line in the journal for each.
 """
 
 from __future__ import annotations

@@ -119,9 +119,9 @@ def compose(
     *,
     region: str,
     industry: str,
-    type: str = IP_CAMERA,
+    type_code: str = IP_CAMERA,
     network: str | None,
-    serial: int,  # noqa: A002
+    serial: int,
 ) -> Code:
     """Put a number together: by the rule of 2022, or of 2016 if there is no network digit.
 
@@ -131,7 +131,7 @@ def compose(
     for name, value, lengths in (
         ("region", region, (2, 4, 6, 8)),
         ("industry", industry, (2,)),
-        ("type", type, (3,)),
+        ("type code", type_code, (3,)),
         ("network", network or "0", (1,)),
     ):
         if len(value) not in lengths or not (value.isascii() and value.isdigit()):
@@ -144,7 +144,7 @@ def compose(
     return Code(
         centre=region.ljust(8, "0"),
         industry=industry,
-        type=type,
+        type=type_code,
         network=network,
         serial=f"{serial:0{width}d}",
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import groupby
 from typing import Any, assert_never
 
 from sqlalchemy import Connection, select
@@ -98,11 +99,7 @@ def apply(connection: Connection, changes: Iterable[Change], *, now: Ms) -> Summ
 
     NotFoundError if a change names a device or camera that is not there.
     """
-    puts = [_apply(connection, change, now) for change in changes]
-    put = Put(
-        tuple(camera for one in puts for camera in one.added),
-        tuple(pair for one in puts for pair in one.changed),
-    )
+    put = _merge(_apply_run(connection, tuple(run), now) for _, run in groupby(changes, type))
     return _summary(put, number_cameras(connection, now=now))
 
 
@@ -140,12 +137,34 @@ def number_cameras(connection: Connection, *, now: Ms) -> int:
     return len(numbered)
 
 
+def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Put:
+    """Apply a run of changes of one kind; a first discovery adds thousands, so these go in together."""
+    devices = [change.device for change in changes if isinstance(change, AddDevice)]
+    cameras = [change.camera for change in changes if isinstance(change, AddCamera)]
+    if devices:
+        put_devices(connection, devices, now=now)
+        record(
+            connection,
+            [
+                Event(at=now, kind="device_added", subject=d.id, message=f"device found at {_where(d)}")
+                for d in devices
+            ],
+        )
+        return Put((), ())
+    if cameras:
+        return _put(connection, cameras, now)
+    return _merge([_apply(connection, change, now) for change in changes])
+
+
+def _merge(puts: Iterable[Put]) -> Put:
+    every = tuple(puts)
+    return Put(tuple(c for one in every for c in one.added), tuple(p for one in every for p in one.changed))
+
+
 def _apply(connection: Connection, change: Change, now: Ms) -> Put:
     match change:
-        case AddDevice():
-            put_devices(connection, [change.device], now=now)
-            where = change.device.identity.address or change.device.xaddr or "an unknown address"
-            _note(connection, now, "device_added", change.device.id, f"device found at {where}")
+        case AddDevice() | AddCamera():
+            return _apply_run(connection, [change], now)
         case ChangeDevice():
             before = get_device(connection, change.device.id)
             put_devices(connection, [change.device], now=now)
@@ -159,21 +178,19 @@ def _apply(connection: Connection, change: Change, now: Ms) -> Put:
             message = f"moved from {change.was or 'an unknown address'} to {change.address}"
             detail = {"address": [change.was, change.address]}
             _note(connection, now, "device_moved", change.device, message, detail)
-        case AddCamera():
-            return _put(connection, change.camera, now)
         case AttachCamera():
             camera = get_camera(connection, change.camera)
-            return _put(connection, replace(camera, device=change.device, channel=change.channel), now)
+            return _put(connection, [replace(camera, device=change.device, channel=change.channel)], now)
         case UpdateStreams():
             camera = get_camera(connection, change.camera)
             streams, contradictions = _streams(camera, change.streams)
             for message in contradictions:
                 _note_once(connection, now, camera.id, message)
             snapshot = change.snapshot_url or camera.snapshot_url
-            return _put(connection, replace(camera, streams=streams, snapshot_url=snapshot), now)
+            return _put(connection, [replace(camera, streams=streams, snapshot_url=snapshot)], now)
         case RetireCamera():
             camera = get_camera(connection, change.camera)
-            return _put(connection, replace(camera, retired_ms=now, credential=None), now, change.reason)
+            return _put(connection, [replace(camera, retired_ms=now, credential=None)], now, change.reason)
         case NoteConflict():
             _note_once(connection, now, change.subject, change.message, change.detail)
         case _:
@@ -181,8 +198,12 @@ def _apply(connection: Connection, change: Change, now: Ms) -> Put:
     return Put((), ())
 
 
-def _put(connection: Connection, camera: Camera, now: Ms, reason: str = "") -> Put:
-    put = put_cameras(connection, [camera], now=now)
+def _where(device: Device) -> str:
+    return device.identity.address or device.xaddr or "an unknown address"
+
+
+def _put(connection: Connection, cameras: Sequence[Camera], now: Ms, reason: str = "") -> Put:
+    put = put_cameras(connection, cameras, now=now)
     record(connection, _camera_events(put, now, reason))
     return put
 

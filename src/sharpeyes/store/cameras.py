@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
 
@@ -13,12 +12,7 @@ from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transpor
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.schema import camera, membership, stream
-
-T = TypeVar("T")
-
-CHUNK = 500
-"""Ids in one ``IN``: within every database's limit of bound parameters."""
+from sharpeyes.store.schema import CHUNK, camera, chunks, membership, stream
 
 DIMENSIONS = ("tier", "department", "area", "zone")
 _COLUMNS = (
@@ -99,7 +93,7 @@ def get_camera(connection: Connection, camera_id: str) -> Camera:
 def get_cameras(connection: Connection, ids: Iterable[str]) -> dict[str, Camera]:
     """Those of the ids that exist, retired ones included."""
     found: dict[str, Camera] = {}
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         rows = connection.execute(select(camera).where(camera.c.id.in_(chunk))).all()
         found |= {item.id: item for item in _cameras(connection, rows)}
     return found
@@ -117,7 +111,7 @@ def put_cameras(connection: Connection, cameras: Iterable[Camera], *, now: Ms) -
     changed = tuple((stored[key], item) for key, item in wanted.items() if stored.get(key, item) != item)
     after = [item for _, item in changed]
     released = [old.id for old, new in changed if old.code is not None and old.code != new.code]
-    for chunk in _chunks(released):  # first, so that two cameras can swap their codes
+    for chunk in chunks(released):  # first, so that two cameras can swap their codes
         connection.execute(update(camera).where(camera.c.id.in_(chunk)).values(code=None))
     if changed:
         values: dict[str, Any] = {name: bindparam(name) for name in (*_COLUMNS, "changed_ms")}
@@ -131,7 +125,7 @@ def put_cameras(connection: Connection, cameras: Iterable[Camera], *, now: Ms) -
             [_row(item) | {"id": item.id, "created_ms": now, "changed_ms": now} for item in added],
         )
     restreamed = [new for old, new in changed if old.streams != new.streams]
-    for chunk in _chunks([item.id for item in restreamed]):
+    for chunk in chunks([item.id for item in restreamed]):
         connection.execute(delete(stream).where(stream.c.camera_id.in_(chunk)))
     if rows := [_stream_row(item.id, s) for item in (*added, *restreamed) for s in item.streams]:
         connection.execute(insert(stream), rows)
@@ -244,7 +238,7 @@ def _place(item: Camera) -> tuple[object, ...]:
 
 def _leave(connection: Connection, ids: Sequence[str], now: Ms) -> None:
     """End the open memberships. One that began only now never was."""
-    for chunk in _chunks(ids):
+    for chunk in chunks(ids):
         open_rows = (membership.c.camera_id.in_(chunk), membership.c.ended_ms.is_(None))
         connection.execute(delete(membership).where(*open_rows, membership.c.started_ms >= now))
         connection.execute(update(membership).where(*open_rows).values(ended_ms=now))
@@ -253,12 +247,12 @@ def _leave(connection: Connection, ids: Sequence[str], now: Ms) -> None:
 def _enter(connection: Connection, cameras: Sequence[Camera], now: Ms) -> None:
     """Begin memberships, not before the last one ended, even if the clock was set back meanwhile."""
     ended: dict[str, int] = {}
-    for chunk in _chunks([item.id for item in cameras]):
+    for chunk in chunks([item.id for item in cameras]):
         query = select(membership.c.camera_id, func.max(membership.c.ended_ms))
         rows = connection.execute(
             query.where(membership.c.camera_id.in_(chunk)).group_by(membership.c.camera_id)
         )
-        ended |= {camera_id: end for camera_id, end in rows}
+        ended |= dict(rows.tuples().all())
     if cameras:
         connection.execute(
             insert(membership),
@@ -274,9 +268,3 @@ def _enter(connection: Connection, cameras: Sequence[Camera], now: Ms) -> None:
                 for item in cameras
             ],
         )
-
-
-def _chunks(items: Iterable[T]) -> Iterator[list[T]]:
-    rest = iter(items)
-    while chunk := list(islice(rest, CHUNK)):
-        yield chunk

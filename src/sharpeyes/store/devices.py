@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from sharpeyes.domain.camera import Device, Identity
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.schema import device
+from sharpeyes.store.schema import chunks, device
 
 _IDENTITY = tuple(f.name for f in fields(Identity))
 _COLUMNS = (
@@ -20,15 +20,19 @@ _COLUMNS = (
     "firmware",
     "session_limit",
     "credential",
+    "fingerprint",
     "retired_ms",
 )
 
 
 def put_devices(connection: Connection, devices: Iterable[Device], *, now: Ms) -> None:
     """Insert or replace by id; a device that is stored as retired is in service again if given so."""
-    known = set(connection.scalars(select(device.c.id)))
+    items = list(devices)
+    known: set[str] = set()
+    for chunk in chunks(item.id for item in items):
+        known.update(connection.scalars(select(device.c.id).where(device.c.id.in_(chunk))))
     new, old = [], []
-    for item in devices:
+    for item in items:
         row = _row(item) | {"changed_ms": now}
         if item.id in known:
             old.append(row | {"key": item.id})
@@ -68,5 +72,6 @@ def _device(row: Any) -> Device:
         firmware=row.firmware,
         session_limit=row.session_limit,
         credential=row.credential,
+        fingerprint=row.fingerprint,
         retired_ms=row.retired_ms,
     )

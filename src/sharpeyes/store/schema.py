@@ -9,6 +9,10 @@ Nothing that history refers to is ever deleted: what has gone is marked with ``r
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -25,6 +29,19 @@ from sqlalchemy import (
     Table,
     Text,
 )
+
+T = TypeVar("T")
+
+CHUNK = 500
+"""Values in one ``IN``: within every database's limit of bound parameters."""
+
+
+def chunks(items: Iterable[T]) -> Iterator[list[T]]:
+    """The items in lists of at most :data:`CHUNK`."""
+    rest = iter(items)
+    while chunk := list(islice(rest, CHUNK)):
+        yield chunk
+
 
 NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -43,8 +60,8 @@ Millis = BigInteger().with_variant(Integer, "sqlite")
 Document = JSON(none_as_null=True)
 
 ID = String(64)
-NAME = String(200)
-URL = String(2048)
+NAME = Text()
+"""Words of people and devices: whoever reads them in bounds them."""
 WORD = String(32)
 """The value of an enum."""
 
@@ -63,7 +80,7 @@ department = Table(
     "department",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("name", NAME, nullable=False),
+    Column("name", Text, nullable=False),
     Column("industry", String(2)),
     Column("retired_ms", Millis),
 )
@@ -72,7 +89,7 @@ area = Table(
     "area",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("name", NAME, nullable=False),
+    Column("name", Text, nullable=False),
     Column("parent", ID, ForeignKey("area.id")),
     Column("code", String(8)),
     Column("retired_ms", Millis),
@@ -82,7 +99,7 @@ zone = Table(
     "zone",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("name", NAME, nullable=False),
+    Column("name", Text, nullable=False),
     Column("network", String(1), nullable=False),
     Column("retired_ms", Millis),
 )
@@ -93,7 +110,7 @@ credential = Table(
     "credential",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("username", NAME, nullable=False),
+    Column("username", Text, nullable=False),
     Column("sealed", LargeBinary),  # see store/vault.py; null: declared, but no password was given yet
     Column("changed_ms", Millis, nullable=False),
 )
@@ -102,15 +119,16 @@ device = Table(
     "device",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("mac", String(17), index=True),
-    Column("manufacturer", NAME),
-    Column("model", NAME),
-    Column("serial", NAME),
-    Column("endpoint", String(512)),
-    Column("address", String(300), index=True),  # host:port of the device service
-    Column("xaddr", URL),
-    Column("firmware", NAME),
+    Column("mac", Text, index=True),
+    Column("manufacturer", Text),
+    Column("model", Text),
+    Column("serial", Text),
+    Column("endpoint", Text),
+    Column("address", Text, index=True),  # host:port of the device service
+    Column("xaddr", Text),
+    Column("firmware", Text),
     Column("session_limit", Integer, nullable=False),
+    Column("fingerprint", String(64)),  # SHA-256 of its TLS certificate, pinned on first use
     Column("credential", ID, ForeignKey("credential.id")),
     Column("created_ms", Millis, nullable=False),
     Column("changed_ms", Millis, nullable=False),
@@ -121,7 +139,7 @@ camera = Table(
     "camera",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("name", NAME, nullable=False),
+    Column("name", Text, nullable=False),
     Column("tier", WORD, nullable=False, index=True),
     Column("department", ID, ForeignKey("department.id"), nullable=False, index=True),
     Column("area", ID, ForeignKey("area.id"), nullable=False, index=True),
@@ -129,8 +147,8 @@ camera = Table(
     Column("origin", WORD, nullable=False),
     Column("code", String(20), unique=True),  # of a retired camera too: a number is never given twice
     Column("device", ID, ForeignKey("device.id"), index=True),
-    Column("channel", NAME),
-    Column("snapshot_url", URL),
+    Column("channel", Text),
+    Column("snapshot_url", Text),
     Column("credential", ID, ForeignKey("credential.id"), index=True),
     Column("transport", WORD, nullable=False),
     Column("liveness_s", Float),
@@ -146,12 +164,12 @@ stream = Table(
     metadata,
     Column("camera_id", ID, ForeignKey("camera.id"), primary_key=True),
     Column("role", WORD, primary_key=True),
-    Column("url", URL, nullable=False),
-    Column("codec", WORD),
+    Column("url", Text, nullable=False),
+    Column("codec", Text),
     Column("width", Integer),
     Column("height", Integer),
     Column("fps", Float),
-    Column("profile", NAME),
+    Column("profile", Text),
     sqlite_with_rowid=False,
 )
 
@@ -222,7 +240,7 @@ api_token = Table(
     "api_token",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("name", NAME, nullable=False),
+    Column("name", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the token; the token is not kept
     Column("scopes", Document, nullable=False),
     Column("created_ms", Millis, nullable=False),
