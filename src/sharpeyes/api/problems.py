@@ -41,8 +41,10 @@ def problem(
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
-    """A problem document: ``type`` (urn:sharpeyes:error:<kind>), ``title``, ``status``, ``detail``, and, where
-    there are any, ``mend`` (what to do) and ``errors`` (one entry a field: ``field``, ``message``)."""
+    """A problem document: ``type`` (urn:sharpeyes:error:<kind>), ``title``, ``status``, ``detail``.
+
+    Where there are any, also ``mend`` (what to do) and ``errors`` (an entry a field: ``field``, ``message``).
+    """
     body: dict[str, Any] = {
         "type": f"urn:sharpeyes:error:{kind}",
         "title": status.phrase,

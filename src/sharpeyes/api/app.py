@@ -1,0 +1,34 @@
+"""The API as one ASGI application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from sharpeyes import __version__
+from sharpeyes.api import problems
+from sharpeyes.api.context import Context
+from sharpeyes.api.routes import cameras, organisation, rates, service, states, tokens
+
+DESCRIPTION = """\
+Every route but health and metrics needs a token: `Authorization: Bearer <token>`.
+Instants are RFC 3339 in UTC, ratios are 0..1. Errors are problem documents (RFC 9457) with a mend.
+*Unknown* is not *offline*: what the monitor could not see is outside every rate and shown as coverage.
+"""
+
+
+def create_api(context: Context) -> FastAPI:
+    """The application for one running service."""
+    api = FastAPI(
+        title="SharpEyes",
+        version=__version__,
+        summary="Cameras, their states, and the online rate",
+        description=DESCRIPTION,
+        # The usual pages for these load their scripts from other hosts, which this product never does.
+        docs_url=None,
+        redoc_url=None,
+    )
+    api.state.context = context
+    problems.install(api)
+    for room in (service, cameras, states, rates, organisation, tokens):
+        api.include_router(room.router)
+    return api

@@ -1,0 +1,43 @@
+"""What the routes work on, put together by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from sharpeyes.api.metrics import Metrics
+from sharpeyes.domain.time import Ms
+from sharpeyes.health.board import Board
+from sharpeyes.health.fleet import Fleet
+from sharpeyes.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The rooms of a running service, as the API sees them."""
+
+    database: Database
+    board: Board
+    fleet: Fleet
+    metrics: Metrics
+    clock: Callable[[], Ms]
+    readiness: Callable[[], Sequence[str]]
+    """Why the service is not ready, one reason each; empty when it is."""
+    reload: Callable[[], object]
+    """Told after a change of the registry; awaitable."""
+    metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
+    """Who may read the metrics without a token, besides this machine."""
+    camera_metrics: bool = False
+
+
+def context(request: Request) -> Context:
+    found: Context = request.app.state.context
+    return found
+
+
+Rooms = Annotated[Context, Depends(context)]
+"""A route's parameter of this type is given the context."""

@@ -1,0 +1,352 @@
+"""The shapes of the API. Instants are RFC 3339 in UTC; ratios are 0..1; durations are seconds.
+
+Each shape is built from a domain value by its ``of``; examples go to the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from sharpeyes.domain.camera import Camera, Stream
+from sharpeyes.domain.health import Failure, Interval, ProbeResult
+from sharpeyes.domain.organisation import Area, Department, TierPolicy, Zone
+from sharpeyes.domain.time import iso
+from sharpeyes.health.board import Entry
+from sharpeyes.store.events import Event
+from sharpeyes.store.tokens import Token
+
+Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+
+
+class Shape(BaseModel):
+    """An answer. Frozen, and nothing goes out that is not declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Body(BaseModel):
+    """A request's body: an unknown field is refused by name, so that a typing slip is not lost."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class StreamShape(Shape):
+    role: str
+    url: Annotated[str, Field(description="Never with credentials.")]
+    codec: str | None
+    width: int | None
+    height: int | None
+    fps: float | None
+
+    @classmethod
+    def of(cls, stream: Stream) -> Self:
+        return cls(
+            role=stream.role,
+            url=stream.url,
+            codec=stream.codec,
+            width=stream.width,
+            height=stream.height,
+            fps=stream.fps,
+        )
+
+
+class ErrorShape(Shape):
+    phase: str
+    kind: str
+    message: str
+    blame: Annotated[str, Field(description="'camera', or 'prober' for what lies on our own side.")]
+
+    @classmethod
+    def of(cls, failure: Failure) -> Self:
+        return cls(phase=failure.phase, kind=failure.kind, message=failure.message, blame=failure.blame)
+
+
+class ProbeShape(Shape):
+    """One attempt on one stream."""
+
+    at: Instant
+    rung: Annotated[str, Field(description="How far up the liveness ladder the attempt got.")]
+    ok: bool
+    codec: str | None
+    width: int | None
+    height: int | None
+    fps: float | None
+    bitrate_bps: int | None
+    packets: int
+    lost: int
+    connect_ms: float | None
+    first_packet_ms: float | None
+    keyframe_ms: float | None
+    total_ms: float
+    error: ErrorShape | None
+    transcript: Annotated[tuple[str, ...], Field(description="The dialogue; kept for failures.")]
+
+    @classmethod
+    def of(cls, result: ProbeResult) -> Self:
+        return cls(
+            at=iso(result.at),
+            rung=result.rung.label,
+            ok=result.ok,
+            codec=result.codec,
+            width=result.width,
+            height=result.height,
+            fps=result.fps,
+            bitrate_bps=result.bitrate_bps,
+            packets=result.packets,
+            lost=result.lost,
+            connect_ms=result.timings.connect_ms,
+            first_packet_ms=result.timings.first_packet_ms,
+            keyframe_ms=result.timings.keyframe_ms,
+            total_ms=result.timings.total_ms,
+            error=ErrorShape.of(result.failure) if result.failure else None,
+            transcript=result.transcript,
+        )
+
+
+class StandingShape(Shape):
+    """The state of a camera now: the open interval."""
+
+    state: Annotated[str, Field(examples=["online"])]
+    since: Instant
+    cause: Annotated[str | None, Field(description="Why, for every state but online.")]
+    observed: Annotated[Instant | None, Field(description="When it was last seen by a probe.")]
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        standing = entry.standing
+        return cls(
+            state=standing.state,
+            since=iso(standing.since),
+            cause=standing.cause,
+            observed=None if standing.observed is None else iso(standing.observed),
+        )
+
+
+class CameraShape(Shape):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "gate-3-north",
+                "code": "44030500001321000017",
+                "name": "Gate 3, north",
+                "tier": "public_security",
+                "department": "psb",
+                "area": "nanshan",
+                "zone": "police",
+                "origin": "config",
+                "device": None,
+                "maintenance": False,
+                "tags": ["school"],
+                "streams": [
+                    {
+                        "role": "main",
+                        "url": "rtsp://10.20.0.17:554/Streaming/Channels/101",
+                        "codec": "h264",
+                        "width": 1920,
+                        "height": 1080,
+                        "fps": 25.0,
+                    }
+                ],
+                "retired": None,
+                "standing": {
+                    "state": "online",
+                    "since": "2026-10-01T00:12:31.200Z",
+                    "cause": None,
+                    "observed": "2026-10-01T08:00:00.000Z",
+                },
+            }
+        }
+    )
+
+    id: str
+    code: Annotated[str | None, Field(description="Unified 20-digit number (GB/T 28181).")]
+    name: str
+    tier: str
+    department: str
+    area: str
+    zone: str
+    origin: str
+    device: str | None
+    maintenance: bool
+    tags: tuple[str, ...]
+    streams: tuple[StreamShape, ...]
+    retired: Instant | None
+    standing: Annotated[StandingShape | None, Field(description="None once it is retired.")]
+
+    @classmethod
+    def of(cls, camera: Camera, entry: Entry | None) -> Self:
+        return cls(
+            id=camera.id,
+            code=camera.code,
+            name=camera.name,
+            tier=camera.tier,
+            department=camera.department,
+            area=camera.area,
+            zone=camera.zone,
+            origin=camera.origin,
+            device=camera.device,
+            maintenance=camera.maintenance,
+            tags=camera.tags,
+            streams=tuple(StreamShape.of(stream) for stream in camera.streams),
+            retired=None if camera.retired_ms is None else iso(camera.retired_ms),
+            standing=None if entry is None else StandingShape.of(entry),
+        )
+
+
+class CameraDetail(CameraShape):
+    last_probe: ProbeShape | None
+
+
+class CameraPage(Shape):
+    items: tuple[CameraShape, ...]
+    total: Annotated[int, Field(description="Of all pages.")]
+    next: Annotated[str | None, Field(description="'after' of the next page; null on the last.")]
+
+
+class CameraChange(Body):
+    """What an operator may change; what is left out stays."""
+
+    maintenance: Annotated[
+        bool | None, Field(description="Declared out of service by its owner: not obliged to deliver.")
+    ] = None
+
+
+class IntervalShape(Shape):
+    camera: str
+    state: str
+    start: Instant
+    end: Annotated[Instant | None, Field(description="Null while it lasts.")]
+    cause: str | None
+
+    @classmethod
+    def of(cls, interval: Interval) -> Self:
+        return cls(
+            camera=interval.camera,
+            state=interval.state,
+            start=iso(interval.start),
+            end=None if interval.end is None else iso(interval.end),
+            cause=interval.cause,
+        )
+
+
+class IntervalPage(Shape):
+    items: tuple[IntervalShape, ...]
+    next: Annotated[Instant | None, Field(description="'after' of the next page; null on the last.")]
+
+
+class StateCount(Shape):
+    key: str
+    cameras: int
+    online: int
+    degraded: int
+    offline: int
+    unknown: int
+    maintenance: int
+
+
+class StateCounts(Shape):
+    at: Instant
+    by: str
+    items: tuple[StateCount, ...]
+
+
+class TierShape(Shape):
+    tier: str
+    target: Ratio
+    liveness_s: float
+
+    @classmethod
+    def of(cls, policy: TierPolicy) -> Self:
+        return cls(tier=policy.tier, target=policy.target, liveness_s=policy.liveness_s)
+
+
+class DepartmentShape(Shape):
+    id: str
+    name: str
+    industry: str | None
+
+    @classmethod
+    def of(cls, department: Department) -> Self:
+        return cls(id=department.id, name=department.name, industry=department.industry)
+
+
+class AreaShape(Shape):
+    id: str
+    name: str
+    parent: str | None
+    code: str | None
+
+    @classmethod
+    def of(cls, area: Area) -> Self:
+        return cls(id=area.id, name=area.name, parent=area.parent, code=area.code)
+
+
+class ZoneShape(Shape):
+    id: str
+    name: str
+    network: str
+
+    @classmethod
+    def of(cls, zone: Zone) -> Self:
+        return cls(id=zone.id, name=zone.name, network=zone.network)
+
+
+class EventShape(Shape):
+    """A line of the registry's journal."""
+
+    id: int
+    at: Instant
+    kind: str
+    subject: str
+    message: str
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        return cls(
+            id=event.id or 0, at=iso(event.at), kind=event.kind, subject=event.subject, message=event.message
+        )
+
+
+class EventPage(Shape):
+    items: tuple[EventShape, ...]
+    next: Annotated[int | None, Field(description="'before' of the next page; null on the last.")]
+
+
+class TokenShape(Shape):
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created: Instant
+    expires: Instant | None
+    last_used: Instant | None
+    revoked: Instant | None
+
+    @classmethod
+    def of(cls, token: Token) -> Self:
+        def instant(ms: int | None) -> str | None:
+            return None if ms is None else iso(ms)
+
+        return cls(
+            id=token.id,
+            name=token.name,
+            scopes=tuple(sorted(token.scopes)),
+            created=iso(token.created_ms),
+            expires=instant(token.expires_ms),
+            last_used=instant(token.last_used_ms),
+            revoked=instant(token.revoked_ms),
+        )
+
+
+class NewToken(Body):
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "grafana", "scopes": ["read"]}})
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    scopes: Annotated[tuple[str, ...], Field(min_length=1)] = ("read",)
+    expires: AwareDatetime | None = None
+
+
+class CreatedToken(TokenShape):
+    token: Annotated[str, Field(description="Shown this once.")]
