@@ -1,0 +1,184 @@
+"""The register's rows: appended, read, never changed. Hashing and meaning are in ``access.register``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, func, insert, select, text
+
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.access_schema import register_checkpoint, register_entry, register_node
+
+CHUNK = 4096
+"""Rows read at a time when the whole register is read."""
+
+GENESIS = bytes(32)
+"""The link before the first entry."""
+
+
+class Head(NamedTuple):
+    """The register's end: how many entries it has, and the link of the last."""
+
+    size: int
+    link: bytes
+
+
+class EntryRow(NamedTuple):
+    """One entry as stored."""
+
+    seq: int
+    at_ms: int
+    kind: str
+    user_id: str | None
+    camera_id: str | None
+    leaf: bytes
+    link: bytes
+    body: bytes
+
+
+class CheckpointRow(NamedTuple):
+    """One checkpoint as stored."""
+
+    size: int
+    at_ms: int
+    note: str
+
+
+_ENTRY = select(*(register_entry.c[name] for name in EntryRow._fields))
+
+
+def lock_register(connection: Connection) -> None:
+    """Let no other process append until this transaction ends. SQLite's writer holds such a lock anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("LOCK TABLE register_entry IN EXCLUSIVE MODE"))
+
+
+def read_head(connection: Connection) -> Head:
+    row = connection.execute(
+        select(register_entry.c.seq, register_entry.c.link).order_by(register_entry.c.seq.desc()).limit(1)
+    ).one_or_none()
+    return Head(row.seq, row.link) if row else Head(0, GENESIS)
+
+
+def add_entries(
+    connection: Connection, entries: Sequence[EntryRow], nodes: Sequence[tuple[int, int, bytes]]
+) -> None:
+    """Append entries and the tree's nodes (level, position, hash) that they complete."""
+    if entries:
+        connection.execute(insert(register_entry), [row._asdict() for row in entries])
+    if nodes:
+        connection.execute(
+            insert(register_node),
+            [{"level": level, "position": position, "hash": node} for level, position, node in nodes],
+        )
+
+
+def read_node(connection: Connection, level: int, position: int) -> bytes:
+    """A complete node of the tree; KeyError if it is not there."""
+    if level == 0:
+        query = select(register_entry.c.leaf).where(register_entry.c.seq == position + 1)
+    else:
+        query = select(register_node.c.hash).where(
+            register_node.c.level == level, register_node.c.position == position
+        )
+    found: bytes | None = connection.execute(query).scalar_one_or_none()
+    if found is None:
+        raise KeyError((level, position))
+    return found
+
+
+def read_nodes(connection: Connection, level: int, start: int, end: int) -> dict[int, bytes]:
+    """Inner nodes of a level by position, ``[start, end)``."""
+    query = select(register_node.c.position, register_node.c.hash).where(
+        register_node.c.level == level, register_node.c.position >= start, register_node.c.position < end
+    )
+    return {row.position: row.hash for row in connection.execute(query)}
+
+
+def reach_of_nodes(connection: Connection) -> int:
+    """The number of entries that the stored inner nodes speak of."""
+    query = select(register_node.c.level, func.max(register_node.c.position)).group_by(register_node.c.level)
+    return max(((top + 1) << level for level, top in connection.execute(query)), default=0)
+
+
+def read_entry(connection: Connection, seq: int) -> EntryRow | None:
+    row = connection.execute(_ENTRY.where(register_entry.c.seq == seq)).one_or_none()
+    return _entry(row) if row else None
+
+
+def read_entries(connection: Connection, after: int = 0, upto: int | None = None) -> Iterator[list[EntryRow]]:
+    """The entries with ``after < seq <= upto`` in order, a chunk at a time."""
+    while True:
+        query = _ENTRY.where(register_entry.c.seq > after).order_by(register_entry.c.seq).limit(CHUNK)
+        if upto is not None:
+            query = query.where(register_entry.c.seq <= upto)
+        chunk = [_entry(row) for row in connection.execute(query)]
+        if not chunk:
+            return
+        yield chunk
+        after = chunk[-1].seq
+
+
+def find_entries(
+    connection: Connection,
+    *,
+    kind: str | None = None,
+    user: str | None = None,
+    camera: str | None = None,
+    start: Ms | None = None,
+    end: Ms | None = None,
+    before: int | None = None,
+    limit: int = 100,
+) -> list[EntryRow]:
+    """Newest first; ``before`` is the number of the last entry already seen."""
+    query = _ENTRY.order_by(register_entry.c.seq.desc()).limit(limit)
+    if kind is not None:
+        query = query.where(register_entry.c.kind == kind)
+    if user is not None:
+        query = query.where(register_entry.c.user_id == user)
+    if camera is not None:
+        query = query.where(register_entry.c.camera_id == camera)
+    if start is not None:
+        query = query.where(register_entry.c.at_ms >= start)
+    if end is not None:
+        query = query.where(register_entry.c.at_ms < end)
+    if before is not None:
+        query = query.where(register_entry.c.seq < before)
+    return [_entry(row) for row in connection.execute(query)]
+
+
+def find_span(connection: Connection, start: Ms, end: Ms) -> tuple[int, int]:
+    """The numbers of the first and the last entry of ``[start, end)``; (0, 0) if it has none. What lies
+    between them belongs to an account without gaps, though its time may be a trifle outside."""
+    row = connection.execute(
+        select(func.min(register_entry.c.seq), func.max(register_entry.c.seq)).where(
+            register_entry.c.at_ms >= start, register_entry.c.at_ms < end
+        )
+    ).one()
+    return (row[0], row[1]) if row[0] is not None else (0, 0)
+
+
+def add_checkpoint(connection: Connection, row: CheckpointRow) -> None:
+    connection.execute(insert(register_checkpoint).values(**row._asdict()))
+
+
+def last_checkpoint(connection: Connection) -> CheckpointRow | None:
+    row = connection.execute(
+        select(register_checkpoint).order_by(register_checkpoint.c.size.desc()).limit(1)
+    ).one_or_none()
+    return CheckpointRow(row.size, row.at_ms, row.note) if row else None
+
+
+def read_checkpoints(connection: Connection, after: int = 0) -> list[CheckpointRow]:
+    """Those of more than ``after`` entries, oldest first."""
+    query = (
+        select(register_checkpoint)
+        .where(register_checkpoint.c.size > after)
+        .order_by(register_checkpoint.c.size)
+    )
+    return [CheckpointRow(row.size, row.at_ms, row.note) for row in connection.execute(query)]
+
+
+def _entry(row: Row[Any]) -> EntryRow:
+    return EntryRow._make(row)
