@@ -51,22 +51,8 @@ class Vault:
 
     @classmethod
     def at(cls, path: Path) -> Vault:
-        """The vault of a key file, which is made (0600) if there is none.
-
-        Raises InvalidInputError if others may read the file or if it holds no keys, UnavailableError if it
-        cannot be read or made.
-        """
-        try:
-            try:
-                return cls(_read(path))
-            except FileNotFoundError:
-                _make(path)
-                return cls(_read(path))
-        except OSError as error:
-            raise UnavailableError(
-                f"the key file {path} cannot be used: {error.strerror}",
-                mend="Give the user that runs SharpEyes the right to read it and to write its folder",
-            ) from None
+        """The vault of a key file, which is made if there is none; raises as :func:`keys_at` does."""
+        return cls(keys_at(path))
 
     def seal(self, secret: str, context: str) -> bytes:
         nonce = os.urandom(NONCE_BYTES)
@@ -96,6 +82,25 @@ class Vault:
     def is_current(self, sealed: bytes) -> bool:
         """False if the value should be sealed anew, with the current key."""
         return sealed.startswith(VERSION + self._current)
+
+
+def keys_at(path: Path) -> list[bytes]:
+    """The 32-byte keys of a key file, the current one first. The file is made (0600) if there is none.
+
+    Raises InvalidInputError if others may read the file or if it holds no keys, UnavailableError if it
+    cannot be read or made.
+    """
+    try:
+        try:
+            return _read(path)
+        except FileNotFoundError:
+            _make(path)
+            return _read(path)
+    except OSError as error:
+        raise UnavailableError(
+            f"the key file {path} cannot be used: {error.strerror}",
+            mend="Give the user that runs SharpEyes the right to read it and to write its folder",
+        ) from None
 
 
 def _associated(context: str) -> bytes:
