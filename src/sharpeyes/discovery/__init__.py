@@ -1,0 +1,1 @@
+"""Enrol: find devices, ask them what they are, compare with the registry."""
