@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.organisation import Area, Department, TierPolicy, Zone
+from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +31,38 @@ class Declared:
     """Parents before their children."""
     credentials: tuple[DeclaredCredential, ...] = ()
     cameras: tuple[Camera, ...] = ()
+
+
+class Method(StrEnum):
+    """How the devices of a network are looked for."""
+
+    UNICAST = "unicast"
+    """A WS-Discovery probe to every address."""
+    SWEEP = "sweep"
+    """An HTTP request to every address and port."""
+    MULTICAST = "multicast"
+    """WS-Discovery on an interface of this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A whole network whose cameras are to be found, and what holds for each that is."""
+
+    cidr: IPv4Network | IPv6Network
+    tier: Tier
+    department: str
+    area: str
+    zone: str
+    credential: str | None = None
+    ports: tuple[int, ...]
+    """Ports of the ONVIF device service, for unicast replies and the sweep."""
+    methods: frozenset[Method]
+    interface: str | None = None
+    """Name or address of the interface for multicast."""
+    camera_name: str
+    """Pattern of the names of its cameras; see :data:`NAME_FIELDS`."""
+
+
+NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model")
+"""What may stand in braces in :attr:`Network.camera_name`: the area's name, the device's address, the
+channel's name, maker and model."""

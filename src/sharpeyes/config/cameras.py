@@ -1,0 +1,565 @@
+"""``configs/cameras.yaml``: what a city declares, read into frozen values.
+
+Reading goes through the whole file and tells every mistake with its line; it needs no network and no
+database. Passwords are fetched from where the file says (an environment variable or a file beside it); one
+that is not there is a warning, since the file may be checked on another machine than the one that runs it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from sharpeyes.config.document import (
+    ConfigErrors,
+    Document,
+    Listing,
+    Node,
+    Section,
+    Wrong,
+    flag,
+    identifier,
+    listing,
+    meant,
+    number,
+    text,
+    whole,
+    word,
+)
+from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import ConfigError, InvalidInputError
+from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.registry import numbering
+from sharpeyes.registry.declared import NAME_FIELDS, Declared, DeclaredCredential, Method, Network
+from sharpeyes.wire.rtsp.url import mask, parse_url
+
+T = TypeVar("T")
+
+MAX_ADDRESSES = 65_536
+"""Of one network: beyond that a sweep is no longer a look around but a scan."""
+
+MAX_SECRET_BYTES = 4096
+NONE: tuple[str, ...] = ()
+PORTS: tuple[int, ...] = (80,)
+METHODS: tuple[str, ...] = (Method.UNICAST, Method.SWEEP)
+CAMERA_NAME = "{area} {address} {channel}"
+DEFAULT_ZONE = Zone(id="default", name="default")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """The city or district as a whole."""
+
+    name: str = "SharpEyes"
+    timezone: str = "Asia/Shanghai"
+    """IANA name: where a day and a month of the reports begin and end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """All of the file. ``warnings`` are what looks odd but may be meant."""
+
+    file: str
+    site: Site
+    declared: Declared
+    networks: tuple[Network, ...]
+    warnings: tuple[ConfigError, ...] = ()
+
+    @property
+    def addresses(self) -> int:
+        """How many addresses the networks have together, those of overlaps counted twice."""
+        return sum(network.cidr.num_addresses for network in self.networks)
+
+
+def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
+    """Read and check the file.
+
+    Raises ConfigErrors with every mistake in it, or InvalidInputError if there is no file to read.
+    """
+    document, root = Document.read(path)
+    return _Reader(document, path.parent, os.environ if environ is None else environ).config(
+        Section(document, root, "")
+    )
+
+
+class _Reader:
+    """One pass over a file. The names declared so far are what later parts may refer to."""
+
+    def __init__(self, document: Document, folder: Path, environ: Mapping[str, str]) -> None:
+        self.document = document
+        self.folder = folder
+        self.environ = environ
+        self.names: dict[str, set[str]] = {
+            "department": set(),
+            "area": set(),
+            "zone": set(),
+            "credential": set(),
+        }
+        self.areas: list[Area] = []
+        self.area_lines: dict[str, int] = {}
+
+    def config(self, root: Section) -> Config:
+        site = self.site(root.section("site"))
+        tiers = self.tiers(root.section("tiers"))
+        zones = self.declare(root, "zone", self.zone) or [DEFAULT_ZONE]
+        self.names["zone"] = self.names["zone"] or {DEFAULT_ZONE.id}
+        departments = self.declare(root, "department", self.department)
+        if (areas := root.section("areas")) is not None:
+            self.tree(areas, None, ())
+        self.names["area"] = set(self.area_lines)
+        credentials = self.declare(root, "credential", self.credential)
+        cameras = self.cameras(root.items("cameras"))
+        networks = self.networks(root.items("networks"))
+        root.close()
+        if self.document.errors:
+            raise ConfigErrors(self.document.errors)
+        return Config(
+            file=self.document.file,
+            site=site,
+            declared=Declared(
+                tiers=tuple(tiers),
+                zones=tuple(zones),
+                departments=tuple(departments),
+                areas=tuple(self.areas),
+                credentials=tuple(credentials),
+                cameras=tuple(cameras),
+            ),
+            networks=tuple(networks),
+            warnings=tuple(sorted(self.document.warnings, key=lambda warning: warning.line)),
+        )
+
+    # --- site and organisation
+
+    def site(self, section: Section | None) -> Site:
+        if section is None:
+            return Site()
+        default = Site()
+        site = Site(
+            name=section.get("name", text, default.name),
+            timezone=section.get("timezone", _timezone, default.timezone),
+        )
+        section.close()
+        return site
+
+    def tiers(self, section: Section | None) -> list[TierPolicy]:
+        """A policy for each tier, the default for those that the file does not name."""
+        policies = {tier: TierPolicy(tier=tier) for tier in Tier}
+        if section is None:
+            return list(policies.values())
+        for tier in Tier:
+            if (one := section.section(tier.value)) is None:
+                continue
+            default = policies[tier]
+            policies[tier] = TierPolicy(
+                tier=tier,
+                target=one.get("target", _ratio, default.target),
+                liveness_s=one.get("liveness_s", number(1, 86_400), default.liveness_s),
+            )
+            one.close()
+        section.close()
+        return list(policies.values())
+
+    def declare(self, root: Section, what: str, read: Callable[[str, Section], T | None]) -> list[T]:
+        """A mapping from ids to sections, such as ``zones``. Its ids count as known even if it is wrong."""
+        section = root.section(f"{what}s")
+        found = []
+        for key, one in section.sections() if section else []:
+            self.names[what].add(key)
+            if not self.is_id(one, key):
+                continue
+            value = read(key, one)
+            one.close()
+            if value is not None:
+                found.append(value)
+        return found
+
+    def is_id(self, section: Section, key: str) -> bool:
+        try:
+            identifier(key)
+        except Wrong as wrong:
+            section.error(section.line, f"{section.path}: {wrong.message}", wrong.mend)
+            return False
+        return True
+
+    def zone(self, key: str, section: Section) -> Zone:
+        network = section.get("network", word(numbering.NETWORKS), "7")
+        return Zone(id=key, name=section.get("name", text, key), network=network)
+
+    def department(self, key: str, section: Section) -> Department:
+        industry = section.get("industry", _digits(2), None)
+        if industry is not None and industry not in numbering.INDUSTRIES:
+            self.document.warn(
+                section.line_of("industry"),
+                f"{section.path}: industry code {industry} is not in the table of GB/T 28181",
+                meant(industry, numbering.INDUSTRIES),
+            )
+        return Department(id=key, name=section.get("name", text, key), industry=industry)
+
+    def tree(self, section: Section, parent: str | None, above: tuple[str, ...]) -> None:
+        for key, one in section.sections():
+            if key in above:
+                one.error(
+                    one.line,
+                    f"{one.path}: area '{key}' lies within itself",
+                    "Give the inner one an id of its own",
+                )
+            elif key in self.area_lines:
+                one.error(
+                    one.line,
+                    f"{one.path}: area '{key}' stands twice, first in line {self.area_lines[key]}",
+                    "Give each area an id of its own",
+                )
+            self.area_lines.setdefault(key, one.line)
+            self.is_id(one, key)
+            code = one.get("code", _digits(2, 4, 6, 8), None)
+            self.areas.append(Area(id=key, name=one.get("name", text, key), parent=parent, code=code))
+            if (children := one.section("children")) is not None:
+                self.tree(children, key, (*above, key))
+            one.close()
+
+    # --- secrets
+
+    def credential(self, key: str, section: Section) -> DeclaredCredential | None:
+        username = section.need("username", text, "Write the user name of the account")
+        section.refuse(
+            "password",
+            "a password does not belong into this file",
+            "Put it into an environment variable (password_env) or a file (password_file)",
+        )
+        variable = section.get("password_env", _variable, None)
+        file = section.get("password_file", text, None)
+        if section.node("password_env") and section.node("password_file"):
+            section.error(
+                section.line, f"{section.path}: both password_env and password_file", "Keep one of them"
+            )
+            return None
+        if section.node("password_env"):
+            password = self.from_environment(section, variable) if variable else None
+        elif section.node("password_file"):
+            password = self.from_file(section, self.folder / file) if file else None
+        else:
+            if section.node("password") is None and username is not None:
+                section.error(
+                    section.line,
+                    f"{section.path}: password_env or password_file is missing",
+                    "Say where the password is to be found",
+                )
+            return None
+        return DeclaredCredential(id=key, username=username, password=password) if username else None
+
+    def from_environment(self, section: Section, variable: str) -> Secret | None:
+        value = self.environ.get(variable, "")
+        if not value:
+            self.document.warn(
+                section.line_of("password_env"),
+                f"{section.path}: the environment variable {variable} is not set",
+                "Set it for the service; until then the password stored before is used, if there is one",
+            )
+        return Secret(value) if value else None
+
+    def from_file(self, section: Section, path: Path) -> Secret | None:
+        """Its first line. Never quoted, whatever is wrong with it."""
+        problem = ""
+        try:
+            with path.open("rb") as file:
+                value = file.read(MAX_SECRET_BYTES + 1).decode().rstrip("\r\n")
+                if os.fstat(file.fileno()).st_mode & 0o007:
+                    self.document.warn(
+                        section.line_of("password_file"),
+                        f"{section.path}: everybody on this machine may read {path}",
+                        f"chmod 600 {path}",
+                    )
+            if not value or len(value) > MAX_SECRET_BYTES or "\n" in value:
+                problem = "does not hold one line with a password"
+        except OSError as error:
+            problem = f"cannot be read ({error.strerror})"
+        except UnicodeDecodeError:
+            problem = "is not UTF-8 text"
+        if problem:
+            self.document.warn(
+                section.line_of("password_file"),
+                f"{section.path}: {path} {problem}",
+                "Until it does, the password stored before is used, if there is one",
+            )
+            return None
+        return Secret(value)
+
+    # --- cameras and networks
+
+    def cameras(self, sections: list[Section]) -> list[Camera]:
+        first: dict[tuple[str, str], tuple[str, int]] = {}
+        cameras = []
+        for section in sections:
+            camera = self.camera(section)
+            section.close()
+            if camera is None:
+                continue
+            cameras.append(camera)
+            marks = [("id", camera.id), ("url", camera.stream(StreamRole.MAIN).url)]
+            marks += [("code", camera.code)] if camera.code else []
+            for kind, value in marks:
+                other, line = first.setdefault((kind, value), (section.path, section.line))
+                if other != section.path:
+                    shown = mask(value) if kind == "url" else value
+                    section.error(
+                        section.line_of("main" if kind == "url" else kind),
+                        f"{section.path}: {kind} '{shown}' is that of the camera in line {line} already",
+                        "Remove one of the two, or give it its own",
+                    )
+        return cameras
+
+    def camera(self, section: Section) -> Camera | None:
+        key = section.need("id", lambda node: identifier(text(node)), "Give it an id of its own")
+        if key is not None:
+            section.path = f"camera {key}"
+        name = section.get("name", text, key)
+        tier, department, area, zone, credential = self.place(section)
+        main = section.need("main", _stream_url, "Write the rtsp:// URL of its main stream")
+        sub = section.get("sub", _stream_url, None)
+        snapshot = section.get("snapshot", _http_url, None)
+        transport = section.get("transport", word(Transport), Transport.TCP.value)
+        liveness = section.get("liveness_s", number(1, 86_400), None)
+        maintenance = section.get("maintenance", flag, False)
+        tags = section.get("tags", listing(text), NONE)
+        code = section.get("code", _code, None)
+        if code is not None:
+            for doubt in numbering.doubts(numbering.parse(code)):
+                self.document.warn(section.line_of("code"), f"{section.path}: {doubt}", "Check the code")
+        if not (key and name and tier and department and area and zone and main):
+            return None
+        return Camera(
+            id=key,
+            name=name,
+            tier=Tier(tier),
+            department=department,
+            area=area,
+            zone=zone,
+            streams=(
+                Stream(role=StreamRole.MAIN, url=main),
+                *((Stream(role=StreamRole.SUB, url=sub),) if sub else ()),
+            ),
+            origin=Origin.CONFIG,
+            code=code,
+            snapshot_url=snapshot,
+            credential=credential,
+            transport=Transport(transport),
+            liveness_s=liveness,
+            maintenance=maintenance,
+            tags=tags,
+        )
+
+    def networks(self, sections: list[Section]) -> list[Network]:
+        networks: list[Network] = []
+        lines: list[int] = []
+        for section in sections:
+            network = self.network(section)
+            section.close()
+            if network is None:
+                continue
+            for other, line in zip(networks, lines, strict=True):
+                if other.cidr == network.cidr and other.zone == network.zone:
+                    section.error(
+                        section.line_of("cidr"),
+                        f"{section.path}: {network.cidr} stands in line {line} already",
+                        "Remove one of the two",
+                    )
+                elif (
+                    other.zone == network.zone
+                    and other.cidr.version == network.cidr.version
+                    and other.cidr.overlaps(network.cidr)
+                ):
+                    self.document.warn(
+                        section.line_of("cidr"),
+                        f"{section.path}: {network.cidr} overlaps {other.cidr} of line {line}",
+                        "A camera in both gets the defaults of the first",
+                    )
+            networks.append(network)
+            lines.append(section.line)
+        return networks
+
+    def network(self, section: Section) -> Network | None:
+        cidr = section.need("cidr", _cidr, "Write for example 10.20.0.0/24")
+        if cidr is not None:
+            section.path = f"network {cidr}"
+        tier, department, area, zone, credential = self.place(section)
+        ports = section.get("ports", _some(listing(whole(1, 65_535))), PORTS)
+        methods = section.get("methods", _some(listing(word(Method))), METHODS)
+        interface = section.get("interface", text, None)
+        pattern = section.get("camera_name", _pattern, CAMERA_NAME)
+        if Method.MULTICAST in methods and interface is None and section.node("interface") is None:
+            section.error(
+                section.line_of("methods"),
+                f"{section.path}: multicast needs an interface",
+                "Add for example 'interface: eth1'",
+            )
+        if Method.MULTICAST not in methods and interface is not None:
+            self.document.warn(
+                section.line_of("interface"),
+                f"{section.path}: the interface is not used",
+                "Add multicast to the methods, or remove it",
+            )
+        if cidr is None or not (tier and department and area and zone):
+            return None
+        return Network(
+            cidr=cidr,
+            tier=Tier(tier),
+            department=department,
+            area=area,
+            zone=zone,
+            credential=credential,
+            ports=tuple(dict.fromkeys(ports)),
+            methods=frozenset(map(Method, methods)),
+            interface=interface,
+            camera_name=pattern,
+        )
+
+    def place(self, section: Section) -> tuple[str | None, str | None, str | None, str | None, str | None]:
+        """Tier, department, area, zone and credential: where a camera belongs and how it is entered."""
+        tier = section.need("tier", word(Tier), f"Write one of {', '.join(Tier)}")
+        department = section.need("department", self.known("department"), "Name the unit that it belongs to")
+        area = section.need("area", self.known("area"), "Name the area that it stands in")
+        zone: str | None
+        if len(self.names["zone"]) == 1:
+            zone = section.get("zone", self.known("zone"), next(iter(self.names["zone"])))
+        else:
+            zone = section.need("zone", self.known("zone"), "There are several zones: name one")
+        return tier, department, area, zone, section.get("credential", self.known("credential"), None)
+
+    def known(self, what: str) -> Callable[[Node], str]:
+        def read(node: Node) -> str:
+            name = text(node)
+            if name not in self.names[what]:
+                raise Wrong(f"there is no {what} '{name}'", meant(name, self.names[what]))
+            return name
+
+        return read
+
+
+# --- readers of one value -------------------------------------------------------------------------------
+
+
+def _ratio(node: Node) -> float:
+    try:
+        return number(0, 1)(node)
+    except Wrong as wrong:
+        raise Wrong(wrong.message, "Write a ratio from 0 to 1, for example 0.95 for 95 %") from None
+
+
+def _timezone(node: Node) -> str:
+    name = text(node)
+    try:
+        ZoneInfo(name)
+    except (KeyError, OSError, ValueError):  # unknown; a folder; a path out of the database
+        raise Wrong(f"'{name}' is not a time zone", "Use an IANA name, for example Asia/Shanghai") from None
+    return name
+
+
+def _digits(*lengths: int) -> Callable[[Node], str]:
+    wanted = " or ".join(map(str, lengths))
+
+    def read(node: Node) -> str:
+        value = text(node)
+        if not (value.isascii() and value.isdigit()) or len(value) not in lengths:
+            raise Wrong(f"'{value}' is not a code of {wanted} digits", f"Write {wanted} digits")
+        return value
+
+    return read
+
+
+def _code(node: Node) -> str:
+    try:
+        return str(numbering.parse(text(node)))
+    except InvalidInputError as error:
+        raise Wrong(error.message, error.mend) from None
+
+
+def _variable(node: Node) -> str:
+    name = text(node)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name):
+        # Not quoted: whoever writes a password here by mistake must not find it in a log.
+        raise Wrong("this is not the name of an environment variable", "Write its name, not the password")
+    if name.startswith("SHARPEYES_"):
+        raise Wrong(
+            "names that begin with SHARPEYES_ are settings", "Use another name, such as CAMERA_PASSWORD"
+        )
+    return name
+
+
+def _stream_url(node: Node) -> str:
+    value = _bare_url(node)
+    try:
+        return parse_url(value)[0].text
+    except InvalidInputError as error:
+        raise Wrong(error.message[0].lower() + error.message[1:], error.mend) from None
+
+
+def _http_url(node: Node) -> str:
+    value = _bare_url(node)
+    bad = Wrong("this is not an HTTP URL", "Write it as http://host[:port]/path")
+    try:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+            raise bad
+    except ValueError:
+        raise bad from None
+    return value
+
+
+def _bare_url(node: Node) -> str:
+    """The text of a URL that holds no account. Errors never quote it."""
+    value = text(node)
+    # Anywhere after the scheme, since a password may hold the slash that would seem to end the host.
+    if "@" in value.partition("://")[2] or mask(value) != value:
+        raise Wrong(
+            "the URL holds a user name or a password",
+            "Remove it and name a credential instead; an @ in a path is written %40",
+        )
+    return value
+
+
+def _cidr(node: Node) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    value = text(node)
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError:
+        try:
+            closest = ipaddress.ip_network(value, strict=False)
+        except ValueError:
+            raise Wrong(f"'{value}' is not a network", "Write for example 10.20.0.0/24") from None
+        raise Wrong(f"'{value}' is an address within a network", f"Did you mean {closest}?") from None
+    if network.num_addresses > MAX_ADDRESSES:
+        raise Wrong(
+            f"{value} has more than {MAX_ADDRESSES:,} addresses", "Declare the parts that hold cameras"
+        )
+    return network
+
+
+def _some(reader: Callable[[Node], tuple[T, ...]]) -> Callable[[Node], tuple[T, ...]]:
+    def read(node: Node) -> tuple[T, ...]:
+        if isinstance(node, Listing) and not node.items:
+            raise Wrong("the list is empty", "Name at least one, or remove the line")
+        return reader(node)
+
+    return read
+
+
+def _pattern(node: Node) -> str:
+    pattern = text(node)
+    try:
+        for _, name, specification, conversion in string.Formatter().parse(pattern):
+            if name is not None and (name not in NAME_FIELDS or specification or conversion):
+                raise Wrong(
+                    f"{{{name}}} is not known here", f"Use {', '.join(f'{{{n}}}' for n in NAME_FIELDS)}"
+                )
+    except ValueError:
+        raise Wrong("a brace is not closed", "Write fields as {address}, a brace itself as {{") from None
+    return pattern

@@ -1,0 +1,157 @@
+"""How the service runs on this machine: from ``SHARPEYES_*`` variables and the command line, which wins.
+
+What the city is, is said in ``configs/cameras.yaml``; nothing is said in both places.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from sharpeyes.config.document import meant
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import InvalidInputError
+
+PREFIX = "SHARPEYES_"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Each field is the variable ``SHARPEYES_<FIELD>``; printing it shows no secret."""
+
+    config: Path = Path("configs/cameras.yaml")
+    """What to watch."""
+    data_dir: Path = Path("data")
+    """Where the database and the key file live."""
+    database_url: Secret | None = None
+    """SQLAlchemy URL of a database elsewhere, password included; None for SQLite in ``data_dir``."""
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = 8080
+    metrics_allow: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks that may read ``/metrics`` without a token, besides this machine."""
+    camera_metrics: bool = False
+    """Whether ``/metrics/cameras`` is served: up to three series a camera."""
+    log_level: str = "info"
+    max_in_flight: int = 512
+    """Probes under way at the same time."""
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
+        """Settings from the environment, with those ``given`` that are not None put over them.
+
+        InvalidInputError for a variable that is unknown or wrong; it tells of all of them.
+        """
+        variables = os.environ if environ is None else environ
+        known = {PREFIX + f.name.upper(): f.name for f in fields(cls)}
+        values: dict[str, Any] = {}
+        problems = []
+        for variable, value in sorted(variables.items()):
+            if not variable.startswith(PREFIX):
+                continue
+            if variable not in known:
+                problems.append(f"{variable} is not a setting. {meant(variable, known)}")
+                continue
+            if not value.strip():
+                continue  # an empty variable is how a shell or systemd says "not set"
+            try:
+                values[known[variable]] = READERS[known[variable]](value.strip())
+            except ValueError as error:
+                problems.append(f"{variable}: {error}")
+        for name, value in given.items():
+            if value is None:
+                continue
+            try:
+                values[name] = READERS[name](value) if isinstance(value, str) else value
+            except ValueError as error:
+                problems.append(f"--{name.replace('_', '-')}: {error}")
+        if problems:
+            raise InvalidInputError("\n".join(problems))
+        return cls(**values)
+
+    @property
+    def database(self) -> str:
+        """URL of the database in use; it may hold a password."""
+        return (
+            self.database_url.reveal() if self.database_url else f"sqlite:///{self.data_dir / 'sharpeyes.db'}"
+        )
+
+    @property
+    def key_file(self) -> Path:
+        return self.data_dir / "secrets.key"
+
+
+def _path(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def _database(text: str) -> Secret:
+    try:
+        make_url(text)
+    except ArgumentError:
+        raise ValueError(
+            "not a database URL; write for example postgresql://user:password@host/sharpeyes"
+        ) from None
+    return Secret(text)
+
+
+def _host(text: str) -> str:
+    if any(c.isspace() or c == "/" for c in text):
+        raise ValueError("not an address or a host name; write for example 127.0.0.1 or ::")
+    return text
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):
+            raise ValueError(f"{text[:40]!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return read
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    found = []
+    for part in text.replace(",", " ").split():
+        try:
+            found.append(ipaddress.ip_network(part))
+        except ValueError:
+            raise ValueError(
+                f"{part[:60]!r} is not a network; write for example 10.0.0.0/8 192.0.2.7/32"
+            ) from None
+    return tuple(found)
+
+
+def _flag(text: str) -> bool:
+    if text.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
+        raise ValueError(f"{text[:40]!r} is neither true nor false")
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def _log_level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"{text[:40]!r} is not one of {', '.join(LOG_LEVELS)}")
+    return text.lower()
+
+
+READERS: Mapping[str, Callable[[str], Any]] = {
+    "config": _path,
+    "data_dir": _path,
+    "database_url": _database,
+    "host": _host,
+    "port": _whole(0, 65_535),
+    "metrics_allow": _networks,
+    "camera_metrics": _flag,
+    "log_level": _log_level,
+    "max_in_flight": _whole(1, 20_000),
+}
+"""How each setting is read from text; a ValueError says what is wrong and what to write."""
