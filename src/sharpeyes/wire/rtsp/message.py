@@ -19,7 +19,8 @@ _STATUS_LINE = re.compile(rb"RTSP/\d\.\d[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]
 _REQUEST_LINE = re.compile(rb"([A-Z_]{3,32})[ \t]+(\S+)[ \t]+RTSP/\d\.\d[ \t]*\r?$")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _RESYNC = re.compile(rb"RTSP/1\.|\$[\x00-\x0f]")
-_UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""Characters that no message may hold outside its body."""
 
 
 class RtspSyntaxError(WireSyntaxError):
@@ -136,7 +137,7 @@ def _encode(start: str, headers: Headers, body: bytes, path: str) -> bytes:
     if body and "content-length" not in headers:
         lines.append(f"Content-Length: {len(body)}")
     for number, line in enumerate(lines):
-        if _UNSAFE.search(line):
+        if UNSAFE.search(line):
             raise RtspSyntaxError("a control character", offset=number, path=f"{path} > line {number}")
     lines.append("\r\n")
     try:
@@ -154,11 +155,11 @@ class MessageReader:
     ``offset`` of an error counts bytes since the connection began.
     """
 
-    __slots__ = ("_chunks", "_have", "_junk", "_limits", "_need", "_offset", "_scanned", "_sink")
+    __slots__ = ("_chunks", "_have", "_junk", "_limits", "_need", "_offset", "_scanned", "sink")
 
     def __init__(self, limits: Limits | None = None, *, sink: FrameSink | None = None) -> None:
         self._limits = limits or Limits()
-        self._sink = sink
+        self.sink = sink
         self._chunks: list[bytes] = []  # bytes that wait for the rest of their message
         self._have = 0
         self._need = 0  # nothing can be done before there are so many bytes
@@ -186,8 +187,8 @@ class MessageReader:
         while at < end:
             first = data[at]
             if first == 0x24:  # $
-                if self._sink is not None:
-                    at = self._sink(data, at)
+                if self.sink is not None:
+                    at = self.sink(data, at)
                     if at >= end or data[at] != 0x24:
                         continue
                 if end - at < 4:
@@ -197,7 +198,7 @@ class MessageReader:
                 if end - at < size:
                     self._need = size
                     break
-                if self._sink is None:
+                if self.sink is None:
                     messages.append(Interleaved(data[at + 1], data[at + 4 : at + size]))
                 at += size
             elif first in b"\r\n \t\0":

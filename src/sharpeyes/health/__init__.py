@@ -1,0 +1,1 @@
+"""Is a camera alive: probes, and the judgement of what they found."""

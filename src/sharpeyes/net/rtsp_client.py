@@ -1,0 +1,294 @@
+"""Sockets for RTSP: they carry what a :class:`Dialogue` says, and name in domain words what broke them.
+
+Works on uvloop and on asyncio's own loop. Nothing here decides anything: who calls gets events and bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hashlib
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sharpeyes.domain.health import FailureKind
+from sharpeyes.wire.rtsp.dialogue import Dialogue, Event
+
+_MAX_ADDRESSES = 4
+_UDP_BUFFER = 1024 * 1024
+_UDP_BATCH = 64
+_MAX_DATAGRAM = 65536
+
+_KINDS = {
+    errno.EMFILE: FailureKind.NO_DESCRIPTORS,
+    errno.ENFILE: FailureKind.NO_DESCRIPTORS,
+    errno.ENOBUFS: FailureKind.NO_RESOURCES,
+    errno.ENOMEM: FailureKind.NO_RESOURCES,
+    errno.ENETUNREACH: FailureKind.NO_ROUTE,
+    errno.ENETDOWN: FailureKind.NO_ROUTE,
+    errno.EADDRNOTAVAIL: FailureKind.NO_ROUTE,
+    errno.EAFNOSUPPORT: FailureKind.NO_ROUTE,
+    errno.EACCES: FailureKind.NO_ROUTE,  # a packet filter of this machine
+    errno.EPERM: FailureKind.NO_ROUTE,
+    errno.EHOSTUNREACH: FailureKind.UNREACHABLE,
+    errno.EHOSTDOWN: FailureKind.UNREACHABLE,
+    errno.ECONNREFUSED: FailureKind.REFUSED,
+    errno.ECONNRESET: FailureKind.CLOSED,
+    errno.ECONNABORTED: FailureKind.CLOSED,
+    errno.EPIPE: FailureKind.CLOSED,
+    errno.ENOTCONN: FailureKind.CLOSED,
+    errno.ETIMEDOUT: FailureKind.TIMEOUT,
+}
+_NAME_KINDS = {socket.EAI_NONAME: FailureKind.NAME_UNKNOWN, socket.EAI_NODATA: FailureKind.NAME_UNKNOWN}
+
+
+@dataclass(frozen=True, slots=True)
+class TlsPolicy:
+    """What is asked of a camera's certificate (RTSPS).
+
+    With none of the three, any certificate will do, since cameras sign their own: the traffic is encrypted
+    and the fingerprint is recorded as evidence. ``fingerprint`` is the SHA-256 of the certificate in hex,
+    colons allowed; ``ca_file`` verifies chain and host against that file, ``verify`` against the system's
+    authorities.
+    """
+
+    ca_file: str | None = None
+    fingerprint: str | None = None
+    verify: bool = False
+
+
+class NetworkError(Exception):
+    """A connection could not be made, and why."""
+
+    def __init__(self, kind: FailureKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.message = message
+
+
+def kind_of(error: BaseException | None) -> FailureKind:
+    """What an error of a socket means; None, the end of the stream, is :attr:`FailureKind.CLOSED`."""
+    if error is None:
+        return FailureKind.CLOSED
+    if isinstance(error, socket.gaierror):
+        return _NAME_KINDS.get(error.errno or 0, FailureKind.NO_RESOLVER)
+    if isinstance(error, ssl.SSLError):
+        return FailureKind.TLS
+    if isinstance(error, OSError):
+        return _KINDS.get(error.errno or 0, FailureKind.INTERNAL)
+    return FailureKind.INTERNAL
+
+
+async def resolve(host: str) -> list[str]:
+    """Addresses of a name, at most four; a literal address is itself. NetworkError."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):
+            socket.inet_pton(family, host)
+            return [host]
+    loop = asyncio.get_running_loop()
+    try:
+        found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        kind = kind_of(error) if isinstance(error, OSError) else FailureKind.NAME_UNKNOWN
+        raise NetworkError(kind, f"the name {host} cannot be resolved: {_reason(error)}") from error
+    return list(dict.fromkeys(str(address[0]) for *_, address in found))[:_MAX_ADDRESSES]
+
+
+class RtspConnection(asyncio.Protocol):
+    """One RTSP connection, driven by callbacks.
+
+    ``on_event`` gets what the dialogue makes of the bytes, one event a call. ``on_data`` is called after
+    each piece of them, when media may have gone to the dialogue's sink. ``on_closed`` comes once, with the
+    error if there was one, unless :meth:`close` was called before.
+    """
+
+    __slots__ = ("_closing", "_dialogue", "_on_closed", "_on_data", "_on_event", "_transport")
+
+    def __init__(
+        self,
+        dialogue: Dialogue,
+        *,
+        on_event: Callable[[Event], None],
+        on_data: Callable[[], None],
+        on_closed: Callable[[BaseException | None], None],
+    ) -> None:
+        self._dialogue = dialogue
+        self._on_event = on_event
+        self._on_data = on_data
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._closing = False
+
+    async def connect(self, address: str, port: int) -> None:
+        """Connect to a literal address. NetworkError."""
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.create_connection(lambda: self, address, port)
+        except OSError as error:
+            raise NetworkError(
+                kind_of(error), f"no connection to {address} port {port}: {_reason(error)}"
+            ) from error
+
+    async def secure(self, host: str, policy: TlsPolicy) -> str:
+        """TLS over the connection that stands; gives the certificate's SHA-256. NetworkError."""
+        assert self._transport is not None
+        loop = asyncio.get_running_loop()
+        try:
+            context = _tls_context(policy.ca_file, policy.verify)
+        except (OSError, ValueError) as error:
+            raise NetworkError(
+                FailureKind.INTERNAL, f"the TLS authorities cannot be read: {_reason(error)}"
+            ) from error
+        try:
+            transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
+        except (OSError, ValueError) as error:
+            kind = kind_of(error)
+            raise NetworkError(
+                FailureKind.TLS if kind is FailureKind.INTERNAL else kind, f"no TLS: {_reason(error)}"
+            ) from error
+        if transport is None:
+            raise NetworkError(FailureKind.CLOSED, "no TLS: the camera closed the connection")
+        self._transport = transport
+        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
+        found = hashlib.sha256(certificate).hexdigest()
+        if policy.fingerprint is not None and policy.fingerprint.replace(":", "").lower() != found:
+            raise NetworkError(
+                FailureKind.TLS, f"the certificate is another one than pinned: SHA-256 {found}"
+            )
+        return found
+
+    def flush(self) -> None:
+        """Send what the dialogue has to say."""
+        out = self._dialogue.outgoing()
+        if out and self._transport is not None and not self._closing:
+            self._transport.write(out)
+
+    @property
+    def peer(self) -> str | None:
+        """Address of the other side."""
+        name = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return name[0] if name else None
+
+    def close(self) -> None:
+        """Say what is left to be said, and close. No callback comes after this."""
+        self.flush()
+        self._closing = True
+        if self._transport is not None:
+            self._transport.close()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+        if self._closing:
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._closing:
+            return
+        dialogue = self._dialogue
+        for event in dialogue.feed(data):
+            self._on_event(event)
+            if self._closing:
+                return
+        if dialogue.has_outgoing:
+            self.flush()
+        self._on_data()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self._closing:
+            self._closing = True
+            self._on_closed(exc)
+
+
+class UdpPair:
+    """Two neighbouring UDP ports, for RTP and RTCP (RFC 3550 11). Datagrams from other hosts are dropped."""
+
+    def __init__(
+        self, peer: str, *, on_rtp: Callable[[bytes], None], on_rtcp: Callable[[bytes], None]
+    ) -> None:
+        """Bind. NetworkError if there are no two ports."""
+        self._loop = asyncio.get_running_loop()
+        self._peer = peer
+        self._family = socket.AF_INET6 if ":" in peer else socket.AF_INET
+        try:
+            self._sockets = _bind_pair(self._family)
+        except OSError as error:
+            raise NetworkError(kind_of(error), f"no UDP ports: {_reason(error)}") from error
+        for sock, callback in zip(self._sockets, (on_rtp, on_rtcp), strict=True):
+            self._loop.add_reader(sock, self._readable, sock, callback)
+
+    @property
+    def ports(self) -> tuple[int, int]:
+        first, second = (sock.getsockname()[1] for sock in self._sockets)
+        return first, second
+
+    def send(self, server_ports: tuple[int, int], rtp: bytes, rtcp: bytes) -> None:
+        """Towards the server: opens the way back through a NAT. What cannot be sent is not sent."""
+        for sock, port, data in zip(self._sockets, server_ports, (rtp, rtcp), strict=True):
+            with suppress(OSError, OverflowError):
+                sock.sendto(data, (self._peer, port))
+
+    def close(self) -> None:
+        for sock in self._sockets:
+            self._loop.remove_reader(sock)
+            sock.close()
+
+    def _readable(self, sock: socket.socket, callback: Callable[[bytes], None]) -> None:
+        for _ in range(_UDP_BATCH):
+            if sock.fileno() < 0:  # closed by a callback
+                return
+            try:
+                data, address = sock.recvfrom(_MAX_DATAGRAM)
+            except OSError:  # nothing left, or an ICMP error for what was sent
+                return
+            if address[0] == self._peer:
+                callback(data)
+
+
+def _bind_pair(family: int) -> tuple[socket.socket, socket.socket]:
+    for _ in range(16):
+        first = _bind(family, 0)
+        port = first.getsockname()[1]
+        neighbour = port ^ 1  # RTP has the even port of the two
+        try:
+            second = _bind(family, neighbour)
+        except OSError as error:
+            first.close()
+            if error.errno != errno.EADDRINUSE:
+                raise
+            continue
+        return (second, first) if port % 2 else (first, second)
+    raise OSError(errno.EADDRINUSE, "no two neighbouring ports are free")
+
+
+def _bind(family: int, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER)
+        sock.bind(("", port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+@lru_cache(maxsize=16)
+def _tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
+    if ca_file is not None or verify:
+        return ssl.create_default_context(cafile=ca_file)
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

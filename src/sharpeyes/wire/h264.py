@@ -1,0 +1,260 @@
+"""H.264 in RTP (RFC 6184): keyframes, and what sequence parameter sets say (ITU-T H.264 7.3.2.1)."""
+
+from __future__ import annotations
+
+from sharpeyes.wire.nal import (
+    MAX_PARAMETER_SET,
+    BitError,
+    BitReader,
+    Geometry,
+    NalDepacketiser,
+    fps_of,
+    geometry_of,
+)
+
+_SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
+_STAP_A, _STAP_B, _MTAP16, _MTAP24, _FU_A, _FU_B = 24, 25, 26, 27, 28, 29
+_RECOVERY_POINT = 6
+_INTRA = frozenset((2, 4, 7, 9))  # slice_type I and SI
+_CHROMA_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
+
+
+class H264Depacketiser(NalDepacketiser):
+    """Keyframe: an IDR picture, or intra slices behind a recovery point SEI (open GOP, never an IDR)."""
+
+    codec = "h264"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._recovery = False
+        self._others = False  # a slice of the present picture is not intra
+
+    def payload(self, data: bytes, start: int, end: int, rtp_time: int, marker: bool) -> None:
+        if end - start < 2:
+            return
+        if rtp_time != self._time:
+            self._picture_starts(rtp_time)
+        kind = data[start] & 0x1F
+        if kind in (_FU_A, _FU_B):
+            self._fragment(data, start, end, kind)
+        else:
+            self._end()
+            self._packet(data, start, end, kind)
+        if marker:
+            self._end()
+            self._finish()
+
+    def _finish(self) -> None:
+        if self._recovery and self._others:
+            self._key = False  # gradual refresh: no single picture decodes on its own
+        super()._finish()
+        self._recovery = self._others = False
+
+    def _fragment(self, data: bytes, start: int, end: int, kind: int) -> None:
+        flags = data[start + 1]
+        at = start + 2
+        if flags & 0x80:
+            if kind == _FU_B:
+                at += 2  # decoding order number
+            header = bytes((data[start] & 0xE0 | flags & 0x1F,))
+            middle = bytes((data[start], flags & 0x1F))
+            first = data[at:end]
+            self._begin(header, middle, first, self._may_matter(header + first[:8]))
+        else:
+            self._continue(data[at:end] if self.wanted else b"")
+        if flags & 0x40:
+            self._end()
+
+    def _packet(self, data: bytes, start: int, end: int, kind: int) -> None:
+        if kind == _STAP_A:
+            self._aggregate(data, start + 1, end, 0)
+        elif kind == _STAP_B:
+            self._aggregate(data, start + 3, end, 0)
+        elif kind in (_MTAP16, _MTAP24):
+            self._multi_time(data, start + 3, end, 3 if kind == _MTAP16 else 4)
+        elif self._may_matter(data[start : min(end, start + 9)]):
+            self._complete(data[start:end])
+
+    def _multi_time(self, data: bytes, at: int, end: int, skip: int) -> None:
+        # The size counts the DOND and time offset that stand before the unit.
+        while end - at > 2:
+            size = data[at] << 8 | data[at + 1]
+            at += 2
+            if size <= skip or at + size > end:
+                return
+            self._complete(data[at + skip : at + size])
+            at += size
+
+    def _may_matter(self, beginning: bytes) -> bool:
+        kind = beginning[0] & 0x1F
+        if kind != _SLICE:
+            return not 2 <= kind <= 4
+        if not self._recovery:
+            return False
+        intra = _slice_type(beginning) in _INTRA
+        self._others |= not intra
+        return intra
+
+    def _complete_fragmented(self, unit: bytes) -> None:
+        kind = unit[0] & 0x1F
+        if kind == _STAP_A:
+            self._aggregate(unit, 1, len(unit), 0)
+        else:
+            self._complete(unit)
+
+    def _unit(self, unit: bytes) -> None:
+        kind = unit[0] & 0x1F
+        if kind == _IDR:
+            self._keep_slice(unit, bool(unit[1] & 0x80))  # first_mb_in_slice is 0
+        elif kind == _SPS:
+            self._sequence(unit)
+        elif kind == _PPS:
+            try:
+                self._set_parameter(_PPS, BitReader(unit[1:9]).ue() & 0xFF, unit)
+            except BitError:
+                return
+        elif kind == _SEI:
+            if _holds_recovery_point(unit):
+                self._recovery = True
+                self._keep(unit)
+        elif kind == _SLICE and self._recovery:
+            if _slice_type(unit[:9]) in _INTRA:
+                self._keep_slice(unit, bool(unit[1] & 0x80))
+            else:
+                self._others = True
+
+    def _sequence(self, unit: bytes) -> None:
+        if len(unit) > MAX_PARAMETER_SET:
+            return
+        try:
+            number, geometry = parse_sps(unit)
+        except BitError as error:
+            self.problem = f"the sequence parameter set cannot be read: {error}"
+            return
+        self.geometry = geometry
+        self._set_parameter(_SPS, number, unit)
+
+    def _missing(self) -> str | None:
+        kinds = {kind for kind, _ in self._parameters}
+        if _SPS not in kinds:
+            return "sequence parameter set (SPS)"
+        return None if _PPS in kinds else "picture parameter set (PPS)"
+
+
+def _slice_type(unit: bytes) -> int:
+    reader = BitReader(unit[1:9])
+    try:
+        reader.ue()  # first_mb_in_slice
+        return reader.ue()
+    except BitError:
+        return -1
+
+
+def _holds_recovery_point(unit: bytes) -> bool:
+    at = 1
+    for _ in range(16):
+        kind = size = 0
+        while at < len(unit) and unit[at] == 0xFF:
+            kind += 255
+            at += 1
+        if at >= len(unit):
+            return False
+        kind += unit[at]
+        at += 1
+        while at < len(unit) and unit[at] == 0xFF:
+            size += 255
+            at += 1
+        if at >= len(unit):
+            return False
+        size += unit[at]
+        at += 1
+        if kind == _RECOVERY_POINT:
+            return True
+        at += size
+    return False
+
+
+def parse_sps(unit: bytes) -> tuple[int, Geometry]:
+    """Id and geometry of a sequence parameter set, header byte included. BitError if it makes no sense."""
+    r = BitReader(unit[1:])
+    profile = r.u(8)
+    r.skip(16)  # constraint flags, level
+    number = r.ue()
+    if number > 31:
+        raise BitError("its id is out of range")
+    chroma, separate = 1, False
+    if profile in _CHROMA_PROFILES:
+        chroma = r.ue()
+        if chroma > 3:
+            raise BitError("the chroma format is out of range")
+        if chroma == 3:
+            separate = r.flag()
+        r.ue()  # bit depths
+        r.ue()
+        r.skip(1)
+        if r.flag():
+            for index in range(8 if chroma != 3 else 12):
+                if r.flag():
+                    _skip_scaling_list(r, 16 if index < 6 else 64)
+    r.ue()  # log2_max_frame_num
+    order = r.ue()
+    if order == 0:
+        r.ue()
+    elif order == 1:
+        r.skip(1)
+        r.se()
+        r.se()
+        cycle = r.ue()
+        if cycle > 255:
+            raise BitError("the order count cycle is out of range")
+        for _ in range(cycle):
+            r.se()
+    r.ue()  # max_num_ref_frames
+    r.skip(1)
+    width = (r.ue() + 1) * 16
+    map_units = r.ue() + 1
+    frame_only = r.flag()
+    height = map_units * 16 * (1 if frame_only else 2)
+    if not frame_only:
+        r.skip(1)
+    r.skip(1)
+    if r.flag():
+        left, right, top, bottom = r.ue(), r.ue(), r.ue(), r.ue()
+        array_type = 0 if separate else chroma
+        unit_x = 2 if array_type in (1, 2) else 1
+        unit_y = (2 if array_type == 1 else 1) * (1 if frame_only else 2)
+        width -= (left + right) * unit_x
+        height -= (top + bottom) * unit_y
+    fps = None
+    try:
+        if r.flag():
+            fps = _vui_fps(r)
+    except BitError:
+        fps = None  # a truncated VUI spoils no picture
+    return number, geometry_of(width, height, fps)
+
+
+def _skip_scaling_list(r: BitReader, size: int) -> None:
+    last = following = 8
+    for _ in range(size):
+        if following:
+            following = (last + r.se()) % 256
+        last = following or last
+
+
+def _vui_fps(r: BitReader) -> float | None:
+    if r.flag() and r.u(8) == 255:  # aspect ratio, extended
+        r.skip(32)
+    if r.flag():
+        r.skip(1)
+    if r.flag():
+        r.skip(4)
+        if r.flag():
+            r.skip(24)
+    if r.flag():
+        r.ue()
+        r.ue()
+    if not r.flag():
+        return None
+    units, scale = r.u(32), r.u(32)
+    return fps_of(scale, 2 * units)

@@ -1,0 +1,222 @@
+"""Answers to authentication challenges: Digest (RFC 7616, and RFC 2617 without qop) and Basic (RFC 7617).
+
+Cameras lock an account after a few wrong answers, often for half an hour and for every user of it. So an
+:class:`Authenticator` answers once a scheme. It answers again only if the camera says that nothing but the
+nonce was wrong: ``stale=true``, or a new nonce after it had already accepted this password.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import Enum
+
+from sharpeyes.domain.credentials import Credentials
+from sharpeyes.wire.rtsp.message import UNSAFE
+
+_HASHES = {
+    # Strongest first: the order of preference where a camera offers several.
+    name: algorithm
+    for name, algorithm in (("SHA-512-256", "sha512_256"), ("SHA-256", "sha256"), ("MD5", "md5"))
+    if algorithm in hashlib.algorithms_available
+}
+_RANK = {name: rank for rank, name in enumerate(_HASHES)}
+_MAX_CHALLENGES = 8
+_MAX_LENGTH = 4096
+
+_ITEM = re.compile(
+    r"""[\s,]*(?:
+        ([^\s,="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|$)|'([^']*)'|([^\s,]*))   # parameter
+        |([^\s,="]+)                                                          # scheme
+    )""",
+    re.VERBOSE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """One scheme that the server would accept. Parameter names in lower case, values as sent, unquoted."""
+
+    scheme: str
+    parameters: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """For people: ``Digest SHA-256 qop=auth``."""
+        if self.scheme != "digest":
+            return self.scheme.capitalize()
+        qop = self.parameters.get("qop")
+        return f"Digest {self.parameters.get('algorithm', 'MD5')}" + (f" qop={qop}" if qop else "")
+
+
+class Outcome(Enum):
+    """What to do about a 401."""
+
+    RETRY = "retry"
+    """Send the request again: there is an answer that has not been tried."""
+    REJECTED = "rejected"
+    """The answer was tried and refused."""
+    UNSUPPORTED = "unsupported"
+    """No scheme offered is one that may be used."""
+
+
+def parse_challenges(values: list[str]) -> list[Challenge]:
+    """The challenges in all ``WWW-Authenticate`` values, one a header or joined by commas. Never raises.
+
+    Quoted pairs stay as they are: the digest is over the text between the quotes (RFC 2617 3.2.1 "unq").
+    """
+    challenges: list[Challenge] = []
+    for value in values[:_MAX_CHALLENGES]:
+        for match in _ITEM.finditer(value[:_MAX_LENGTH]):
+            name, quoted, single, bare, scheme = match.groups()
+            if scheme is not None:
+                if len(challenges) == _MAX_CHALLENGES:
+                    return challenges
+                challenges.append(Challenge(scheme.lower(), {}))
+            elif challenges:
+                text = next(part for part in (quoted, single, bare) if part is not None)
+                challenges[-1].parameters.setdefault(name.lower(), UNSAFE.sub("", text))
+    return challenges
+
+
+class Authenticator:
+    """One account against one server, over one dialogue.
+
+    ``cnonce`` is the client's share of the randomness; it comes from outside, so that answers can be tested.
+    """
+
+    __slots__ = (
+        "_allow_basic",
+        "_challenge",
+        "_cnonce",
+        "_count",
+        "_credentials",
+        "_ha1",
+        "_hash",
+        "_proven",
+        "_qop",
+        "_tried",
+        "offered",
+    )
+
+    def __init__(self, credentials: Credentials, *, cnonce: str, allow_basic: bool = False) -> None:
+        self._credentials = credentials
+        self._cnonce = cnonce
+        self._allow_basic = allow_basic
+        self._challenge: Challenge | None = None
+        self._hash = ""
+        self._qop = False
+        self._ha1 = ""
+        self._count = 0
+        self._tried: set[str] = set()
+        self._proven = False
+        self.offered: tuple[str, ...] = ()
+        """Labels of what the server offered last, for the evidence."""
+
+    @property
+    def label(self) -> str | None:
+        """What answers are made with at present, for the evidence."""
+        return self._challenge.label if self._challenge else None
+
+    def challenged(self, values: list[str], *, again: bool) -> Outcome:
+        """A 401 came with these ``WWW-Authenticate`` values.
+
+        ``again``: this very request was sent afresh already because of a stale nonce; once is enough.
+        """
+        challenges = parse_challenges(values)
+        self.offered = tuple(challenge.label for challenge in challenges)
+        usable = sorted((c for c in challenges if self._usable(c)), key=_preference)
+        if not usable:
+            return Outcome.UNSUPPORTED
+        for challenge in usable:
+            if challenge.scheme not in self._tried:
+                self._take(challenge)
+                return Outcome.RETRY
+        current = self._challenge
+        best = usable[0]
+        if current is not None and current.scheme == best.scheme == "digest" and not again:
+            fresh = best.parameters["nonce"] != current.parameters["nonce"]
+            if fresh and (self._proven or best.parameters.get("stale", "").lower() == "true"):
+                self._take(best)
+                return Outcome.RETRY
+        return Outcome.REJECTED
+
+    def accepted(self) -> None:
+        """A request with our answer was not refused: the password is right."""
+        self._proven = self._challenge is not None
+
+    def authorize(self, method: str, uri: str) -> str | None:
+        """Value of the ``Authorization`` header for this request; None before the first challenge."""
+        challenge = self._challenge
+        if challenge is None:
+            return None
+        username, password = self._credentials.username, self._credentials.password.reveal()
+        if challenge.scheme == "basic":
+            return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+        given = challenge.parameters
+        realm, nonce, algorithm = given.get("realm", ""), given["nonce"], given.get("algorithm")
+        if not self._ha1:
+            self._ha1 = self._digest(f"{username}:{realm}:{password}")
+            if algorithm is not None and algorithm.upper().endswith("-SESS"):
+                self._ha1 = self._digest(f"{self._ha1}:{nonce}:{self._cnonce}")
+        ha2 = self._digest(f"{method}:{uri}")
+        parts = [
+            f'Digest username="{_quote(username)}", realm="{realm}", nonce="{nonce}", uri="{uri}"',
+        ]
+        if self._qop:
+            self._count += 1
+            count = f"{self._count:08x}"
+            response = self._digest(f"{self._ha1}:{nonce}:{count}:{self._cnonce}:auth:{ha2}")
+            parts.append(f'response="{response}", qop=auth, nc={count}, cnonce="{self._cnonce}"')
+        else:
+            response = self._digest(f"{self._ha1}:{nonce}:{ha2}")
+            parts.append(f'response="{response}"')
+            if algorithm is not None and algorithm.upper().endswith("-SESS"):
+                parts.append(f'cnonce="{self._cnonce}"')
+        if algorithm is not None:
+            parts.append(f"algorithm={algorithm}")
+        if "opaque" in given:
+            parts.append(f'opaque="{given["opaque"]}"')
+        return ", ".join(parts)
+
+    def _usable(self, challenge: Challenge) -> bool:
+        if challenge.scheme == "basic":
+            return self._allow_basic
+        if challenge.scheme != "digest" or "nonce" not in challenge.parameters:
+            return False
+        qop = challenge.parameters.get("qop")
+        # auth-int would digest the body too; no camera is known to insist on it.
+        return _hash_name(challenge) in _HASHES and (not qop or "auth" in _words(qop))
+
+    def _take(self, challenge: Challenge) -> None:
+        self._challenge = challenge
+        self._tried.add(challenge.scheme)
+        self._ha1 = ""
+        self._count = 0
+        if challenge.scheme == "digest":
+            self._hash = _HASHES[_hash_name(challenge)]
+            self._qop = bool(challenge.parameters.get("qop"))
+
+    def _digest(self, text: str) -> str:
+        return hashlib.new(
+            self._hash, text.encode("utf-8", "surrogateescape"), usedforsecurity=False
+        ).hexdigest()
+
+
+def _preference(challenge: Challenge) -> int:
+    return _RANK[_hash_name(challenge)] if challenge.scheme == "digest" else len(_RANK)
+
+
+def _hash_name(challenge: Challenge) -> str:
+    name = challenge.parameters.get("algorithm", "MD5").upper().removesuffix("-SESS")
+    return {"SHA256": "SHA-256", "": "MD5"}.get(name, name)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip().lower() for word in text.split(",")]
+
+
+def _quote(text: str) -> str:
+    return UNSAFE.sub("", text).replace("\\", "\\\\").replace('"', '\\"')
