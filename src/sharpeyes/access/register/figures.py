@@ -1,0 +1,75 @@
+"""Transparency figures: how much was asked, granted, refused and watched, by department and purpose.
+
+No person, camera or case appears in them, so that they can be published as they are.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+
+from sharpeyes.access.register.entry import Entry, Kind
+from sharpeyes.domain.time import Span
+
+
+@dataclass(slots=True)
+class Figures:
+    """Counts over a span of time."""
+
+    requests: int = 0
+    approvals: int = 0
+    rejections: int = 0
+    grants: int = 0
+    revocations: int = 0
+    views: int = 0
+    view_seconds: int = 0
+    """Of views that ended within the span."""
+    snapshots: int = 0
+    overrides: int = 0
+    refusals: int = 0
+    exports: int = 0
+
+    def as_json(self) -> dict[str, int]:
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+
+def count(entries: Iterable[Entry], span: Span) -> dict[tuple[str, str], Figures]:
+    """Figures by (department that asked, purpose); ``""`` where an entry has none. What an owner's approver
+    does counts for the department that asked, which such entries name in ``details.department``."""
+    found: defaultdict[tuple[str, str], Figures] = defaultdict(Figures)
+    for entry in entries:
+        if not span.start <= entry.at < span.end:
+            continue
+        asker = str(entry.details.get("department") or entry.unit or "")
+        key = (asker, entry.purpose or "")
+        if step := _step(entry):
+            setattr(found[key], step, getattr(found[key], step) + 1)
+        elif entry.kind is Kind.VIEW_ENDED:
+            began = entry.details.get("started")
+            if isinstance(began, int):
+                found[key].view_seconds += max(0, entry.at - began) // 1000
+    return dict(found)
+
+
+def _step(entry: Entry) -> str | None:
+    details = entry.details
+    match entry.kind:
+        case Kind.REQUEST:
+            return "requests" if details.get("step") == "submitted" else None
+        case Kind.DECISION:
+            return {"approved": "approvals", "rejected": "rejections"}.get(str(details.get("verdict")))
+        case Kind.RIGHT_CHANGED:
+            return {"issued": "grants", "revoked": "revocations"}.get(str(details.get("change")))
+        case Kind.VIEW_STARTED:
+            return "views"
+        case Kind.SNAPSHOT:
+            return "snapshots"
+        case Kind.OVERRIDE:
+            return "overrides"
+        case Kind.REFUSAL:
+            return "refusals"
+        case Kind.EXPORT:
+            return "exports"
+        case _:
+            return None

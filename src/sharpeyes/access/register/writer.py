@@ -1,0 +1,340 @@
+"""The one writer of the register: entries in, durable and chained, many to a commit.
+
+``append`` and ``record`` return once the entry is on the disk. While one commit is under way, what arrives
+waits and goes into the next: the more there is to write, the cheaper each entry gets. The queue is bounded,
+so a database that cannot keep up slows its callers instead of filling memory.
+
+Checkpoints are signed every ``checkpoint_every`` entries or ``checkpoint_interval_s`` seconds, stored with
+the entries in the same transaction, and then appended to a file outside the database. Copy that file to
+where the database's administrators cannot write, and nobody can rewrite the register unseen.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sqlalchemy import Connection
+
+from sharpeyes.access.register.chain import Chain, rows_of
+from sharpeyes.access.register.entry import Entry, encode
+from sharpeyes.access.register.note import Checkpoint, NoteError, Signer, Verifier, split
+from sharpeyes.access.register.tree import Frontier
+from sharpeyes.domain.errors import ConflictError, UnavailableError
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.database import Database
+from sharpeyes.store.register import (
+    CheckpointRow,
+    add_checkpoint,
+    add_entries,
+    last_checkpoint,
+    lock_register,
+    read_checkpoints,
+    read_head,
+    read_node,
+)
+from sharpeyes.store.vault import keys_at
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Change = Callable[[Connection], tuple[Sequence[Entry], Any]]
+"""Reads and changes what it must within the transaction; returns what to register, and its result."""
+
+TAIL = 64 * 1024
+"""Bytes of the checkpoint file in which its last note is looked for."""
+
+END_OF_NOTE = re.compile("^\u2014 .*\n\n".encode(), re.MULTILINE)
+"""The last signature line of a note in a file, with the blank line after it."""
+
+
+class RegisterDamagedError(ConflictError):
+    """The register is not the one that was signed: shorter, or other. Nothing is appended to such a one."""
+
+    kind = "register_damaged"
+
+
+@dataclass(slots=True)
+class _Pending:
+    """One ask that waits for its commit: ready-made bytes, or a change that makes entries."""
+
+    entry: Entry | None
+    body: bytes
+    change: Change | None
+    done: asyncio.Future[Any]
+
+
+@dataclass(slots=True)
+class _Committed:
+    """What a transaction came to."""
+
+    chain: Chain
+    outcomes: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = field(default_factory=list)
+    checkpoint: CheckpointRow | None = None
+
+
+def signer_at(path: Path, origin: str) -> tuple[Signer, tuple[Verifier, ...]]:
+    """The signer of a key file (made, 0600, if there is none), and verifiers for all of its keys: after a
+    rotation, the checkpoints signed before are still to be checked."""
+    signers = [Signer(origin, seed) for seed in keys_at(path)]
+    return signers[0], tuple(signer.verifier for signer in signers)
+
+
+class Register:
+    """The register of one site, open for appending. Use as ``async with Register(...) as register``."""
+
+    def __init__(
+        self,
+        database: Database,
+        signer: Signer,
+        clock: Callable[[], Ms],
+        *,
+        verifiers: tuple[Verifier, ...] = (),
+        checkpoint_file: Path | None = None,
+        checkpoint_every: int = 1000,
+        checkpoint_interval_s: float = 60.0,
+        batch: int = 1000,
+        queue: int = 10_000,
+    ) -> None:
+        self._database = database
+        self._signer = signer
+        self._clock = clock
+        self._verifiers = (signer.verifier, *verifiers)
+        self._file = checkpoint_file
+        self._every = checkpoint_every
+        self._interval_s = checkpoint_interval_s
+        self._batch = batch
+        self._queue: asyncio.Queue[_Pending | None] = asyncio.Queue(queue)
+        self._chain = Chain()
+        self._signed = 0
+        self._filed = 0
+        self._file_failing = False
+        self._task: asyncio.Task[None] | None = None
+        self._closing = False
+
+    async def __aenter__(self) -> Self:
+        """Raises RegisterDamagedError if the database is not what the checkpoints say."""
+        await self._database.aread(self._check_continuity)
+        await self._file_checkpoints()
+        self._task = asyncio.create_task(self._write_forever(), name="register-writer")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what has been handed in, sign what is unsigned, stop."""
+        self._closing = True
+        if self._task:
+            await self._queue.put(None)
+            await self._task
+
+    @property
+    def size(self) -> int:
+        """Entries that are durable, as far as this process knows."""
+        return self._chain.size
+
+    async def append(self, entry: Entry) -> int:
+        """Write one entry; returns its number once it is durable. InvalidInputError if it cannot be encoded,
+        UnavailableError if it could not be stored. If the caller is cancelled meanwhile, the entry may yet
+        be written: the register errs on the side of having it."""
+        number: int = await self._put(entry, encode(entry), None)
+        return number
+
+    async def record(self, change: Callable[[Connection], tuple[Sequence[Entry], T]]) -> T:
+        """Run ``change`` in the register's transaction, and write the entries that it returns: what was done
+        and the account of it become durable together, or neither. Its exceptions are the caller's."""
+        result: T = await self._put(None, b"", change)
+        return result
+
+    async def _put(self, entry: Entry | None, body: bytes, change: Change | None) -> Any:
+        if self._closing or self._task is None or self._task.done():
+            raise UnavailableError("the register is not open")
+        done = asyncio.get_running_loop().create_future()
+        await self._queue.put(_Pending(entry, body, change, done))
+        return await done
+
+    async def _write_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._interval_s
+        running = True
+        while running:
+            batch: list[_Pending] = []
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(due if self._chain.size > self._signed else None):
+                    first = await self._queue.get()
+                    running = first is not None
+                    if first is not None:
+                        batch.append(first)
+            while running and len(batch) < self._batch and not self._queue.empty():
+                item = self._queue.get_nowait()
+                running = item is not None
+                if item is not None:
+                    batch.append(item)
+            in_time = loop.time() < due and running
+            if await self._commit(batch, sign=not in_time):
+                due = loop.time() + self._interval_s
+            elif not in_time:
+                due = loop.time() + min(1.0, self._interval_s)  # it failed: once a second, not in a spin
+        # Whoever got in behind the end marker is told, not left waiting.
+        while not self._queue.empty():
+            item = self._queue.get_nowait()
+            if item is not None and not item.done.done():
+                item.done.set_exception(UnavailableError("the register is not open"))
+
+    async def _commit(self, batch: list[_Pending], *, sign: bool) -> bool:
+        """One transaction; True if everything due was signed."""
+        try:
+            committed = await self._database.awrite(lambda connection: self._write(connection, batch, sign))
+        except Exception as error:  # noqa: BLE001  (each caller gets it; the writer goes on)
+            log.error("register: %d entries could not be stored: %s", len(batch), error)
+            for pending in batch:
+                if not pending.done.done():
+                    failure = UnavailableError("the register could not be written")
+                    failure.__cause__ = error
+                    pending.done.set_exception(failure)
+            return False
+        self._chain = committed.chain
+        for done, result, error_of_change in committed.outcomes:
+            if done.done():  # cancelled meanwhile
+                continue
+            if error_of_change is not None:
+                done.set_exception(error_of_change)
+            else:
+                done.set_result(result)
+        if committed.checkpoint:
+            self._signed = committed.checkpoint.size
+            await self._file_checkpoints()
+        return sign or committed.checkpoint is not None
+
+    def _write(self, connection: Connection, batch: list[_Pending], sign: bool) -> _Committed:
+        """Runs in the database's writer thread."""
+        lock_register(connection)
+        head = read_head(connection)
+        chain = self._chain.copy()
+        if (chain.size, chain.link) != head:  # another process appended, or this is the first time
+            tree = Frontier.at(head.size, lambda level, at: read_node(connection, level, at))
+            chain = Chain(tree, head.link)
+        entries: list[tuple[Entry, bytes]] = []
+        committed = _Committed(chain)
+        for pending in batch:
+            if pending.entry is not None:
+                entries.append((pending.entry, pending.body))
+                committed.outcomes.append((pending.done, chain.size + len(entries), None))
+                continue
+            assert pending.change is not None
+            try:
+                with connection.begin_nested():
+                    made, result = pending.change(connection)
+                    encoded = [(entry, encode(entry)) for entry in made]
+            except Exception as error:  # noqa: BLE001  (it is the asker's, and must not harm the others)
+                committed.outcomes.append((pending.done, None, error))
+            else:
+                entries += encoded
+                committed.outcomes.append((pending.done, result, None))
+        rows, nodes = rows_of(chain, entries)
+        add_entries(connection, rows, nodes)
+        unsigned = chain.size - self._signed
+        if unsigned >= self._every or (sign and unsigned):
+            committed.checkpoint = self._checkpoint(connection, chain)
+        return committed
+
+    def _checkpoint(self, connection: Connection, chain: Chain) -> CheckpointRow | None:
+        last = last_checkpoint(connection)
+        if last and last.size >= chain.size:  # another process signed this already
+            return last
+        row = CheckpointRow(chain.size, self._clock(), self._signer.sign(chain.size, chain.tree.root()))
+        add_checkpoint(connection, row)
+        return row
+
+    def _check_continuity(self, connection: Connection) -> None:
+        """The last checkpoint, in the database or in the file, must be of this register as it stands."""
+        head = read_head(connection)
+        last = last_checkpoint(connection)
+        filed = last_filed(self._file) if self._file else None
+        for note in (last.note if last else None, filed):
+            if note is None:
+                continue
+            checkpoint = open_note(note, self._verifiers)
+            if checkpoint is None:
+                raise RegisterDamagedError(
+                    "a checkpoint of the register is not signed by its key",
+                    mend="Run `sharpeyes audit verify`; restore the key file that belongs to this register",
+                )
+            size, root = checkpoint.size, checkpoint.root
+            try:
+                tree = Frontier.at(size, lambda level, at: read_node(connection, level, at))
+            except KeyError:
+                tree = Frontier()
+            if size > head.size or tree.root() != root:
+                raise RegisterDamagedError(
+                    f"the register is not the one that was signed: {head.size} entries are here, "
+                    f"and the checkpoint over {size} does not fit them",
+                    mend="Run `sharpeyes audit verify`; restore the database, or archive it with its "
+                    "checkpoints and begin a new one",
+                )
+            if note is filed:
+                self._filed = size
+        self._signed = last.size if last else 0
+        frontier = Frontier.at(head.size, lambda level, at: read_node(connection, level, at))
+        self._chain = Chain(frontier, head.link)
+
+    async def _file_checkpoints(self) -> None:
+        """Append to the file what the database has and it has not: after a commit, a crash or a full disk."""
+        if self._file is None:
+            return
+        try:
+            rows = await self._database.aread(lambda c: read_checkpoints(c, self._filed))
+            if rows:
+                await asyncio.to_thread(append_notes, self._file, [row.note for row in rows])
+                self._filed = rows[-1].size
+            if self._file_failing:
+                self._file_failing = False
+                log.warning("register: checkpoints are written to %s again", self._file)
+        except Exception as error:  # noqa: BLE001  (whatever it is, entries go on being written)
+            if not self._file_failing:
+                self._file_failing = True
+                log.error("register: checkpoints cannot be written to %s: %s", self._file, error)
+
+
+def open_note(note: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
+    """The checkpoint of a note, by whichever key signed it; None if none of them did."""
+    for verifier in verifiers:
+        with contextlib.suppress(NoteError):
+            return verifier.open(note)
+    return None
+
+
+def append_notes(path: Path, notes: Sequence[str]) -> None:
+    """Add notes to a checkpoint file (made 0640 if there is none), durably."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write("".join(f"{note}\n" for note in notes).encode())
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def last_filed(path: Path) -> str | None:
+    """The last note of a checkpoint file; None if it has none. What a crash left half-written behind it is
+    cut off: the database still has that note."""
+    if not path.exists():
+        return None
+    with path.open("r+b") as file:
+        start = max(0, file.seek(0, os.SEEK_END) - TAIL)
+        file.seek(start)
+        tail = file.read()
+        ends = [match.end() for match in END_OF_NOTE.finditer(tail)]
+        if tail and not tail.endswith(b"\n\n"):
+            file.truncate(start + (ends[-1] if ends else 0))
+        if not ends:
+            return None
+    return list(split(tail[: ends[-1]].decode(errors="replace")))[-1]
