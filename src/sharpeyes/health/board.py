@@ -86,7 +86,9 @@ class Board:
         before = self._entries.get(camera.id)
         if before is not None:
             self._count(before, -1)
-        entry = Entry(camera, standing, before.probe if before else None, before and before.withheld_until)
+        entry = Entry(camera, standing)
+        if before is not None:
+            entry = replace(entry, probe=before.probe, withheld_until=before.withheld_until)
         self._entries[camera.id] = entry
         self._count(entry, 1)
         if before is not None:

@@ -117,7 +117,7 @@ class Recorder:
             self._task = None
         try:
             async with asyncio.timeout(within_s):
-                while not await self.flush():
+                while not await self.flush():  # noqa: ASYNC110 - a retry, not a poll
                     await asyncio.sleep(0.5)
         except TimeoutError:
             log.error("stopped with %d rows of telemetry unwritten: the store does not answer", self.waiting)

@@ -31,7 +31,15 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.schema import camera, camera_state, heartbeat, membership, state_interval
+from sharpeyes.store.schema import (
+    area,
+    camera,
+    camera_state,
+    heartbeat,
+    membership,
+    state_interval,
+    tier_policy,
+)
 
 Dimension = Literal["tier", "department", "area", "zone", "camera", "all"]
 """What a figure may be broken down by."""
@@ -275,6 +283,16 @@ def headcount(connection: Connection, at: Ms, by: Dimension, *, known_until: Ms)
 def members(connection: Connection, at: Ms, by: Dimension) -> dict[str, int]:
     """How many cameras there were at one instant, by key."""
     return {m.key: m.cameras for m in memberships(connection, Span(at, Ms(at + 1)), by)}
+
+
+def area_parents(connection: Connection) -> dict[str, str | None]:
+    """Every area that ever was, with the one it lies in."""
+    return {row.id: row.parent for row in connection.execute(select(area.c.id, area.c.parent))}
+
+
+def tier_targets(connection: Connection) -> dict[str, float]:
+    """The online rate that each tier is held to, 0..1."""
+    return {row.tier: row.target for row in connection.execute(select(tier_policy))}
 
 
 def _stays(span: Span) -> Subquery:

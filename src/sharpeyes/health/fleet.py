@@ -1,0 +1,713 @@
+"""Who is looked at when: every camera on its cadence, bounded, paced, and judged as soon as the answer is in.
+
+The fleet knows nothing of RTSP: it is given the function that probes. Around each probe it decides
+
+- **when**: a stable slot in the camera's cadence (:mod:`.pacing`), sooner while evidence is unconfirmed, at
+  once when somebody asks; a camera is never in flight twice, and a missed slot is skipped;
+- **how many**: ``in_flight`` at work; one that has not ended after ``slow_after_s`` only waits for its
+  time-out and costs nothing but a socket, so it gives its place to the next and counts towards ``sockets``
+  alone. So a thousand mute cameras do not move the cadence of the others;
+- **at which host**: no more than its session budget at once, so that a recorder serves its viewers. If a host
+  does not even accept a connection, that answers for all of its channels that were waiting their turn;
+- **with which credentials**: see :mod:`.accounts`;
+- **what it means**: time-outs while our own event loop stood still are our fault, not the camera's.
+
+Then the judge speaks, the board shows it and the recorder keeps it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+import logging
+import resource
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
+from urllib.parse import urlsplit
+
+from sharpeyes.domain.camera import Camera
+from sharpeyes.domain.errors import NotFoundError, UnavailableError
+from sharpeyes.domain.health import Blame, Failure, FailureKind, Phase, ProbeResult, Rung, Timings
+from sharpeyes.domain.time import Ms
+from sharpeyes.health import judge, pacing
+from sharpeyes.health.accounts import Accounts, Login, Permit, login
+from sharpeyes.health.board import Board
+from sharpeyes.health.judge import Judgement, Policy, Standing
+from sharpeyes.health.pacing import HostGate
+from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.health.recorder import Recalled, Recorder
+
+log = logging.getLogger(__name__)
+
+Probe: TypeAlias = Callable[[ProbeRequest], Awaitable[ProbeResult]]
+
+SPARE_FILES = 256
+"""File descriptors left to the API, the store and the log when sockets are counted."""
+SOCKETS_A_PROBE = 3
+"""RTSP, RTP and RTCP over UDP; a probe over TCP needs one."""
+OVERDUE_S = 5.0
+"""A probe that outlives its own time-out by this much is ended from outside."""
+TICK_S = 0.005
+"""Slots that are closer together than this start together: fewer wake-ups, no visible difference."""
+_LOCAL_TIMEOUTS = {
+    FailureKind.TIMEOUT,
+    FailureKind.CLOSED,
+    FailureKind.NO_MEDIA,
+    FailureKind.NO_KEYFRAME,
+}
+"""What a camera seems to do when it is us who stood still."""
+_NO_CONNECTION = {
+    FailureKind.TIMEOUT,
+    FailureKind.REFUSED,
+    FailureKind.UNREACHABLE,
+    FailureKind.NAME_UNKNOWN,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A camera with all that is needed to look at it."""
+
+    camera: Camera
+    request: ProbeRequest
+    """What to ask of it, with its credentials."""
+    cadence_s: float = 30.0
+    """Seconds between two looks."""
+    sessions: int = 2
+    """Sessions that may be open on its host at once; of several answers for one host the smallest holds."""
+    credential_changed: Ms | None = None
+    """When its credentials were last changed: a refusal before that is void."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How hard the fleet may work."""
+
+    in_flight: int = 400
+    """Probes at work at once."""
+    sockets: int = 4000
+    """Probes open at once, those included that wait for their time-out."""
+    slow_after_s: float = 1.0
+    """After that a probe waits rather than works."""
+    starts_per_s: float = 2000.0
+    """Pace of the first sweep."""
+    host_spacing_s: float = 0.02
+    """Pause between two probes of one host."""
+    lag_s: float = 1.0
+    """A stall of the event loop from which time-outs are put down to it."""
+    stop_s: float = 12.0
+    """How long probes may go on when the fleet stops."""
+
+    def within(self, files: int) -> Limits:
+        """The same, with no more sockets than ``files`` descriptors allow."""
+        sockets = max(8, min(self.sockets, (files - SPARE_FILES) // SOCKETS_A_PROBE))
+        return replace(self, sockets=sockets, in_flight=min(self.in_flight, sockets))
+
+
+def raise_file_limit(wanted: int = 65_536) -> int:
+    """Raise this process's soft limit of open files as far as it may; returns what it is now.
+
+    With the usual 1,024, half of a sweep would fail for want of sockets.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < ceiling:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
+        return ceiling
+    return wanted if soft == resource.RLIM_INFINITY else soft
+
+
+@dataclass(slots=True, kw_only=True)
+class FleetStats:
+    """Figures for metrics; those that count only grow."""
+
+    probes: int = 0
+    failures: dict[FailureKind, int] = field(default_factory=dict)
+    shared: int = 0
+    """Cameras answered for by another channel of their host that did not accept connections."""
+    withheld: int = 0
+    """Probes that went out without credentials, since these were refused before."""
+    in_flight: int = 0
+    slow: int = 0
+    """Of those in flight, the ones that only wait."""
+    late_s: float = 0.0
+    """How long after its slot the latest probe began."""
+    stalls: int = 0
+    """Times that the event loop stood still for longer than allowed."""
+    blind: bool = False
+    """Half of the probes fail for reasons of our own."""
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """One camera's place in the schedule."""
+
+    target: Target
+    gate: HostGate[_Unit]
+    place: float
+    host: str
+    endpoint: str
+    bare: ProbeRequest
+    """The request without its credentials."""
+    due: float = 0.0
+    entry: int = 0
+    """Number of its valid entry in the schedule; older ones are void."""
+    queued: bool = False
+    urgent: bool = False
+    """Its evidence speaks against its state: it goes ahead of those that are merely due."""
+    gone: bool = False
+    flight: _Flight | None = None
+    waiters: list[asyncio.Future[ProbeResult]] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Flight:
+    """One probe on its way."""
+
+    unit: _Unit
+    target: Target
+    gate: HostGate[_Unit]
+    endpoint: str
+    started: float
+    login: bool
+    task: asyncio.Task[None] | None = None
+    slow: bool = False
+    overdue: bool = False
+
+
+class Fleet:
+    """All cameras under watch: :meth:`start`, :meth:`sync` whenever the registry changes, :meth:`stop`."""
+
+    def __init__(
+        self,
+        probe: Probe,
+        *,
+        board: Board,
+        recorder: Recorder,
+        clock: Callable[[], Ms],
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.accounts = Accounts()
+        self.stats = FleetStats()
+        self._probe = probe
+        self._board = board
+        self._recorder = recorder
+        self._clock = clock
+        self._policy = policy or Policy()
+        self._limits = limits or Limits()
+        self._policies: dict[tuple[float, float, int], Policy] = {}
+        self._units: dict[str, _Unit] = {}
+        self._gates: dict[str, HostGate[_Unit]] = {}
+        self._recalled: dict[str, Recalled] = {}
+        self._schedule: list[tuple[float, int, _Unit | HostGate[_Unit]]] = []
+        self._numbers = itertools.count(1)
+        self._ready: deque[_Unit] = deque()
+        self._young: deque[_Flight] = deque()
+        self._flights: set[_Flight] = set()
+        self._working = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._watch: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._running = False
+        self._stalled_until = float("-inf")
+        self._window = [0.0, 0, 0]  # begin, results, blind ones
+
+    # --- life ----------------------------------------------------------------------------------------
+
+    async def start(self, targets: Iterable[Target] = ()) -> None:
+        """Take up where an earlier run ended, and begin to look at ``targets``."""
+        self._loop = asyncio.get_running_loop()
+        unique = {target.camera.id: target for target in targets}
+        for target in unique.values():  # all, before any: how long a look is valid depends on the neighbours
+            self._enlist(target)
+        self._recalled = await self._recorder.recall(self._policy_of)
+        for camera in self._recalled.keys() - self._units.keys():
+            standing = self._recalled.pop(camera).standing
+            self._recorder.forget(camera, judge.retire(standing, standing.latest))
+        self._recorder.start()
+        self._running = True
+        self._watch = asyncio.create_task(self._keep_watch(), name="fleet-watch")
+        now = self._loop.time()
+        for unit in list(self._units.values()):
+            self._enter(unit, now, len(self._units))
+        self._pump()
+
+    async def stop(self) -> None:
+        """Begin no more probes, let those under way end within their bound, store everything."""
+        self._running = False
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        if self._flights:
+            self._idle.clear()
+            try:
+                await asyncio.wait_for(self._idle.wait(), self._limits.stop_s)
+            except TimeoutError:
+                tasks = [f.task for f in self._flights if f.task is not None]
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+        for unit in self._units.values():
+            _reject(unit, UnavailableError("the prober is stopping"))
+        await self._recorder.stop()
+
+    def sync(self, targets: Iterable[Target]) -> None:
+        """Watch exactly these cameras from now on; the fleet must have been started. Those that did not
+        change keep their slot."""
+        wanted = {target.camera.id: target for target in targets}
+        for camera in self._units.keys() - wanted.keys():
+            self.remove(camera)
+        new = [target for target in wanted.values() if target.camera.id not in self._units]
+        for target in wanted.values():
+            self._put(target, max(len(new), 1))
+        self.accounts.keep(
+            {
+                (unit.endpoint, unit.target.request.credentials)
+                for unit in self._units.values()
+                if unit.target.request.credentials is not None
+            }
+        )
+
+    def put(self, target: Target) -> None:
+        """Watch this camera, or look at it in this changed way."""
+        self._put(target, 1)
+
+    def remove(self, camera: str) -> None:
+        """Watch this camera no more; its open interval closes now."""
+        unit = self._units.pop(camera, None)
+        if unit is None:
+            return
+        unit.gone = True
+        self._leave_gate(unit)
+        _reject(unit, NotFoundError(f"camera {camera} was removed"))
+        entry = self._board.get(camera)
+        if entry is not None:
+            self._recorder.forget(camera, judge.retire(entry.standing, self._clock()))
+            self._board.remove(camera)
+
+    async def check(self, camera: str, *, retry_login: bool = False) -> ProbeResult:
+        """Look at this camera now, ahead of the others; a look that is under way already will do.
+
+        ``retry_login``: credentials that were refused are tried once more, for somebody says that the account
+        has been mended. Raises NotFoundError, UnavailableError (stopping).
+        """
+        unit = self._units.get(camera)
+        if unit is None:
+            raise NotFoundError(f"camera {camera} is not watched")
+        if not self._running:
+            raise UnavailableError("the prober is not running")
+        credentials = unit.target.request.credentials
+        if retry_login and credentials is not None:
+            self.accounts.forgive(unit.endpoint, credentials)
+        answer: asyncio.Future[ProbeResult] = self._loop.create_future()
+        unit.waiters.append(answer)
+        if unit.flight is None and not unit.queued:
+            unit.queued = True
+            unit.due = self._loop.time()
+            self._ready.appendleft(unit)
+            self._pump()
+        return await answer
+
+    # --- who is watched ------------------------------------------------------------------------------
+
+    def _put(self, target: Target, newcomers: int) -> None:
+        camera = target.camera
+        unit = self._units.get(camera.id)
+        if unit is None:
+            unit = self._enlist(target)
+            self._enter(unit, self._loop.time(), newcomers)
+            self._pump()
+            return
+        if unit.target == target:
+            return
+        now = self._loop.time()
+        sooner = target.cadence_s < unit.target.cadence_s or target.request != unit.target.request
+        if (_host(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
+            sooner = self._leave_gate(unit) or sooner
+            unit.gate = self._gate(target)
+        unit.target = target
+        unit.host, unit.endpoint = _host(target.request.url), _endpoint(target.request.url)
+        unit.bare = replace(target.request, withhold_credentials=True)
+        entry = self._board.get(camera.id)
+        assert entry is not None
+        judgement = self._declared(target, entry.standing)
+        self._board.place(camera, judgement.standing)
+        if judgement.standing is not entry.standing:
+            self._keep(judgement)
+        if sooner and unit.flight is None and not unit.queued:
+            self._schedule_unit(unit, now)
+            self._pump()
+
+    def _enlist(self, target: Target) -> _Unit:
+        unit = self._units[target.camera.id] = _Unit(
+            target,
+            self._gate(target),
+            pacing.phase(target.camera.id),
+            _host(target.request.url),
+            _endpoint(target.request.url),
+            replace(target.request, withhold_credentials=True),
+        )
+        return unit
+
+    def _enter(self, unit: _Unit, now: float, newcomers: int) -> None:
+        """A camera comes under watch: with the standing that an earlier run left, or as a newcomer."""
+        target = unit.target
+        camera, credentials = target.camera, target.request.credentials
+        recalled = self._recalled.pop(camera.id, None)
+        if recalled is None:
+            standing = Standing.newcomer(camera.id, self._clock())
+        else:
+            standing = recalled.standing
+            fresh = (target.credential_changed or 0) <= (recalled.refused or 0)
+            if credentials is not None and recalled.withheld_until is not None and fresh:
+                self.accounts.refuse(unit.endpoint, credentials, recalled.withheld_until)
+        judgement = self._declared(target, standing)
+        self._board.place(camera, judgement.standing)
+        if recalled is None or judgement.standing is not standing:
+            self._keep(judgement)
+        first = pacing.first_slot(now, unit.place, target.cadence_s, newcomers, self._limits.starts_per_s)
+        self._schedule_unit(unit, first)
+
+    def _declared(self, target: Target, standing: Standing) -> Judgement:
+        """Bring a standing in line with what the owner declares."""
+        if target.camera.maintenance:
+            return judge.begin_maintenance(standing, self._clock())
+        return judge.end_maintenance(standing, self._clock())
+
+    def _gate(self, target: Target) -> HostGate[_Unit]:
+        host = _host(target.request.url)
+        gate = self._gates.get(host)
+        if gate is None:
+            gate = self._gates[host] = HostGate(target.sessions, self._limits.host_spacing_s)
+        gate.limit = max(1, min(gate.limit, target.sessions)) if gate.cameras else max(1, target.sessions)
+        gate.cameras += 1
+        return gate
+
+    def _leave_gate(self, unit: _Unit) -> bool:
+        """True if the camera was waiting there, and is in no queue now."""
+        gate = unit.gate
+        gate.cameras -= 1
+        if gate.cameras == 0 and self._gates.get(unit.host) is gate:
+            del self._gates[unit.host]
+        if unit not in gate.waiting:
+            return False
+        gate.waiting.remove(unit)
+        unit.queued = False
+        return True
+
+    def _policy_of(self, camera: str) -> Policy:
+        """How this camera is judged: a look at it is valid for three cadences and as long as a turn takes."""
+        unit = self._units.get(camera)
+        if unit is None:
+            return self._policy
+        request = unit.target.request
+        key = (unit.target.cadence_s, request.timeout_s + request.observe_s, unit.gate.rounds)
+        policy = self._policies.get(key)
+        if policy is None:
+            cadence_s, probe_s, rounds = key
+            validity_ms = round(1000 * (3 * cadence_s + probe_s * max(rounds, 1)))
+            policy = self._policies[key] = replace(self._policy, validity_ms=validity_ms)
+        return policy
+
+    # --- when ----------------------------------------------------------------------------------------
+
+    def _schedule_unit(self, unit: _Unit, due: float) -> None:
+        unit.due = due
+        unit.entry = next(self._numbers)
+        heapq.heappush(self._schedule, (due, unit.entry, unit))
+
+    def _arm(self, gate: HostGate[_Unit], now: float) -> None:
+        """Let the next one in at the host as soon as may be."""
+        if gate.waiting and not gate.armed and gate.active < gate.limit:
+            gate.armed = True
+            heapq.heappush(self._schedule, (max(now, gate.ready_at), next(self._numbers), gate))
+
+    def _pump(self) -> None:
+        """Begin all that is due and allowed, then sleep until there is more."""
+        if not self._running:
+            return
+        now = self._loop.time()
+        schedule, ready = self._schedule, self._ready
+        while schedule and schedule[0][0] <= now:
+            _, number, item = heapq.heappop(schedule)
+            if isinstance(item, HostGate):
+                item.armed = False
+                if item.waiting:
+                    ready.appendleft(item.waiting.popleft())
+            elif item.entry == number and not (item.queued or item.gone or item.flight):
+                item.queued = True
+                if item.urgent:
+                    ready.appendleft(item)
+                else:
+                    ready.append(item)
+        wake = float("inf")
+        if ready and self._recorder.full:
+            wake = now + 0.1
+        elif ready:
+            self._make_room(now)
+            limits = self._limits
+            while ready and self._working < limits.in_flight and len(self._flights) < limits.sockets:
+                self._begin(ready.popleft(), now)
+            if ready and self._young:
+                wake = self._young[0].started + limits.slow_after_s
+        if schedule:
+            wake = min(wake, schedule[0][0])
+        if wake != float("inf"):
+            self._sleep_until(max(wake, now + TICK_S))
+
+    def _sleep_until(self, wake: float) -> None:
+        if self._timer is not None:
+            if self._timer_at <= wake:
+                return
+            self._timer.cancel()
+        self._timer_at = wake
+        self._timer = self._loop.call_at(wake, self._woken)
+
+    def _woken(self) -> None:
+        self._timer = None
+        self._pump()
+
+    def _make_room(self, now: float) -> None:
+        """Probes that have become slow no longer count as working."""
+        young, until = self._young, now - self._limits.slow_after_s
+        while young and (young[0] not in self._flights or young[0].started <= until):
+            flight = young.popleft()
+            if flight in self._flights:
+                flight.slow = True
+                self._working -= 1
+                self.stats.slow += 1
+
+    # --- one probe -----------------------------------------------------------------------------------
+
+    def _begin(self, unit: _Unit, now: float) -> None:
+        gate, target = unit.gate, unit.target
+        if unit.gone:
+            self._arm(gate, now)
+            return
+        request, credentials = target.request, target.request.credentials
+        if target.camera.credential is not None and credentials is None:
+            unit.queued = False
+            message = f"credential {target.camera.credential} is not there"
+            self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
+            self._arm(gate, now)
+            return
+        if not gate.is_open(now):
+            gate.waiting.append(unit)
+            self._arm(gate, now)
+            return
+        with_login = False
+        if credentials is not None:
+            permit = self.accounts.ask(unit.endpoint, target.camera.id, credentials, self._clock())
+            if permit is Permit.WAIT:  # the trial is on this host: its end opens the gate again
+                gate.waiting.append(unit)
+                return
+            with_login = permit is Permit.USE
+            if not with_login:
+                request = unit.bare
+                self.stats.withheld += 1
+        unit.queued = False
+        gate.enter(now)
+        self._arm(gate, now)
+        self.stats.late_s = now - unit.due
+        flight = unit.flight = _Flight(unit, target, gate, unit.endpoint, now, with_login)
+        self._flights.add(flight)
+        self._young.append(flight)
+        self._working += 1
+        flight.task = self._loop.create_task(self._fly(flight, request))
+
+    async def _fly(self, flight: _Flight, request: ProbeRequest) -> None:
+        result: ProbeResult | None = None
+        try:
+            result = await self._probe(request)
+        except asyncio.CancelledError:
+            if not flight.overdue:
+                raise
+            result = self._local(FailureKind.INTERNAL, "the probe did not end and was given up")
+        except Exception as error:  # a fault of ours must not stop the watch, nor be held against a camera
+            log.exception("probe of %s failed", flight.target.camera.id)
+            result = self._local(FailureKind.INTERNAL, f"fault in the prober: {type(error).__name__}")
+        finally:
+            self._land(flight, result)
+
+    def _land(self, flight: _Flight, result: ProbeResult | None) -> None:
+        unit, target, gate = flight.unit, flight.target, flight.gate
+        now = self._loop.time()
+        self._flights.discard(flight)
+        if flight.slow:
+            self.stats.slow -= 1
+        else:
+            self._working -= 1
+        gate.leave()
+        unit.flight = None
+        credentials = target.request.credentials
+        if flight.login and credentials is not None:
+            outcome = Login.UNTRIED if result is None else login(result)
+            self.accounts.tell(flight.endpoint, target.camera.id, credentials, outcome, self._clock())
+        if result is not None:
+            result = self._own_up(flight, result)
+            self._answer_for_others(flight, result)
+        if not unit.gone:
+            if result is not None and target.request == unit.target.request:
+                self._conclude(unit, result)
+            else:  # it says nothing about the camera as it is now
+                self._schedule_unit(unit, now)
+        self._arm(gate, now)
+        if unit.gate is not gate:
+            self._arm(unit.gate, now)
+        if not self._flights:
+            self._idle.set()
+        self._pump()
+
+    def _own_up(self, flight: _Flight, result: ProbeResult) -> ProbeResult:
+        """If we stood still meanwhile, a time-out says nothing about the camera."""
+        failure = result.failure
+        if failure is None or failure.kind not in _LOCAL_TIMEOUTS or flight.started > self._stalled_until:
+            return result
+        message = f"the prober stood still meanwhile: {failure.message}"
+        return replace(result, failure=Failure(failure.phase, FailureKind.OVERLOADED, message))
+
+    def _answer_for_others(self, flight: _Flight, result: ProbeResult) -> None:
+        """A host that accepts no connection accepts none for its other channels: do not make each one wait.
+
+        Otherwise a dead recorder with 32 channels would take minutes a round.
+        """
+        failure = result.failure
+        if (
+            failure is None
+            or failure.phase not in (Phase.RESOLVE, Phase.CONNECT)
+            or failure.kind not in _NO_CONNECTION
+        ):
+            return
+        note = f"shared: {flight.endpoint} did not accept the connection of camera {flight.target.camera.id}"
+        result = replace(result, transcript=(*result.transcript, note))
+        waiting = flight.gate.waiting
+        for unit in [unit for unit in waiting if unit.endpoint == flight.endpoint]:
+            waiting.remove(unit)
+            unit.queued = False
+            self.stats.shared += 1
+            self._conclude(unit, result)
+
+    def _conclude(self, unit: _Unit, result: ProbeResult) -> None:
+        """An answer is in: judge it, show it, keep it, and set the next slot."""
+        target = unit.target
+        camera, credentials = target.camera.id, target.request.credentials
+        entry = self._board.get(camera)
+        assert entry is not None
+        policy = self._policy_of(camera)
+        judgement = judge.judge(entry.standing, judge.observe(result, policy), policy)
+        withheld_until = None
+        if result.failure is not None:
+            kind = result.failure.kind
+            self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1
+            if credentials is not None and kind is FailureKind.AUTH_FAILED:
+                withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
+        entry = self._board.update(judgement.standing, result, withheld_until)
+        self._recorder.note(entry, judgement.closed)
+        self.stats.probes += 1
+        now = self._loop.time()
+        self._notice_blindness(now, result)
+        unit.urgent = judgement.standing.unsettled
+        if unit.urgent:
+            self._schedule_unit(unit, pacing.recheck_slot(now, target.cadence_s))
+        else:
+            self._schedule_unit(unit, pacing.next_slot(now, unit.place, target.cadence_s))
+        if unit.waiters:
+            waiters, unit.waiters = unit.waiters, []
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(result)
+
+    def _keep(self, judgement: Judgement) -> None:
+        """Show and keep a judgement that no probe led to."""
+        self._recorder.note(self._board.update(judgement.standing), judgement.closed)
+
+    def _local(self, kind: FailureKind, message: str) -> ProbeResult:
+        return ProbeResult(
+            at=self._clock(),
+            rung=Rung.NONE,
+            failure=Failure(Phase.CONNECT, kind, message),
+            timings=Timings(),
+        )
+
+    # --- ourselves -----------------------------------------------------------------------------------
+
+    async def _keep_watch(self) -> None:
+        """See when the loop stands still, when a probe does not end, when a camera is not looked at."""
+        step, rounds = 0.25, 0
+        while True:
+            expected = self._loop.time() + step
+            await asyncio.sleep(step)
+            now = self._loop.time()
+            if now - expected > self._limits.lag_s:
+                self._stalled_until = now
+                self.stats.stalls += 1
+                log.warning("the event loop stood still for %.1f s", now - expected)
+            self.stats.in_flight = len(self._flights)
+            rounds += 1
+            if rounds % 20 == 0:
+                self._give_up_overdue(now)
+                self._lapse()
+
+    def _give_up_overdue(self, now: float) -> None:
+        for flight in self._flights:
+            request = flight.target.request
+            if now - flight.started > request.timeout_s + request.observe_s + OVERDUE_S:
+                flight.overdue = True
+                if flight.task is not None:
+                    flight.task.cancel()
+
+    def _lapse(self) -> None:
+        """States that nothing speaks for any more become unknown, not only when the next probe says so."""
+        now = self._clock()
+        for camera in self._units:
+            entry = self._board.get(camera)
+            if entry is None or entry.standing.observed is None:
+                continue
+            judgement = judge.lapse(entry.standing, now, self._policy_of(camera))
+            if judgement.standing is not entry.standing:
+                self._keep(judgement)
+
+    def _notice_blindness(self, now: float, result: ProbeResult) -> None:
+        """Say once when most probes fail for reasons of our own, and once when that is over."""
+        window = self._window
+        if now - window[0] > 30.0:
+            if self.stats.blind and window[1] and window[2] < 0.1 * window[1]:
+                self.stats.blind = False
+                log.warning("the prober sees again")
+            window[:] = [now, 0, 0]
+        window[1] += 1
+        failure = result.failure
+        if failure is not None and failure.blame is Blame.PROBER:
+            window[2] += 1
+            if not self.stats.blind and window[1] >= 20 and window[2] >= 0.5 * window[1]:
+                self.stats.blind = True
+                log.error(
+                    "the prober is blind: %d of %d probes failed for reasons of its own, the latest: %s",
+                    window[2],
+                    window[1],
+                    failure.message,
+                )
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").lower()
+
+
+def _endpoint(url: str) -> str:
+    parts = urlsplit(url)
+    default = 322 if parts.scheme == "rtsps" else 554
+    return f"{(parts.hostname or '').lower()}:{parts.port or default}"
+
+
+def _reject(unit: _Unit, error: Exception) -> None:
+    waiters, unit.waiters = unit.waiters, []
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

@@ -1,0 +1,155 @@
+"""One rate: what it counts, what it is held to, and how much of it was seen.
+
+Formula version 1, times in ms, over all cameras of a key and a span, each for the time that it was a member:
+
+- *U*, obliged: membership less declared maintenance.
+- *K*, unknown: obliged time in which the camera was not observed (prober blind, stopped, not yet started).
+- observed: U - K. **coverage** = (U - K) / U.
+- online: observed time in which it delivered, degraded time included and shown apart.
+- **raw** = online / (U - K). What was not seen is neither good nor bad.
+- **headcount** = cameras online at the end of the span / cameras neither unknown nor in maintenance then.
+
+The verdict compares raw with the target, exactly; below 95 % coverage there is none yet: *collecting*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from sharpeyes.domain.health import State
+from sharpeyes.domain.time import Span
+
+FORMULA = "1"
+"""Version of the formulas above. A changed formula is another version, never another meaning of the same."""
+
+COVERAGE = Fraction(95, 100)
+"""Share of the obliged time that must have been observed before there is a verdict."""
+
+
+class Verdict(StrEnum):
+    """Whether the promise was kept."""
+
+    MET = "met"
+    MISSED = "missed"
+    COLLECTING = "collecting"
+    """Too little was seen to say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headcount:
+    """Cameras by state at one instant."""
+
+    total: int = 0
+    online: int = 0
+    """Degraded ones included."""
+    degraded: int = 0
+    offline: int = 0
+    unknown: int = 0
+    maintenance: int = 0
+
+    @property
+    def rate(self) -> float | None:
+        """online / (total - unknown - maintenance), 0..1; None if nothing is left to count."""
+        return _ratio(self.online, self.total - self.unknown - self.maintenance)
+
+    @classmethod
+    def of(cls, by_state: Mapping[State, int], total: int) -> Headcount:
+        """``total`` cameras of which so many are in these states; the rest is unknown."""
+        degraded, offline = by_state.get(State.DEGRADED, 0), by_state.get(State.OFFLINE, 0)
+        online = by_state.get(State.ONLINE, 0) + degraded
+        maintenance = by_state.get(State.MAINTENANCE, 0)
+        return cls(
+            total=total,
+            online=online,
+            degraded=degraded,
+            offline=offline,
+            unknown=total - online - offline - maintenance,
+            maintenance=maintenance,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """The online rate of one key (a tier, a department ...) over a span, with all that it is made of."""
+
+    dimension: str
+    key: str
+    span: Span
+    """What it covers: the span asked for, up to the last moment that is known."""
+    cameras: int
+    """Cameras that were members within the span, each counted once."""
+    obliged_ms: int
+    online_ms: int
+    """Degraded time included."""
+    degraded_ms: int
+    offline_ms: int
+    unknown_ms: int
+    maintenance_ms: int
+    """Outside the obliged time."""
+    headcount: Headcount
+    target: float | None
+    formula: str = FORMULA
+
+    @classmethod
+    def of(
+        cls,
+        dimension: str,
+        key: str,
+        span: Span,
+        *,
+        cameras: int,
+        member_ms: int,
+        by_state: Mapping[State, int],
+        headcount: Headcount,
+        target: float | None,
+    ) -> Rate:
+        """From time of membership and time by state; member time in no state, or in unknown, was not seen."""
+        degraded, offline = by_state.get(State.DEGRADED, 0), by_state.get(State.OFFLINE, 0)
+        online = by_state.get(State.ONLINE, 0) + degraded
+        maintenance = by_state.get(State.MAINTENANCE, 0)
+        obliged = member_ms - maintenance
+        return cls(
+            dimension=dimension,
+            key=key,
+            span=span,
+            cameras=cameras,
+            obliged_ms=obliged,
+            online_ms=online,
+            degraded_ms=degraded,
+            offline_ms=offline,
+            unknown_ms=obliged - online - offline,
+            maintenance_ms=maintenance,
+            headcount=headcount,
+            target=target,
+        )
+
+    @property
+    def observed_ms(self) -> int:
+        return self.obliged_ms - self.unknown_ms
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the obliged time that was observed, 0..1; None if nothing was obliged."""
+        return _ratio(self.observed_ms, self.obliged_ms)
+
+    @property
+    def raw(self) -> float | None:
+        """The time-weighted online rate, 0..1; None if nothing was observed."""
+        return _ratio(self.online_ms, self.observed_ms)
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """None if there is no target, or nothing was obliged to meet it."""
+        if self.target is None or not self.obliged_ms:
+            return None
+        if not self.observed_ms or Fraction(self.observed_ms, self.obliged_ms) < COVERAGE:
+            return Verdict.COLLECTING
+        kept = Fraction(self.online_ms, self.observed_ms) >= Fraction(str(self.target))
+        return Verdict.MET if kept else Verdict.MISSED
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None

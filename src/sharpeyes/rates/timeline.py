@@ -1,0 +1,88 @@
+"""Arithmetic of state intervals: clip, tile, sum; and the days and months that figures are asked for.
+
+All of it on half-open spans of integer milliseconds, so every sum is exact. What SQL adds up in the store
+must come to the same as what is added up here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import date, datetime, timedelta, tzinfo
+
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms, Span, from_datetime
+
+
+def clip(intervals: Iterable[Interval], span: Span, *, known_until: Ms | None = None) -> list[Interval]:
+    """What of the intervals lies within the span, in their order.
+
+    An open interval reaches to ``known_until``, or to the end of the span if that is None.
+    """
+    clipped = []
+    for interval in intervals:
+        end = interval.end
+        if end is None:
+            end = span.end if known_until is None else known_until
+        start, end = max(interval.start, span.start), min(end, span.end)
+        if start < end:
+            clipped.append(replace(interval, start=start, end=end))
+    return clipped
+
+
+def durations(intervals: Iterable[Interval], span: Span, *, known_until: Ms | None = None) -> Counter[State]:
+    """Milliseconds of the span spent in each state; what no interval covers is in none."""
+    total: Counter[State] = Counter()
+    for interval in clip(intervals, span, known_until=known_until):
+        assert interval.end is not None
+        total[interval.state] += interval.end - interval.start
+    return total
+
+
+def gaps(intervals: Iterable[Interval], span: Span) -> list[Span]:
+    """The parts of the span that no interval covers. The intervals are of one camera, oldest first."""
+    found: list[Span] = []
+    reached = span.start
+    for interval in clip(intervals, span):
+        if interval.start > reached:
+            found.append(Span(reached, interval.start))
+        assert interval.end is not None
+        reached = max(reached, interval.end)
+    if reached < span.end:
+        found.append(Span(reached, span.end))
+    return found
+
+
+def tile(camera: str, intervals: Iterable[Interval], span: Span) -> list[Interval]:
+    """The span without holes: what no interval of the camera covers is unknown."""
+    pieces = list(intervals)
+    missing = [
+        Interval(camera=camera, state=State.UNKNOWN, start=gap.start, end=gap.end, cause=None)
+        for gap in gaps(pieces, span)
+    ]
+    return sorted([*clip(pieces, span), *missing], key=lambda interval: interval.start)
+
+
+def day(on: date, zone: tzinfo) -> Span:
+    """A calendar day of a time zone: 23 or 25 hours long when its clocks change."""
+    return Span(_midnight(on, zone), _midnight(on + timedelta(days=1), zone))
+
+
+def month(on: date, zone: tzinfo) -> Span:
+    """The calendar month of a time zone that a day lies in."""
+    first = on.replace(day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return Span(_midnight(first, zone), _midnight(following, zone))
+
+
+def days(span: Span, zone: tzinfo) -> Iterator[Span]:
+    """The calendar days of a time zone that touch the span, whole, oldest first."""
+    on = datetime.fromtimestamp(span.start / 1000, zone).date()
+    while (whole := day(on, zone)).start < span.end:
+        yield whole
+        on += timedelta(days=1)
+
+
+def _midnight(on: date, zone: tzinfo) -> Ms:
+    return from_datetime(datetime(on.year, on.month, on.day, tzinfo=zone))
