@@ -43,10 +43,9 @@ def check_config(
         counts = ", ".join(f"{key} {count}" for key, count in summary["cameras_by"][name].items())
         typer.echo(f"  {summary['cameras']} cameras by {name[:-1]}: {counts or 'none'}")
     typer.echo(f"  {summary['networks']} networks with {summary['addresses']:,} addresses to look at")
-    typer.echo(
-        f"  {summary['departments']} departments, {summary['areas']} areas, {summary['zones']} zones, "
-        f"{summary['credentials']} credentials ({summary['credentials_without_password']} without a password here)"
-    )
+    typer.echo("  " + ", ".join(f"{summary[name]} {name}" for name in ("departments", "areas", "zones")))
+    without = summary["credentials_without_password"]
+    typer.echo(f"  {summary['credentials']} credentials, {without} of them without a password here")
 
 
 def _summary(config: Config) -> dict[str, Any]:

@@ -296,7 +296,7 @@ class _Reader:
     # --- cameras and networks
 
     def cameras(self, sections: list[Section]) -> list[Camera]:
-        first: dict[tuple[str, str], tuple[str, int]] = {}
+        first: dict[tuple[str, str], int] = {}
         cameras = []
         for section in sections:
             camera = self.camera(section)
@@ -307,14 +307,14 @@ class _Reader:
             marks = [("id", camera.id), ("url", camera.stream(StreamRole.MAIN).url)]
             marks += [("code", camera.code)] if camera.code else []
             for kind, value in marks:
-                other, line = first.setdefault((kind, value), (section.path, section.line))
-                if other != section.path:
-                    shown = mask(value) if kind == "url" else value
-                    section.error(
-                        section.line_of("main" if kind == "url" else kind),
-                        f"{section.path}: {kind} '{shown}' is that of the camera in line {line} already",
-                        "Remove one of the two, or give it its own",
-                    )
+                if (line := first.get((kind, value))) is None:
+                    first[kind, value] = section.line
+                    continue
+                section.error(
+                    section.line_of("main" if kind == "url" else kind),
+                    f"{section.path}: {kind} '{mask(value)}' is that of the camera in line {line} already",
+                    "Remove one of the two, or give it its own",
+                )
         return cameras
 
     def camera(self, section: Section) -> Camera | None:
@@ -464,7 +464,7 @@ def _timezone(node: Node) -> str:
 
 
 def _digits(*lengths: int) -> Callable[[Node], str]:
-    wanted = " or ".join(map(str, lengths))
+    wanted = ", ".join(map(str, lengths[:-1])) + " or " * (len(lengths) > 1) + str(lengths[-1])
 
     def read(node: Node) -> str:
         value = text(node)

@@ -302,11 +302,17 @@ class Section:
 def meant(word: str, known: Iterable[str]) -> str:
     """'Did you mean ...?', or what there is to choose from."""
     names = sorted(known)
-    close = difflib.get_close_matches(word, names, 1, 0.6)
-    if close:
-        return f"Did you mean '{close[0]}'?"
+    if guess := closest(word, names):
+        return f"Did you mean '{guess}'?"
     shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
     return f"Known: {shown}" if names else "None is declared"
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """What was probably meant, whatever its case."""
+    folded = {name.casefold(): name for name in known}
+    close = difflib.get_close_matches(word.casefold(), folded, 1, 0.65)
+    return folded[close[0]] if close else None
 
 
 def kind_of(node: Node) -> str:
@@ -374,7 +380,9 @@ def word(choices: Iterable[str]) -> Callable[[Node], str]:
     def read(node: Node) -> str:
         value = text(node)
         if value not in known:
-            raise Wrong(f"'{value}' is not one of {', '.join(known)}", meant(value, known))
+            guess = closest(value, known)
+            mend = f"Did you mean '{guess}'?" if guess else "Write one of them"
+            raise Wrong(f"'{value}' is not one of {', '.join(known)}", mend)
         return value
 
     return read

@@ -1,0 +1,239 @@
+"""configs/cameras.yaml: every mistake is a file in testdata, with the sentences that the user reads.
+
+A line ``# expect LINE: message. mend`` in a file is one error, in the order in which they are told.
+"""
+
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from sharpeyes.config import Config, ConfigErrors, load
+from sharpeyes.domain.camera import Camera, Stream, StreamRole
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.registry.declared import DeclaredCredential, Method, Network
+
+TESTDATA = Path(__file__).parent / "testdata"
+EXAMPLE = Path(__file__).parents[3] / "configs" / "cameras.yaml"
+ENVIRON = {"CAMERA_PASSWORD": "hunter2"}
+
+LEAST = (TESTDATA / "valid-least.yaml").read_text()
+
+
+def read(tmp_path: Path, body: str | bytes, environ: dict[str, str] = ENVIRON) -> Config:
+    file = tmp_path / "cameras.yaml"
+    file.write_bytes(body.encode() if isinstance(body, str) else body)
+    return load(file, environ)
+
+
+@pytest.mark.parametrize("file", sorted(TESTDATA.glob("invalid-*.yaml")), ids=lambda file: file.stem)
+def test_a_mistake_is_told_with_its_line_and_mend(file: Path) -> None:
+    marked = [line.removeprefix("# expect ") for line in file.read_text().splitlines() if "# expect " in line]
+    assert marked, "the file says what it expects"
+    with pytest.raises(ConfigErrors) as caught:
+        load(file, ENVIRON)
+    told = [str(error).removeprefix(f"{file}:") for error in caught.value.errors]
+    assert told == marked
+    assert str(caught.value).splitlines() == [f"{file}:{line}" for line in marked]
+    assert "hunter" not in str(caught.value) + repr(caught.value), "a password is never repeated"
+    assert all(error.mend for error in caught.value.errors)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (b"", "1: the file is empty. Start from configs/cameras.yaml, the example"),
+        ("x: 区\n".encode("gb18030"), "1: the file is not UTF-8 text. Save it as UTF-8 (it looks like GB18030)"),
+        (b"a: 1\nb: \xff\xff\n", "2: the file is not UTF-8 text. Save it as UTF-8"),
+        ("a: 1\n".encode("utf-16"), "1: the file is not UTF-8 text. Save it as UTF-8 (it looks like UTF-16)"),
+        (b"a: 1\nb: \x00\n", "2: the file holds a control character. Remove the character"),
+        (b"[" * 100_000, "1: nested deeper than 64 levels. Check the brackets"),
+        (b"- " * 100_000, "1: nested deeper than 64 levels. Check the brackets"),
+        (b"a: " + b"x" * (33 << 20), "1: the file is larger than 32 MiB. Split it, or declare networks"),
+    ],
+    ids=["empty", "gb18030", "latin", "utf-16", "nul", "brackets", "dashes", "huge"],
+)  # fmt: skip
+def test_a_file_that_is_no_yaml_text(tmp_path: Path, data: bytes, told: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        read(tmp_path, data)
+    assert str(caught.value) == f"{tmp_path / 'cameras.yaml'}:{told}"
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="No such file"):
+        load(tmp_path / "nothing.yaml")
+    with pytest.raises(InvalidInputError, match="directory"):
+        load(tmp_path)
+
+
+def test_a_bom_and_windows_line_ends_do_not_matter(tmp_path: Path) -> None:
+    config = read(tmp_path, b"\xef\xbb\xbf" + LEAST.replace("\n", "\r\n").encode())
+    assert len(config.declared.cameras) == 1
+
+
+def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
+    config = read(tmp_path, LEAST)
+    declared = config.declared
+    assert config.site.timezone == "Asia/Shanghai"
+    assert declared.tiers == tuple(TierPolicy(tier=tier) for tier in Tier)
+    assert declared.zones == (Zone(id="video", name="视频专网", network="1"),)
+    assert declared.departments[1] == Department(id="education", name="教育局", industry="11")
+    assert declared.cameras == (
+        Camera(
+            id="gate",
+            name="东门",
+            tier=Tier.DEPARTMENTAL,
+            department="education",
+            area="north",
+            zone="video",
+            streams=(Stream(role=StreamRole.MAIN, url="rtsp://10.0.0.1/main"),),
+        ),
+    )
+    assert declared.credentials == (
+        DeclaredCredential(id="viewer", username="viewer", password=Secret("hunter2")),
+    )
+    assert config.warnings == ()
+    assert "hunter2" not in repr(config)
+
+
+def test_one_zone_need_not_be_named_and_none_is_one(tmp_path: Path) -> None:
+    assert read(tmp_path, LEAST.replace("    zone: video\n", "")).declared.cameras[0].zone == "video"
+    bare = LEAST.replace("    zone: video\n", "").replace(
+        "zones:\n  video: {name: 视频专网, network: 1}\n", ""
+    )
+    config = read(tmp_path, bare)
+    assert config.declared.cameras[0].zone == config.declared.zones[0].id
+    several = LEAST.replace("    zone: video\n", "").replace("zones:\n", "zones:\n  other: {}\n")
+    with pytest.raises(ConfigErrors, match="several zones"):
+        read(tmp_path, several)
+
+
+def test_everything_of_a_camera(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        LEAST
+        + """    sub: RTSP://10.0.0.1:8554/sub
+    snapshot: https://10.0.0.1/snap.jpg
+    credential: viewer
+    transport: udp
+    liveness_s: 7.5
+    maintenance: true
+    tags: [校门, 001]
+    code: 33010800111327000001
+""",
+    )
+    camera = config.declared.cameras[0]
+    assert camera.streams[1] == Stream(role=StreamRole.SUB, url="rtsp://10.0.0.1:8554/sub")
+    assert (camera.snapshot_url, camera.credential, camera.transport) == (
+        "https://10.0.0.1/snap.jpg",
+        "viewer",
+        "udp",
+    )
+    assert (camera.liveness_s, camera.maintenance, camera.tags) == (7.5, True, ("校门", "001"))
+    assert camera.code == "33010800111327000001", "digits stay as written, quoted or not"
+    assert config.warnings == ()
+
+
+def test_a_network_and_its_defaults(tmp_path: Path) -> None:
+    body = (
+        LEAST
+        + """networks:
+  - {cidr: 10.20.0.0/24, tier: community, department: police, area: north}
+  - cidr: 2001:db8::/120
+    tier: community
+    department: police
+    area: north
+    credential: viewer
+    ports: [80, 8000, 80]
+    methods: [multicast]
+    interface: eth1
+    camera_name: "{model} {{x}} {address}"
+"""
+    )
+    first, second = read(tmp_path, body).networks
+    assert first == Network(
+        cidr=ip_network("10.20.0.0/24"),
+        tier=Tier.COMMUNITY,
+        department="police",
+        area="north",
+        zone="video",
+        ports=(80,),
+        methods=frozenset({Method.UNICAST, Method.SWEEP}),
+        camera_name="{area} {address} {channel}",
+    )
+    assert (second.ports, second.methods, second.interface) == ((80, 8000), {Method.MULTICAST}, "eth1")
+    assert second.camera_name.format(model="m", address="a") == "m {x} a"
+    assert read(tmp_path, body).addresses == 512
+
+
+def test_areas_come_with_parents_first(tmp_path: Path) -> None:
+    nested = "  north: {name: 城北, code: 330108, children: {market: {name: 市场, children: {hall: }}}}\n"
+    config = read(tmp_path, LEAST.replace("  north: {name: 城北}\n", nested))
+    assert config.declared.areas == (
+        Area(id="north", name="城北", code="330108"),
+        Area(id="market", name="市场", parent="north"),
+        Area(id="hall", name="hall", parent="market"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (("industry: \"11\"", "industry: 77"), "industry code 77 is not in the table"),
+        (("    main:", "    code: 33010800991327000001\n    main:"), "industry code 99 is not in the table"),
+        (("    main:", "    code: 33010800112157000001\n    main:"), "type code 215 is not a camera's"),
+        (("password_env: CAMERA_PASSWORD", "password_env: NOT_SET"), "variable NOT_SET is not set"),
+        (("password_env: CAMERA_PASSWORD", "password_file: no.txt"), "no.txt cannot be read"),
+    ],
+)  # fmt: skip
+def test_what_looks_odd_is_a_warning(tmp_path: Path, change: tuple[str, str], told: str) -> None:
+    (warning,) = read(tmp_path, LEAST.replace(*change)).warnings
+    assert told in str(warning)
+    assert warning.line > 1
+
+
+def test_overlapping_networks_are_a_warning(tmp_path: Path) -> None:
+    line = "  - {cidr: CIDR, tier: community, department: police, area: north}\n"
+    body = LEAST + "networks:\n" + line.replace("CIDR", "10.0.0.0/24") + line.replace("CIDR", "10.0.0.0/25")
+    (warning,) = read(tmp_path, body).warnings
+    assert "10.0.0.0/25 overlaps 10.0.0.0/24 of line 19" in str(warning)
+
+
+def test_a_password_file_is_read_beside_the_config(tmp_path: Path) -> None:
+    body = LEAST.replace("password_env: CAMERA_PASSWORD", "password_file: viewer.txt")
+    secret = tmp_path / "viewer.txt"
+    secret.write_text("hunter2 and more\n")
+    secret.chmod(0o600)
+    config = read(tmp_path, body)
+    assert config.declared.credentials[0].password == Secret("hunter2 and more")
+    assert config.warnings == ()
+    secret.chmod(0o644)
+    assert "everybody on this machine may read" in str(read(tmp_path, body).warnings[0])
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"one\ntwo\n", b"\xff\xfe", b"x" * 5000])
+def test_a_password_file_that_holds_no_password(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "viewer.txt").write_bytes(content)
+    (tmp_path / "viewer.txt").chmod(0o600)
+    config = read(tmp_path, LEAST.replace("password_env: CAMERA_PASSWORD", "password_file: viewer.txt"))
+    assert config.declared.credentials[0].password is None
+    assert len(config.warnings) == 1
+
+
+def test_a_broken_declaration_is_not_told_again_where_it_is_used(tmp_path: Path) -> None:
+    body = LEAST.replace('industry: "11"', "industry: x")
+    with pytest.raises(ConfigErrors) as caught:
+        read(tmp_path, body)
+    assert len(caught.value.errors) == 1
+
+
+def test_the_example_is_valid_as_it_stands() -> None:
+    config = load(EXAMPLE, {})
+    assert {camera.tier for camera in config.declared.cameras} | {n.tier for n in config.networks} == set(
+        Tier
+    )
+    assert [w.message for w in config.warnings if "password" not in w.mend] == []
+    secrets = {"CAMERA_PASSWORD_POLICE": "a", "CAMERA_PASSWORD_SCHOOLS": "b"}
+    assert len(load(EXAMPLE, secrets).warnings) == 1, "only the file is missing"
