@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Annotated
@@ -27,8 +27,8 @@ class Context:
     clock: Callable[[], Ms]
     readiness: Callable[[], Sequence[str]]
     """Why the service is not ready, one reason each; empty when it is."""
-    reload: Callable[[], object]
-    """Told after a change of the registry; awaitable."""
+    reload: Callable[[], Awaitable[None]]
+    """Told after a change of the registry."""
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False

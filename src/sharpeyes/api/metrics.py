@@ -8,16 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sharpeyes import __version__
-from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.health import ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.health.board import Board, Entry
-from sharpeyes.health.fleet import Fleet
+from sharpeyes.health.fleet import Fleet, Probe
+from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.health.recorder import Recorder
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -28,19 +29,12 @@ SEEN = (*DELIVERING, State.OFFLINE)
 
 
 class Metrics:
-    """The service's own registry of metrics; the fleet tells it of each probe."""
+    """The service's own registry of metrics."""
 
-    def __init__(self, board: Board, fleet: Fleet, policies: Mapping[Tier, TierPolicy]) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry(auto_describe=False)
-        self.registry.register(_FleetCollector(board, fleet, policies))
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._probes = Counter(
-            "sharpeyes_probes",
-            "Probes ended, by tier and result: 'ok' or the kind of failure.",
-            ["tier", "result"],
-            registry=self.registry,
-        )
         self._duration = Histogram(
             "sharpeyes_probe_duration_seconds",
             "From the start of a probe to its end.",
@@ -48,18 +42,30 @@ class Metrics:
             registry=self.registry,
         )
 
-    def observe(self, camera: Camera, result: ProbeResult) -> None:
-        """A probe of this camera has ended."""
-        outcome = "ok" if result.failure is None else result.failure.kind.value
-        self._probes.labels(camera.tier.value, outcome).inc()
-        self._duration.observe(result.timings.total_ms / 1000)
+    def show(
+        self, board: Board, fleet: Fleet, recorder: Recorder, policies: Mapping[Tier, TierPolicy]
+    ) -> None:
+        """Read these at every scrape from now on."""
+        self.registry.register(_FleetCollector(board, fleet, recorder, policies))
+
+    def timed(self, probe: Probe) -> Probe:
+        """The same probe, its durations taken down."""
+
+        async def observed(request: ProbeRequest) -> ProbeResult:
+            result = await probe(request)
+            self._duration.observe(result.timings.total_ms / 1000)
+            return result
+
+        return observed
 
 
 class _FleetCollector(Collector):
     """Reads the board at the moment of the scrape."""
 
-    def __init__(self, board: Board, fleet: Fleet, policies: Mapping[Tier, TierPolicy]) -> None:
-        self._board, self._fleet, self._policies = board, fleet, policies
+    def __init__(
+        self, board: Board, fleet: Fleet, recorder: Recorder, policies: Mapping[Tier, TierPolicy]
+    ) -> None:
+        self._board, self._fleet, self._recorder, self._policies = board, fleet, recorder, policies
 
     def collect(self) -> Iterator[Metric]:
         tally = self._board.tally()
@@ -99,7 +105,33 @@ class _FleetCollector(Collector):
             for rung in Rung:
                 rungs.add_metric([tier.value, rung.label], tally.by_rung.get((tier, rung), 0))
         yield from (cameras, online, coverage, target, rungs)
+        yield from self._prober()
         yield InfoMetricFamily("sharpeyes_build", "The running version.", value={"version": __version__})
+
+    def _prober(self) -> Iterator[Metric]:
+        """How the prober itself fares: these must be healthy before any other figure is believed."""
+        stats = self._fleet.stats
+        probes = CounterMetricFamily(
+            "sharpeyes_probes", "Probes ended, by result: 'ok' or the kind of failure.", labels=["result"]
+        )
+        probes.add_metric(["ok"], stats.probes - sum(stats.failures.values()))
+        for kind, number in stats.failures.items():
+            probes.add_metric([kind.value], number)
+        yield probes
+        for name, help_text, value in (
+            ("probes_in_flight", "Probes under way.", stats.in_flight),
+            ("probes_waiting", "Of those under way, the ones that only wait for their time-out.", stats.slow),
+            ("probe_lateness_seconds", "How long after its slot the latest probe began.", stats.late_s),
+            ("prober_blind", "1 while most probes fail for the prober's own reasons.", int(stats.blind)),
+            ("telemetry_waiting_rows", "Observed, but not stored yet.", self._recorder.waiting),
+            ("telemetry_failing", "1 while the store cannot be written.", int(self._recorder.failing)),
+        ):
+            yield GaugeMetricFamily(f"sharpeyes_{name}", help_text, value=value)
+        for name, help_text, value in (
+            ("prober_stalls", "Times that the prober's event loop stood still.", stats.stalls),
+            ("probes_withheld", "Probes without credentials, since these were refused.", stats.withheld),
+        ):
+            yield CounterMetricFamily(f"sharpeyes_{name}", help_text, value=value)
 
 
 def camera_page(board: Board) -> Iterator[str]:

@@ -95,10 +95,16 @@ async def change(rooms: Rooms, camera_id: CameraId, wanted: CameraChange) -> Cam
 
 
 @router.post("/{camera_id}/probe", dependencies=[Admin])
-async def probe_now(rooms: Rooms, camera_id: CameraId) -> ProbeShape:
+async def probe_now(
+    rooms: Rooms,
+    camera_id: CameraId,
+    retry_login: Annotated[
+        bool, Query(description="Try refused credentials once more: somebody has mended the account.")
+    ] = False,
+) -> ProbeShape:
     """Check the camera now, within the limits of its device, and answer what was found.
 
     The result counts like any other probe.
     """
     await rooms.database.aread(lambda connection: get_camera(connection, camera_id))
-    return ProbeShape.of(await rooms.fleet.check_now(camera_id))
+    return ProbeShape.of(await rooms.fleet.check(camera_id, retry_login=retry_login))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
@@ -24,15 +25,15 @@ router = APIRouter(prefix="/api/v1", tags=["states"])
 async def states(rooms: Rooms, by: Literal["tier", "department", "area", "zone"] = "tier") -> StateCounts:
     """Cameras counted by their present state. An area is counted by itself, without those below it."""
     tally = rooms.board.tally()
-    counts: dict[str, dict[State, int]] = {}
-    by_key = {
-        "tier": tally.by_tier,
+    numbers: Mapping[tuple[str, State], int] = {
+        "tier": {(tier.value, state): number for (tier, state), number in tally.by_tier.items()},
         "department": tally.by_department,
         "area": tally.by_area,
         "zone": tally.by_zone,
     }[by]
-    for (key, state), number in by_key.items():
-        counts.setdefault(str(key), dict.fromkeys(State, 0))[state] = number
+    counts: dict[str, dict[State, int]] = {}
+    for (key, state), number in numbers.items():
+        counts.setdefault(key, dict.fromkeys(State, 0))[state] = number
     return StateCounts(
         at=iso(rooms.clock()),
         by=by,

@@ -1,0 +1,241 @@
+"""The composition root: the one place that chooses parts and puts them together.
+
+A start reads, in this order: the database, the key file, the configuration, the standings of the run before.
+A stop goes the other way: no new requests, no new probes, what is under way ends, everything is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import uvicorn
+import uvloop
+from sqlalchemy import Connection
+
+from sharpeyes.api.app import create_api
+from sharpeyes.api.context import Context
+from sharpeyes.api.metrics import Metrics
+from sharpeyes.config import Config, Settings
+from sharpeyes.domain.camera import Camera, Device, StreamRole
+from sharpeyes.domain.credentials import Credentials, Secret
+from sharpeyes.domain.errors import UnavailableError
+from sharpeyes.domain.organisation import Tier, TierPolicy
+from sharpeyes.domain.time import Ms
+from sharpeyes.health.board import Board
+from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
+from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.health.recorder import Recorder
+from sharpeyes.registry import registry
+from sharpeyes.store.cameras import list_cameras
+from sharpeyes.store.credentials import open_credentials
+from sharpeyes.store.database import Database
+from sharpeyes.store.devices import list_devices
+from sharpeyes.store.organisation import list_tiers
+from sharpeyes.store.tokens import create_token, list_tokens
+from sharpeyes.store.vault import Vault
+
+log = logging.getLogger(__name__)
+
+DRAIN_S = 5
+"""How long requests under way may go on when the service stops."""
+
+
+def wall_clock() -> Ms:
+    """Now, in UTC. The only clock that records are made by."""
+    return Ms(time.time_ns() // 1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """What whoever started the service wants to tell its user."""
+
+    url: str
+    token: Secret | None
+    """The administrator's token, if this start made it: shown now or never."""
+    service: Service
+
+
+class Service:
+    """One running SharpEyes: registry, fleet, API."""
+
+    def __init__(self, settings: Settings, config: Config, *, clock: Callable[[], Ms] = wall_clock) -> None:
+        self.settings = settings
+        self.config = config
+        self.clock = clock
+        self.database = Database(settings.database)
+        self.board = Board()
+        self.recorder = Recorder(self.database, clock=clock)
+        self.metrics = Metrics()
+        limits = Limits(in_flight=settings.max_in_flight).within(raise_file_limit())
+        self.fleet = Fleet(
+            self.metrics.timed(probe), board=self.board, recorder=self.recorder, clock=clock, limits=limits
+        )
+        self._vault = Vault.at(settings.key_file)
+        self._watching = False
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Secret | None]:
+        """Everything but the API, for as long as the block lasts; gives the admin token if one was made."""
+        try:
+            self.database.upgrade()
+            token = await self.database.awrite(self._prepare)
+            targets, policies = await self.database.aread(self._read)
+            self.metrics.show(self.board, self.fleet, self.recorder, policies)
+            await self.fleet.start(targets)
+            self._watching = True
+            try:
+                yield token
+            finally:
+                self._watching = False
+                await self.fleet.stop()
+        finally:
+            self.database.close()
+
+    async def reload(self) -> None:
+        """Watch what the registry says now."""
+        targets, _ = await self.database.aread(self._read)
+        self.fleet.sync(targets)
+
+    def unready(self) -> Sequence[str]:
+        """Why the service does not do its work, if it does not."""
+        reasons = []
+        if not self._watching:
+            reasons.append("the fleet is not running")
+        if self.recorder.failing:
+            reasons.append("telemetry cannot be stored; see the log")
+        return reasons
+
+    def _prepare(self, connection: Connection) -> Secret | None:
+        now = self.clock()
+        summary = registry.apply_config(connection, self.config.declared, self._vault, now=now)
+        log.info("registry: %s", summary)
+        if list_tokens(connection):
+            return None
+        return create_token(connection, name="first start", scopes=["admin"], now=now)[1]
+
+    def _read(self, connection: Connection) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
+        policies = {tier: TierPolicy(tier=tier) for tier in Tier}
+        policies |= {policy.tier: policy for policy in list_tiers(connection)}
+        devices = {device.id: device for device in list_devices(connection)}
+        credentials = open_credentials(connection, self._vault)
+        cameras = list_cameras(connection)
+        return list(targets_of(cameras, devices, credentials, policies)), policies
+
+
+def targets_of(
+    cameras: Iterable[Camera],
+    devices: Mapping[str, Device],
+    credentials: Mapping[str, Credentials],
+    policies: Mapping[Tier, TierPolicy],
+) -> Iterator[Target]:
+    """How to look at each camera: at its sub-stream if it has one, with its own or its device's account."""
+    for camera in cameras:
+        device = devices.get(camera.device or "")
+        name = camera.credential or (device.credential if device else None)
+        request = ProbeRequest(
+            url=camera.stream(StreamRole.SUB).url,
+            credentials=credentials.get(name) if name else None,
+            transport=camera.transport,
+        )
+        cadence_s = camera.liveness_s or policies[camera.tier].liveness_s
+        if device is None:
+            yield Target(camera=camera, request=request, cadence_s=cadence_s)
+        else:
+            yield Target(camera=camera, request=request, cadence_s=cadence_s, sessions=device.session_limit)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to :func:`run`, which stops the fleet as well."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def run(
+    settings: Settings, config: Config, *, stop: asyncio.Event, started: Callable[[Started], None]
+) -> None:
+    """Serve until ``stop`` is set. Raises SharpEyesError if it cannot start, for example on a port in use."""
+    service = Service(settings, config)
+    async with service.running() as token:
+        api = create_api(
+            Context(
+                database=service.database,
+                board=service.board,
+                fleet=service.fleet,
+                metrics=service.metrics,
+                clock=service.clock,
+                readiness=service.unready,
+                reload=service.reload,
+                metrics_allow=settings.metrics_allow,
+                camera_metrics=settings.camera_metrics,
+            )
+        )
+        server = _Server(
+            uvicorn.Config(
+                api,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
+        with listening(settings.host, settings.port) as listener:
+            host, port = listener.getsockname()[:2]
+            serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
+            stopping = asyncio.create_task(stop.wait(), name="stop")
+            started(Started(f"http://{_in_url(host)}:{port}", token, service))
+            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            server.should_exit = True
+            stopping.cancel()
+            await serving
+
+
+@contextlib.contextmanager
+def listening(host: str, port: int) -> Iterator[socket.socket]:
+    """A listening socket; UnavailableError, with the mend, if it cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise UnavailableError(f"host: cannot listen on {host}: {error.strerror}") from None
+    with listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind(address)
+            listener.listen(1024)
+        except OSError as error:
+            raise UnavailableError(
+                f"port: cannot listen on {host}:{port}: {error.strerror}",
+                mend="Stop what listens there, or choose another with --port or SHARPEYES_PORT",
+            ) from None
+        listener.setblocking(False)
+        yield listener
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def run_until_signalled(settings: Settings, config: Config, *, started: Callable[[Started], None]) -> None:
+    """:func:`run` on a uvloop of its own, until SIGINT or SIGTERM."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        await run(settings, config, stop=stop, started=started)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
