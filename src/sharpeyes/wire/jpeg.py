@@ -58,7 +58,7 @@ class JpegDepacketiser(Depacketiser):
         self._tables: dict[int, bytes] = {}  # by Q: tables need not be sent with every picture
 
     def payload(self, data: bytes, start: int, end: int, rtp_time: int, marker: bool) -> None:
-        if end - start < 9:
+        if end - start < 9 or self.keyframe is not None:
             return
         offset = int.from_bytes(data[start + 1 : start + 4])
         kind, quality = data[start + 4], data[start + 5]

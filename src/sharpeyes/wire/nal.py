@@ -105,6 +105,7 @@ class Depacketiser(ABC):
 
     def __init__(self) -> None:
         self.keyframe: bytes | None = None
+        """The first whole keyframe. It stays, and no other one is put together, until it is set to None."""
         self.keyframe_time = 0
         self.geometry: Geometry | None = None
         self.problem: str | None = None
@@ -201,6 +202,9 @@ class NalDepacketiser(Depacketiser):
 
     def _keep(self, unit: bytes) -> None:
         """The unit belongs to what may be a keyframe."""
+        if self.keyframe is not None:
+            self._damaged = True
+            return
         self._size += len(unit)
         if self._size > MAX_KEYFRAME or len(self._picture) == _MAX_UNITS:
             self._overflow()
@@ -231,6 +235,8 @@ class NalDepacketiser(Depacketiser):
     def _begin(self, header: bytes, middle: bytes, first: bytes, wanted: bool) -> None:
         """First fragment of a unit. Some cameras never mark the last one: then this ends the unit before."""
         self._end()
+        if wanted and self.keyframe is not None:
+            wanted, self._damaged = False, True
         self.fragments = [header, first] if wanted else []
         self._pending = len(first)
         self.middle = middle

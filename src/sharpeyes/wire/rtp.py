@@ -137,6 +137,23 @@ class RtpReceiver:
         """An empty receiver report (RFC 3550 6.4.2): tells a sender over UDP that somebody listens."""
         return struct.pack(">BBHI", 0x80, _RECEIVER_REPORT, 1, 0x53686172)
 
+    def punch(self) -> bytes:
+        """A packet without payload: opens the way for media through a NAT (as RFC 7604 describes)."""
+        return _PACKET.pack(0x80, max(0, self._payload_type), 0, 0, 0x53686172)
+
+    def bitrate(self, clock_rate: int) -> int | None:
+        """Bits a second of payload, by the sender's own clock; None for fewer than ten pictures.
+
+        The sender's clock counts, because many cameras begin with a burst of what they have in stock.
+        """
+        count = len(self.times)
+        if not 10 <= count < _MAX_TIMES:
+            return None
+        span = max(self.times) - min(self.times)
+        if span <= 0:
+            return None
+        return round(self.bytes * 8 * clock_rate * (count - 1) / (span * count))
+
     def _packet(self, data: bytes, at: int, end: int) -> None:
         """One RTP packet, at least 12 bytes."""
         flags, kind, number, rtp_time, ssrc = _PACKET.unpack_from(data, at)
