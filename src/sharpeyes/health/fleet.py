@@ -372,8 +372,7 @@ class Fleet:
         self._board.place(camera, judgement.standing)
         if recalled is None or judgement.standing is not standing:
             self._keep(judgement)
-        first = pacing.first_slot(now, unit.place, target.cadence_s, newcomers, self._limits.starts_per_s)
-        self._schedule_unit(unit, first)
+        self._schedule_unit(unit, self._first_slot(unit, now, newcomers))
 
     def _declared(self, target: Target, standing: Standing) -> Judgement:
         """Bring a standing in line with what the owner declares."""
@@ -423,6 +422,10 @@ class Fleet:
         unit.entry = next(self._numbers)
         heapq.heappush(self._schedule, (due, unit.entry, unit))
 
+    def _first_slot(self, unit: _Unit, now: float, cameras: int) -> float:
+        pace = self._limits.starts_per_s
+        return pacing.first_slot(now, unit.place, unit.target.cadence_s, cameras, pace)
+
     def _arm(self, gate: HostGate[_Unit], now: float) -> None:
         """Let the next one in at the host as soon as may be."""
         if gate.waiting and not gate.armed and gate.active < gate.limit:
@@ -441,7 +444,11 @@ class Fleet:
                 item.armed = False
                 if item.waiting:
                     ready.appendleft(item.waiting.popleft())
-            elif item.entry == number and not (item.queued or item.gone or item.flight):
+            elif item.entry != number or item.queued or item.gone or item.flight:
+                continue
+            elif now - item.due > 0.5 * item.target.cadence_s:  # we stood still: begin as at the start
+                self._schedule_unit(item, self._first_slot(item, now, len(self._units)))
+            else:
                 item.queued = True
                 if item.urgent:
                     ready.appendleft(item)
