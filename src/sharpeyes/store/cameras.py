@@ -252,7 +252,7 @@ def _enter(connection: Connection, cameras: Sequence[Camera], now: Ms) -> None:
         rows = connection.execute(
             query.where(membership.c.camera_id.in_(chunk)).group_by(membership.c.camera_id)
         )
-        ended |= dict(rows.tuples().all())
+        ended |= {row[0]: row[1] for row in rows}
     if cameras:
         connection.execute(
             insert(membership),
