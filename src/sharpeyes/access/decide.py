@@ -76,11 +76,19 @@ _TELLING = {
 }
 
 
-def _of_camera(target: Target) -> Refused | None:
+def admit(target: Target) -> Refused | None:
+    """Whether a camera may stand in the registry at all: None, or why not."""
     if target.place in FORBIDDEN_PLACES:
         return Refused(
-            reason=Reason.PLACE_FORBIDDEN, message="No camera may be watched in a place of this kind, by law"
+            reason=Reason.PLACE_FORBIDDEN,
+            message=f"The law allows no camera in a place of this kind: {target.place}",
         )
+    return None
+
+
+def _of_camera(target: Target) -> Refused | None:
+    if refusal := admit(target):
+        return refusal
     if target.retired:
         return Refused(reason=Reason.CAMERA_RETIRED, message="This camera is out of the registry")
     return None

@@ -93,6 +93,22 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A user's log-in on one client. Its id may be shown; only its token opens anything."""
+
+    id: str
+    user: str
+    created: Ms
+    seen: Ms
+    """Last use, to the minute."""
+    expires: Ms
+    address: str
+    client: str
+    """What the client says it is, cut to 200 characters."""
+    ended: Ms | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """What matters of a camera when access to it is decided."""
 
@@ -195,7 +211,6 @@ class Part:
     stage: Stage = Stage.SUBMITTED
     approvals: tuple[Vote, ...] = ()
     rejection: Vote | None = None
-    withdrawal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

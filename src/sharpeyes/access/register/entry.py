@@ -7,7 +7,7 @@ For the values that entries hold this is RFC 8785 (JCS), so that anybody can reb
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -20,7 +20,7 @@ LARGEST_BODY = 64 * 1024
 LARGEST_INT = (1 << 53) - 1
 DEEPEST = 4
 
-Detail = str | int | bool | None | list["Detail"] | dict[str, "Detail"]
+Detail = str | int | bool | None | Sequence["Detail"] | Mapping[str, "Detail"]
 
 
 class Kind(StrEnum):

@@ -1,0 +1,357 @@
+"""Accounts and log-ins: the edge where passwords, codes, sessions and the throttle meet the store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from sharpeyes.access import entries, sessions, totp
+from sharpeyes.access.changes import Changed, Changes
+from sharpeyes.access.passwords import check_strength, hash_password, matches, outdated
+from sharpeyes.access.register.entry import Detail, Entry
+from sharpeyes.access.register.writer import Register
+from sharpeyes.access.sessions import SessionPolicy
+from sharpeyes.access.throttle import Throttle
+from sharpeyes.domain.access import Role, Session, Subject
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import (
+    ForbiddenError,
+    InvalidInputError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.access import (
+    Account,
+    add_session,
+    add_user,
+    change_user,
+    count_users,
+    end_sessions,
+    find_account,
+    find_session,
+    get_account,
+    get_subject,
+    list_sessions,
+    logged_in_from,
+    purge_sessions,
+    spend_totp,
+    touch_session,
+)
+from sharpeyes.store.database import Database
+from sharpeyes.store.vault import Vault
+
+KNOWN_MS = 90 * 24 * 3_600_000
+"""An address from which somebody logged in within this time is one of theirs."""
+
+HASHING = 2
+"""Passwords hashed at a time: 19 MiB and a core each."""
+MOST_WAITING = 64
+"""Log-ins that wait for a hash; beyond them, come again."""
+
+
+class WaitError(UnavailableError):
+    """Too many failed log-ins of late."""
+
+    kind = "throttled"
+
+    def __init__(self, wait_ms: int) -> None:
+        self.retry_after_s = -(-wait_ms // 1000)
+        super().__init__("too many failed attempts", mend=f"Try again in {self.retry_after_s} s")
+
+
+class CodeNeededError(UnauthenticatedError):
+    """The password is right, and the account wants a code of its authenticator app as well."""
+
+    kind = "code_needed"
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn:
+    """Who it is, and the token that says so from now on."""
+
+    subject: Subject
+    session: Session
+    token: Secret
+
+
+class People:
+    """Accounts of one site."""
+
+    def __init__(
+        self,
+        database: Database,
+        register: Register,
+        vault: Vault,
+        changes: Changes,
+        clock: Callable[[], Ms],
+        policy: SessionPolicy | None = None,
+    ) -> None:
+        self._database = database
+        self._register = register
+        self._vault = vault
+        self._changes = changes
+        self._clock = clock
+        self._policy = policy or SessionPolicy()
+        self._throttle = Throttle()
+        self._hashing = asyncio.Semaphore(HASHING)
+        self._waiting = 0
+
+    # --- logging in -----------------------------------------------------------------------------------
+
+    async def log_in(
+        self, username: str, password: Secret, code: str | None = None, *, address: str, client: str
+    ) -> LoggedIn:
+        """A session for whoever knows the password (and the code, if the account wants one).
+
+        Raises WaitError, CodeNeededError, or UnauthenticatedError with one message for every other reason.
+        Each attempt that is checked goes into the register; one that must wait was not checked, and those
+        that brought the wait about are there.
+        """
+        now = self._clock()
+        account, known = await self._database.aread(lambda c: self._find(c, username, address, now))
+        if wait := self._throttle.begin(username[:200], address, now, known=known):
+            raise WaitError(wait)
+        right = await self._matches(account, password)
+        outcome, step = "wrong", None
+        if account and right:
+            outcome, step = self._check_code(account, code, now)
+            if not account.subject.enabled:
+                outcome = "disabled"
+        if account is None or outcome != "ok":
+            subject = account.subject if account else None
+            await self._register.append(entries.login(now, subject, outcome, address))
+            if outcome == "code_missing":
+                raise CodeNeededError("a code of the authenticator app is needed")
+            raise UnauthenticatedError("the name, the password or the code is wrong")
+        session, token, token_hash = sessions.begin(
+            account.subject.id, now, self._policy, address=address, client=client
+        )
+        fresh = await self._hash(password) if outdated(account.password or "") else None
+
+        def change(connection: Connection) -> tuple[list[Entry], Subject]:
+            latest = get_account(connection, account.subject.id)
+            if not latest.subject.enabled or latest.password != account.password:
+                raise UnauthenticatedError("the account was changed meanwhile", mend="Log in again")
+            if step is not None and not spend_totp(connection, latest.subject.id, step):
+                raise UnauthenticatedError("the code was used already", mend="Wait for the next one")
+            if fresh is not None:
+                change_user(connection, latest.subject.id, now, password=fresh)
+            add_session(connection, session, token_hash)
+            entry = entries.login(now, latest.subject, "ok", address, session=session.id)
+            return [entry], latest.subject
+
+        subject = await self._register.record(change)
+        self._throttle.succeeded(username[:200], address, known=known)
+        return LoggedIn(subject, session, token)
+
+    async def authenticate(self, token: str) -> tuple[Subject, Session]:
+        """Who holds this session token; UnauthenticatedError if it opens nothing (any more)."""
+        now = self._clock()
+        token_hash = sessions.token_hash(token)
+
+        def find(connection: Connection) -> tuple[Subject, Session] | None:
+            session = find_session(connection, token_hash)
+            return (get_subject(connection, session.user), session) if session else None
+
+        found = await self._database.aread(find)
+        if found is None or not sessions.live(found[1], now, self._policy) or not found[0].enabled:
+            raise UnauthenticatedError("the session is over", mend="Log in again")
+        if sessions.stale(found[1], now):
+            await self._database.awrite(lambda c: touch_session(c, found[1].id, now))
+        return found
+
+    async def sessions_of(self, user_id: str) -> list[Session]:
+        """A user's sessions that are alive, newest first."""
+        now = self._clock()
+        rows = await self._database.aread(lambda c: list_sessions(c, user_id))
+        return [session for session in rows if sessions.live(session, now, self._policy)]
+
+    async def end_sessions(
+        self, by: Subject, user_id: str, *, only: str | None = None, but: str | None = None
+    ) -> int:
+        """End sessions of one's own, or, as administrator, of anybody: one, all, or all but one. The
+        pictures that run for this user are judged again."""
+        if by.id != user_id and not by.has(Role.ADMIN):
+            raise ForbiddenError("only administrators end the sessions of others")
+        now = self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], int]:
+            ended = end_sessions(connection, user_id, now, only=only, but=but)
+            said = [entries.login(now, by, "ended", "", session=name, of=user_id) for name in ended]
+            return said, len(ended)
+
+        count = await self._register.record(change)
+        self._changes.tell(Changed(users=frozenset({user_id})))
+        return count
+
+    async def purge(self) -> int:
+        """Forget sessions that ran out long ago. To be called once a day."""
+        before = Ms(self._clock() - KNOWN_MS)
+        return await self._database.awrite(lambda c: purge_sessions(c, before))
+
+    # --- accounts -------------------------------------------------------------------------------------
+
+    async def add(
+        self,
+        by: Subject | None,
+        *,
+        username: str,
+        name: str,
+        department: str,
+        roles: Iterable[Role],
+        password: Secret | None,
+    ) -> Subject:
+        """A new account. ``by`` None is the command line of the machine, which makes the first one."""
+        self._check_admin(by)
+        username = username.strip()
+        if not 1 <= len(username) <= 100 or not username.isprintable() or not 1 <= len(name.strip()) <= 100:
+            raise InvalidInputError("username, name: 1 to 100 printable characters")
+        encoded = None
+        if password is not None:
+            check_strength(password, username=username)
+            encoded = await self._hash(password)
+        subject = Subject(
+            id=f"u-{secrets.token_hex(6)}", name=name.strip(), department=department, roles=_checked(roles)
+        )
+        now = self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], Subject]:
+            add_user(connection, subject, username, encoded, now)
+            roles: list[Detail] = sorted(subject.roles)
+            entry = entries.user_changed(
+                now, by, subject.id, "user_added", roles=roles, username=username, department=department
+            )
+            return [entry], subject
+
+        return await self._register.record(change)
+
+    async def set_roles(self, by: Subject | None, user_id: str, roles: Iterable[Role]) -> None:
+        """Other roles. Nobody changes their own: an administrator who wants to watch must ask another."""
+        self._check_admin(by)
+        self._check_other(by, user_id)
+        wanted = _checked(roles)
+        details: list[Detail] = sorted(wanted)
+        await self._change(by, user_id, "roles", {"roles": wanted}, roles=details)
+
+    async def set_enabled(self, by: Subject | None, user_id: str, enabled: bool) -> None:
+        """Disable an account: its sessions end and its pictures stop. Or enable it again."""
+        self._check_admin(by)
+        self._check_other(by, user_id)
+        now = self._clock()
+        values = {"disabled_ms": None if enabled else now}
+        await self._change(by, user_id, "enabled" if enabled else "disabled", values, end=not enabled)
+
+    async def set_password(self, by: Subject | None, user_id: str, password: Secret) -> None:
+        """A new password, by oneself or an administrator; every session of the user ends."""
+        if by is not None and by.id != user_id:
+            self._check_admin(by)
+        account = await self._database.aread(lambda c: get_account(c, user_id))
+        check_strength(password, username=account.username)
+        encoded = await self._hash(password)
+        await self._change(by, user_id, "password", {"password": encoded}, end=True)
+
+    async def confirm_totp(self, by: Subject, secret: Secret, code: str) -> None:
+        """Want codes of this secret (from :func:`sharpeyes.access.totp.new_secret`) from now on, once one
+        shows that the app has it. Until then nothing of it is stored."""
+        step = totp.accept(secret, code, self._clock(), 0)
+        if step is None:
+            raise InvalidInputError("code: is not of this secret now", mend="Check the clock of the phone")
+        sealed = self._vault.seal(secret.reveal(), _context(by.id))
+        await self._change(by, by.id, "totp", {"totp": sealed, "totp_step": step})
+
+    async def remove_totp(self, by: Subject | None, user_id: str) -> None:
+        """Want no codes any more: an administrator's act, for a lost phone."""
+        self._check_admin(by)
+        await self._change(by, user_id, "totp_removed", {"totp": None}, end=True)
+
+    async def any(self) -> bool:
+        """Whether there are accounts at all."""
+        return bool(await self._database.aread(count_users))
+
+    # --- within ---------------------------------------------------------------------------------------
+
+    def _find(
+        self, connection: Connection, username: str, address: str, now: Ms
+    ) -> tuple[Account | None, bool]:
+        account = find_account(connection, username) if len(username) <= 200 else None
+        since = Ms(now - KNOWN_MS)
+        known = account is not None and logged_in_from(connection, account.subject.id, [address], since)
+        return account, known
+
+    def _check_code(self, account: Account, code: str | None, now: Ms) -> tuple[str, int | None]:
+        if account.totp is None:
+            return "ok", None
+        if not code:
+            return "code_missing", None
+        secret = Secret(self._vault.open(account.totp, _context(account.subject.id)))
+        step = totp.accept(secret, code, now, account.totp_step)
+        return ("ok", step) if step is not None else ("code_wrong", None)
+
+    async def _matches(self, account: Account | None, password: Secret) -> bool:
+        encoded = account.password if account else None
+        async with self._turn():
+            return await asyncio.to_thread(matches, encoded, password)
+
+    async def _hash(self, password: Secret) -> str:
+        async with self._turn():
+            return await asyncio.to_thread(hash_password, password)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A place among the few that hash, or UnavailableError if too many wait already."""
+        if self._waiting >= MOST_WAITING:
+            raise UnavailableError("too many log-ins at once", mend="Try again in a few seconds")
+        self._waiting += 1
+        try:
+            async with self._hashing:
+                yield
+        finally:
+            self._waiting -= 1
+
+    async def _change(
+        self,
+        by: Subject | None,
+        user_id: str,
+        what: str,
+        values: Mapping[str, object],
+        *,
+        end: bool = False,
+        **details: Detail,
+    ) -> None:
+        now = self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], None]:
+            change_user(connection, user_id, now, **values)
+            if end:
+                end_sessions(connection, user_id, now)
+            return [entries.user_changed(now, by, user_id, what, **details)], None
+
+        await self._register.record(change)
+        self._changes.tell(Changed(users=frozenset({user_id})))
+
+    @staticmethod
+    def _check_admin(by: Subject | None) -> None:
+        if by is not None and not (by.enabled and by.has(Role.ADMIN)):
+            raise ForbiddenError("only administrators manage accounts")
+
+    @staticmethod
+    def _check_other(by: Subject | None, user_id: str) -> None:
+        if by is not None and by.id == user_id:
+            raise ForbiddenError("nobody changes their own rights", mend="Ask another administrator")
+
+
+def _checked(roles: Iterable[Role]) -> frozenset[Role]:
+    wanted = frozenset(roles)
+    if Role.AUDITOR in wanted and len(wanted) > 1:
+        raise InvalidInputError("roles: an auditor has no other role", mend="Make an account for each")
+    return wanted
+
+
+def _context(user_id: str) -> str:
+    return f"totp of {user_id}"
