@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from ipycam_peer import ipycam
 
+from ipycam_peer import ipycam
 from sharpeyes.discovery.enrol import Target, enrol
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.net.onvif import OnvifClient

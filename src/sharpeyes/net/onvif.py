@@ -286,7 +286,7 @@ class OnvifDevice:
         else:
             told = _instant(answer)
             if told is not None:
-                self.clock_offset_s = round(told.timestamp() - (before + time.time()) / 2, 3)
+                self.clock_offset_s = _offset(told, before, time.time())
         if self.clock_offset_s is None:
             self.clock_offset_s = self._date_offset_s
 
@@ -442,8 +442,7 @@ class OnvifDevice:
         except (ValueError, TypeError, IndexError):
             return
         told = told.replace(tzinfo=UTC) if told.tzinfo is None else told
-        # The header counts whole seconds: half of one is the best guess of the rest.
-        self._date_offset_s = round(told.timestamp() + 0.5 - (reply.began + reply.ended) / 2, 1)
+        self._date_offset_s = _offset(told, reply.began, reply.ended)
 
 
 _CLOCKS_AGREE_S = 30.0
@@ -494,7 +493,7 @@ def _transport_error(operation: str, error: Exception) -> OnvifError:
     elif isinstance(error, aiohttp.ClientConnectorError):
         kind, message = Trouble.UNREACHABLE, "no way to the device"
     elif isinstance(error, (aiohttp.ClientResponseError, ValueError)):
-        kind, message = Trouble.MALFORMED, "what it sends is not HTTP"
+        kind, message = Trouble.NOT_ONVIF, "what it sends is not HTTP"
     return OnvifError(kind, operation, message)
 
 
@@ -513,6 +512,12 @@ async def _first_fingerprint(host: str, port: int, timeout_s: float, operation: 
         return hashlib.sha256(shown or b"").hexdigest()
     finally:
         writer.transport.abort()
+
+
+def _offset(told: datetime, asked: float, answered: float) -> float:
+    """Seconds that a clock is ahead of ours. It told whole seconds: half of one is the best guess of the
+    rest, and the middle of the exchange that of the moment."""
+    return round(told.timestamp() + 0.5 - (asked + answered) / 2, 1)
 
 
 def _instant(answer: Any) -> datetime | None:
