@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, Text, bindparam, cast, delete, func, insert, or_, select, update
 
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.errors import NotFoundError
@@ -30,6 +31,15 @@ _COLUMNS = (
     "tags",
     "retired_ms",
 )
+# Thousands of cameras are read at once: values are taken by their place in the row, enums from a table, and
+# the tags, mostly none, as text.
+_SELECT = select(
+    camera.c.id, *(cast(camera.c[name], Text) if name == "tags" else camera.c[name] for name in _COLUMNS)
+)
+_TIERS = {item.value: item for item in Tier}
+_ORIGINS = {item.value: item for item in Origin}
+_TRANSPORTS = {item.value: item for item in Transport}
+_ROLES = {item.value: item for item in StreamRole}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +78,7 @@ def list_cameras(
     limit: int | None = None,
 ) -> list[Camera]:
     """Cameras by id. For the next page, ``after`` is the last id of this one."""
-    query = _filtered(select(camera), where).order_by(camera.c.id)
+    query = _filtered(_SELECT, where).order_by(camera.c.id)
     if after is not None:
         query = query.where(camera.c.id > after)
     if limit is not None:
@@ -94,7 +104,7 @@ def get_cameras(connection: Connection, ids: Iterable[str]) -> dict[str, Camera]
     """Those of the ids that exist, retired ones included."""
     found: dict[str, Camera] = {}
     for chunk in chunks(ids):
-        rows = connection.execute(select(camera).where(camera.c.id.in_(chunk))).all()
+        rows = connection.execute(_SELECT.where(camera.c.id.in_(chunk))).all()
         found |= {item.id: item for item in _cameras(connection, rows)}
     return found
 
@@ -170,14 +180,14 @@ def _filtered(query: Select[Any], where: CameraFilter) -> Select[Any]:
 def _cameras(connection: Connection, rows: Sequence[Any]) -> list[Camera]:
     """With their streams: of a few by their ids, of many by reading the table through."""
     query = select(stream).order_by(stream.c.camera_id, stream.c.role)  # "main" sorts before "sub"
-    streams: dict[str, list[Stream]] = {row.id: [] for row in rows}
+    streams: dict[str, list[Stream]] = {row[0]: [] for row in rows}
     if len(rows) <= CHUNK:
         query = query.where(stream.c.camera_id.in_(list(streams)))
     for camera_id, role, url, codec, width, height, fps, profile in connection.execute(query):
         if (of := streams.get(camera_id)) is not None:
             of.append(
                 Stream(
-                    role=StreamRole(role),
+                    role=_ROLES[role],
                     url=url,
                     codec=codec,
                     width=width,
@@ -188,26 +198,44 @@ def _cameras(connection: Connection, rows: Sequence[Any]) -> list[Camera]:
             )
     return [
         Camera(
-            id=row.id,
-            name=row.name,
-            tier=Tier(row.tier),
-            department=row.department,
-            area=row.area,
-            zone=row.zone,
-            streams=tuple(streams[row.id]),
-            origin=Origin(row.origin),
-            code=row.code,
-            device=row.device,
-            channel=row.channel,
-            snapshot_url=row.snapshot_url,
-            credential=row.credential,
-            transport=Transport(row.transport),
-            liveness_s=row.liveness_s,
-            maintenance=row.maintenance,
-            tags=tuple(row.tags),
-            retired_ms=row.retired_ms,
+            id=key,
+            name=name,
+            tier=_TIERS[tier],
+            department=department,
+            area=area,
+            zone=zone,
+            streams=tuple(streams[key]),
+            origin=_ORIGINS[origin],
+            code=code,
+            device=device,
+            channel=channel,
+            snapshot_url=snapshot_url,
+            credential=credential,
+            transport=_TRANSPORTS[transport],
+            liveness_s=liveness_s,
+            maintenance=maintenance,
+            tags=() if tags == "[]" else tuple(json.loads(tags)),
+            retired_ms=retired_ms,
         )
-        for row in rows
+        for (
+            key,
+            name,
+            tier,
+            department,
+            area,
+            zone,
+            origin,
+            code,
+            device,
+            channel,
+            snapshot_url,
+            credential,
+            transport,
+            liveness_s,
+            maintenance,
+            tags,
+            retired_ms,
+        ) in rows
     ]
 
 
