@@ -223,7 +223,7 @@ class People:
 
         def change(connection: Connection) -> tuple[list[Entry], Subject]:
             add_user(connection, subject, username, encoded, now)
-            roles: list[Detail] = sorted(subject.roles)
+            roles: Detail = sorted(subject.roles)
             entry = entries.user_changed(
                 now, by, subject.id, "user_added", roles=roles, username=username, department=department
             )
@@ -236,7 +236,7 @@ class People:
         self._check_admin(by)
         self._check_other(by, user_id)
         wanted = _checked(roles)
-        details: list[Detail] = sorted(wanted)
+        details: Detail = sorted(wanted)
         await self._change(by, user_id, "roles", {"roles": wanted}, roles=details)
 
     async def set_enabled(self, by: Subject | None, user_id: str, enabled: bool) -> None:
