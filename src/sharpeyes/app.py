@@ -23,6 +23,7 @@ from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.config import Config, Settings
+from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.camera import Camera, Device, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import UnavailableError
@@ -78,6 +79,13 @@ class Service:
             self.metrics.timed(probe), board=self.board, recorder=self.recorder, clock=clock, limits=limits
         )
         self._vault = Vault.at(settings.key_file)
+        self.enrolment = Enrolment(
+            self.database,
+            config.networks,
+            credentials=lambda connection: open_credentials(connection, self._vault),
+            changed=self.reload,
+            clock=clock,
+        )
         self._watching = False
 
     @contextlib.asynccontextmanager
@@ -89,11 +97,13 @@ class Service:
             targets, policies = await self.database.aread(self._read)
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
             await self.fleet.start(targets)
+            self.enrolment.start()
             self._watching = True
             try:
                 yield token
             finally:
                 self._watching = False
+                await self.enrolment.stop()
                 await self.fleet.stop()
         finally:
             self.database.close()
@@ -151,6 +161,22 @@ def targets_of(
             yield Target(camera=camera, request=request, cadence_s=cadence_s, sessions=device.session_limit)
 
 
+def context_of(service: Service) -> Context:
+    """What the API needs of a service."""
+    return Context(
+        database=service.database,
+        board=service.board,
+        fleet=service.fleet,
+        enrolment=service.enrolment,
+        metrics=service.metrics,
+        clock=service.clock,
+        readiness=service.unready,
+        reload=service.reload,
+        metrics_allow=service.settings.metrics_allow,
+        camera_metrics=service.settings.camera_metrics,
+    )
+
+
 class _Server(uvicorn.Server):
     """Leaves the signals to :func:`run`, which stops the fleet as well."""
 
@@ -165,19 +191,7 @@ async def run(
     """Serve until ``stop`` is set. Raises SharpEyesError if it cannot start, for example on a port in use."""
     service = Service(settings, config)
     async with service.running() as token:
-        api = create_api(
-            Context(
-                database=service.database,
-                board=service.board,
-                fleet=service.fleet,
-                metrics=service.metrics,
-                clock=service.clock,
-                readiness=service.unready,
-                reload=service.reload,
-                metrics_allow=settings.metrics_allow,
-                camera_metrics=settings.camera_metrics,
-            )
-        )
+        api = create_api(context_of(service))
         server = _Server(
             uvicorn.Config(
                 api,

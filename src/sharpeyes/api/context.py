@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sharpeyes.api.metrics import Metrics
+from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet
@@ -23,6 +24,7 @@ class Context:
     database: Database
     board: Board
     fleet: Fleet
+    enrolment: Enrolment
     metrics: Metrics
     clock: Callable[[], Ms]
     readiness: Callable[[], Sequence[str]]

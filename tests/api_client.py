@@ -1,0 +1,64 @@
+"""A whole service on a temporary database, called in-process over ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from sharpeyes.api.app import create_api
+from sharpeyes.app import Service, context_of
+from sharpeyes.config import Settings, load
+
+# Nothing listens on port 1 of the loopback: these cameras refuse at once.
+CITY = """
+    site: {name: Test, timezone: Asia/Shanghai}
+    tiers:
+      public_security: {target: 0.98, liveness_s: 10}
+    zones: {police: {name: Police, network: 1}}
+    departments:
+      psb: {name: Public Security, industry: "00"}
+      edu: {name: Education, industry: "11"}
+    areas:
+      city: {name: City, code: "4403", children: {north: {name: North, code: "440305"}, south: {name: South}}}
+    cameras:
+      - {id: gate-1, name: 一号门, tier: public_security, department: psb, area: north, zone: police,
+         main: "rtsp://127.0.0.1:1/a"}
+      - {id: gate-2, name: Gate 2, tier: public_security, department: psb, area: south, zone: police,
+         main: "rtsp://127.0.0.1:1/b"}
+      - {id: school-1, name: School, tier: departmental, department: edu, area: north, zone: police,
+         main: "rtsp://127.0.0.1:1/c", maintenance: true}
+"""
+
+
+class Client(httpx.AsyncClient):
+    """A client of the service under test, with the administrator's token."""
+
+    service: Service
+
+
+@asynccontextmanager
+async def client_of(folder: Path, *, peer: str = "127.0.0.1", **settings: object) -> AsyncIterator[Client]:
+    file = folder / "cameras.yaml"
+    if not file.exists():
+        file.write_text(textwrap.dedent(CITY), encoding="utf-8")
+    service = Service(
+        Settings.read({}, config=file, data_dir=folder / "data", **settings), load(file, environ={})
+    )
+    async with service.running() as token:
+        assert token is not None
+        transport = httpx.ASGITransport(create_api(context_of(service)), client=(peer, 4711))
+        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        async with Client(transport=transport, base_url="http://sharpeyes", headers=headers) as client:
+            client.service = service
+            yield client
+
+
+async def until_probed(client: Client) -> None:
+    """Wait until every camera was looked at once."""
+    while any(entry.probe is None for entry in client.service.board):
+        await asyncio.sleep(0.02)
