@@ -83,7 +83,7 @@ class Config:
 def load(path: Path, environ: Mapping[str, str] | None = None) -> Config:
     """Read and check the file.
 
-    Raises ConfigErrors with every mistake in it, or InvalidInputError if there is no file to read.
+    Raises ConfigErrors with every mistake in it.
     """
     document, root = Document.read(path)
     return _Reader(document, path.parent, os.environ if environ is None else environ).config(

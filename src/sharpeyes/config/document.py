@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -21,6 +23,8 @@ from sharpeyes.domain.errors import ConfigError, InvalidInputError
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_DEPTH = 64
+UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+"""Unicode categories of what nobody sees, among them the marks that turn text around."""
 NULL = frozenset({"", "~", "null", "Null", "NULL"})
 
 T = TypeVar("T")
@@ -90,8 +94,8 @@ class Document:
             with path.open("rb") as file:
                 data = file.read(MAX_BYTES + 1)
         except OSError as error:
-            raise InvalidInputError(
-                f"{path}: cannot be read ({error.strerror})", mend="Check the path and its rights"
+            raise document.fatal(
+                1, f"the file cannot be read ({error.strerror})", "Check the path and its rights"
             ) from None
         return document, document.parse(data)
 
@@ -310,6 +314,11 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """What was probably meant, whatever its case."""
+    return _closest(word, tuple(known))
+
+
+@lru_cache(maxsize=256)  # a name that is not declared is often used a thousand times
+def _closest(word: str, known: tuple[str, ...]) -> str | None:
     folded = {name.casefold(): name for name in known}
     close = difflib.get_close_matches(word.casefold(), folded, 1, 0.65)
     return folded[close[0]] if close else None
@@ -335,8 +344,8 @@ def text(node: Node) -> str:
     if not isinstance(node, Scalar) or node.is_null:
         raise Wrong(f"{kind_of(node)} where text is wanted", "Write one value on the line")
     value = node.text.strip()
-    if not 0 < len(value) <= 200 or not value.isprintable():
-        raise Wrong("text of 1 to 200 printable characters is wanted", "Shorten it, or remove line breaks")
+    if not 0 < len(value) <= 200 or any(unicodedata.category(c) in UNSEEN for c in value):
+        raise Wrong("text of 1 to 200 visible characters is wanted", "Shorten it, or remove line breaks")
     return value
 
 

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from sharpeyes.config.document import meant
@@ -79,11 +79,11 @@ class Settings:
         return cls(**values)
 
     @property
-    def database(self) -> str:
-        """URL of the database in use; it may hold a password."""
-        return (
-            self.database_url.reveal() if self.database_url else f"sqlite:///{self.data_dir / 'sharpeyes.db'}"
-        )
+    def database(self) -> URL:
+        """The database in use. Printed, it shows no password."""
+        if self.database_url is not None:
+            return make_url(self.database_url.reveal())
+        return URL.create("sqlite", database=str(self.data_dir / "sharpeyes.db"))
 
     @property
     def key_file(self) -> Path:

@@ -109,13 +109,16 @@ def number_cameras(connection: Connection, *, now: Ms) -> int:
     The area (or the nearest above it) gives the region, the department its industry, the zone the network.
     Returns how many were numbered.
     """
-    bare = [camera for camera in list_cameras(connection) if camera.code is None]
-    if not bare:
+    table = schema.camera
+    unnumbered = select(table.c.id).where(table.c.code.is_(None), table.c.retired_ms.is_(None))
+    ids = connection.scalars(unnumbered.order_by(table.c.id)).all()
+    if not ids:
         return 0
+    bare = get_cameras(connection, ids).values()
     regions = _regions(organisation.list_areas(connection, include_retired=True))
     industries = {d.id: d.industry for d in organisation.list_departments(connection, include_retired=True)}
     networks = {z.id: z.network for z in organisation.list_zones(connection, include_retired=True)}
-    used = connection.scalars(select(schema.camera.c.code).where(schema.camera.c.code.is_not(None))).all()
+    used = connection.scalars(select(table.c.code).where(table.c.code.is_not(None))).all()
     series: dict[str, Any] = {}
     numbered = []
     for camera in bare:
@@ -152,7 +155,14 @@ def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Pu
         )
         return Put((), ())
     if cameras:
-        return _put(connection, cameras, now)
+        known = get_cameras(connection, [camera.id for camera in cameras])
+        kept = [
+            replace(camera, code=known[camera.id].code)
+            if camera.code is None and camera.id in known
+            else camera
+            for camera in cameras  # a number is for life, also of a camera that was away
+        ]
+        return _put(connection, kept, now)
     return _merge([_apply(connection, change, now) for change in changes])
 
 

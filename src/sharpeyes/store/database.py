@@ -178,7 +178,8 @@ def _engine(url: URL, *, size: int, readonly: bool, foreign_keys: bool = True) -
     """An engine with a pool of ``size`` connections; 0 for none kept."""
     pool: dict[str, Any] = {"poolclass": NullPool}
     if size:
-        pool = {"pool_size": size, "max_overflow": 0, "pool_timeout": 30}
+        # A reader within a reader must not wait for itself; there is only ever one writer.
+        pool = {"pool_size": size, "max_overflow": 16 if readonly else 0, "pool_timeout": 30}
     sqlite = url.get_backend_name() == "sqlite"
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")

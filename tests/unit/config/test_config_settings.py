@@ -12,7 +12,7 @@ from sharpeyes.domain.errors import InvalidInputError
 def test_defaults_listen_on_this_machine_only() -> None:
     settings = Settings.read({})
     assert (settings.host, settings.port, settings.metrics_allow) == ("127.0.0.1", 8080, ())
-    assert settings.database == "sqlite:///data/sharpeyes.db"
+    assert str(settings.database) == "sqlite:///data/sharpeyes.db"
     assert settings.key_file == Path("data/secrets.key")
 
 
@@ -33,11 +33,15 @@ def test_every_setting_from_the_environment() -> None:
         }
     )
     assert settings.config == Path("/etc/sharpeyes/cameras.yaml")
-    assert settings.database == "postgresql://sharp:hunter2@db/eyes"
-    assert "hunter2" not in repr(settings) + str(settings)
+    assert (settings.database.host, settings.database.password) == ("db", "hunter2")
+    assert "hunter2" not in repr(settings) + str(settings) + repr(settings.database) + str(settings.database)
     assert (settings.host, settings.port, settings.camera_metrics) == ("::", 80, True)
     assert settings.metrics_allow == (ip_network("10.0.0.0/8"), ip_network("192.0.2.7/32"))
     assert (settings.log_level, settings.max_in_flight) == ("debug", 64)
+
+
+def test_any_folder_can_hold_the_data() -> None:
+    assert Settings.read({}, data_dir="/a b?/%41").database.database == "/a b?/%41/sharpeyes.db"
 
 
 def test_the_command_line_wins_if_it_says_anything() -> None:

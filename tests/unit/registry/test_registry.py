@@ -302,7 +302,9 @@ def test_retired_by_discovery(world: World) -> None:
     world.apply(AddDevice(device=DEVICE), AddCamera(camera=FOUND))
     assert world.apply(RetireCamera(camera="found", reason="channel removed")) == Summary(retired=1)
     assert world.events(kind="camera_retired")[0].message == "channel removed"
-    assert world.apply(AddCamera(camera=FOUND)).restored == 1
+    code = world.camera("found").code
+    assert world.apply(AddCamera(camera=FOUND)) == Summary(restored=1)
+    assert world.camera("found").code == code, "the number that it had"
 
 
 def test_changes_are_applied_wholly_or_not_at_all(world: World) -> None:
