@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sharpeyes.domain.errors import InvalidInputError
-from sharpeyes.domain.faults import FaultKind, Scope, Severity
+from sharpeyes.domain.faults import FaultKind, Scope, Severity, Silence
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.causes import CausePolicy
@@ -173,3 +173,16 @@ def lasted(since: Ms, now: Ms, *marks: Ms | None) -> int:
     """For how long a fault may be held against its object, ms: since it began, and since the last of the
     ``marks`` (the end of a silence, of an upstream fault) from which it counts."""
     return now - max([since, *(mark for mark in marks if mark is not None)])
+
+
+def covers(silence: Silence, place: Place, above: Sequence[str]) -> bool:
+    """Whether a silence is about this place; ``above``: the nodes that it hangs from, or is."""
+    match silence.scope:
+        case None:
+            return True
+        case Scope.CAMERA:
+            return place.scope is Scope.CAMERA and silence.subject == place.subject
+        case Scope.NODE:
+            return silence.subject in above
+        case Scope.ZONE:
+            return silence.subject == place.zone

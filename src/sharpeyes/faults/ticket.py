@@ -137,7 +137,8 @@ def advance(ticket: Ticket, step: Step, policy: FaultPolicy) -> tuple[Ticket, En
             "resume": _forward(ticket, S.HANDLED),
         }
     elif step.move is Move.RECOVER:
-        changes |= {"recovered": step.at, "resume": ticket.stage}
+        since = step.verdict.since if step.verdict is not None else step.at
+        changes |= {"recovered": max(since, ticket.started), "resume": ticket.stage}
     elif step.move is Move.RELAPSE:
         changes |= {"recovered": None, "resume": None}
         if stage is S.HANDLED:  # it was said to be handled, and is not
@@ -356,7 +357,7 @@ def statistics(tickets: Mapping[int, Ticket], entries: Iterable[Entry], span: Sp
                 if inside:
                     to_acknowledge.append(entry.at - opened)
             if entry.move is Move.RECOVER:
-                recovered = entry.at
+                recovered = Ms(max(started, int((entry.detail or {}).get("since_ms") or entry.at)))
                 late = late or _missed(due, recovered, span, counts)
             elif entry.move is Move.RELAPSE:
                 recovered = None

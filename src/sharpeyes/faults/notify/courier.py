@@ -1,0 +1,174 @@
+"""Empties the outbox: one message at a time for each recipient, until it is taken or given up.
+
+At least once: a crash between the receiver's yes and our note of it makes the same message go again, with the
+same key. A receiver that fails is left alone for a while, and said so once in the log; so is its return.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random
+
+from sharpeyes.domain.faults import Delivery
+from sharpeyes.domain.time import Ms
+from sharpeyes.faults.notify import email, robots, webhook
+from sharpeyes.faults.notify.post import DeliveryError, Guard
+from sharpeyes.faults.notify.recipients import DingTalk, Email, Recipient, Webhook, WeCom, by_id
+from sharpeyes.faults.notify.text import compose
+from sharpeyes.store import outbox
+from sharpeyes.store.database import Database
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CourierPolicy:
+    """How stubborn, how fast. Times in ms."""
+
+    first_ms: int = 10_000
+    """Pause after the first failure; it doubles with each further one ..."""
+    longest_ms: int = 1_800_000
+    """... up to this."""
+    attempts: int = 15
+    """Then it is dead, until somebody tries it again: after about four hours."""
+    lease_ms: int = 120_000
+    """Longer than any channel's time limit: what has not ended by then was cut off by a crash."""
+    storm: int = 10
+    """So many messages waiting for one recipient become one."""
+    largest: int = 200
+    """Faults in one message."""
+    pace_ms: int = 3_500
+    """Between two messages to a robot: 20 a minute are allowed."""
+    idle_s: float = 5.0
+    """The longest sleep between two looks into the outbox."""
+
+    def pause(self, failures: int, draw: float) -> int:
+        """After so many failures (1 the first): exponential, at most ``longest_ms``, between half and the
+        whole of it by ``draw`` (0..1), so that receivers are not met by everybody at once."""
+        whole: int = min(self.longest_ms, self.first_ms * 2 ** min(failures - 1, 30))
+        return round(whole * (0.5 + draw / 2))
+
+
+class Courier:
+    """Delivers what is in the outbox of ``database`` to ``recipients``."""
+
+    def __init__(
+        self,
+        database: Database,
+        recipients: Iterable[Recipient],
+        *,
+        clock: Callable[[], Ms],
+        guard: Guard | None = None,
+        policy: CourierPolicy | None = None,
+        draw: Callable[[], float] = random,
+    ) -> None:
+        self._database = database
+        self._recipients = by_id(recipients)
+        self._clock = clock
+        self._guard = guard or Guard()
+        self._policy = policy or CourierPolicy()
+        self._draw = draw
+        self._resting: dict[str, Ms] = {}
+        """Recipient -> not before this instant."""
+        self._failing: set[str] = set()
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something was put into the outbox."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Failures of the store are said and outlived."""
+        while True:
+            self._woken.clear()
+            try:
+                if await self.deliver_due():
+                    continue
+            except Exception:  # whatever it is, notifications must go on
+                log.exception("the outbox could not be emptied")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._policy.idle_s):
+                    await self._woken.wait()
+
+    async def deliver_due(self) -> int:
+        """One round: at most one message to each recipient, all at the same time; how many were tried."""
+        now, policy = self._clock(), self._policy
+        resting = [recipient for recipient, until in self._resting.items() if until > now]
+        messages = await self._database.awrite(
+            lambda connection: outbox.claim(
+                connection,
+                now,
+                lease_ms=policy.lease_ms,
+                storm=policy.storm,
+                largest=policy.largest,
+                skip=resting,
+            )
+        )
+        await asyncio.gather(*(self._deliver(message) for message in messages))
+        return len(messages)
+
+    async def _deliver(self, deliveries: Sequence[Delivery]) -> None:
+        first = deliveries[0]
+        batch = first.batch or first.key
+        recipient = self._recipients.get(first.recipient)
+        try:
+            if recipient is None:
+                raise DeliveryError("this recipient is no longer configured", permanent=True)
+            await self._send(recipient, batch, deliveries)
+        except DeliveryError as error:
+            await self._failed(first, batch, error)
+        except asyncio.CancelledError:
+            await self._database.awrite(lambda connection: outbox.release(connection, batch))
+            raise
+        except Exception as error:
+            log.exception("a message to %s failed in an unexpected way", first.recipient)
+            await self._failed(first, batch, DeliveryError(f"unexpected: {type(error).__name__}"))
+        else:
+            at = self._clock()
+            done = self._database.awrite(lambda connection: outbox.settle_sent(connection, batch, at=at))
+            await asyncio.shield(done)  # whoever stops us now: it was sent
+            if isinstance(recipient.channel, WeCom | DingTalk):
+                self._resting[first.recipient] = Ms(at + self._policy.pace_ms)
+            if first.recipient in self._failing:
+                self._failing.discard(first.recipient)
+                log.info("messages to %s are taken again", first.recipient)
+
+    async def _send(self, recipient: Recipient, batch: str, deliveries: Sequence[Delivery]) -> None:
+        channel = recipient.channel
+        message = compose(
+            batch,
+            deliveries[0].created,
+            [delivery.notice for delivery in deliveries],
+            recipient.language,
+            recipient.timezone,
+        )
+        match channel:
+            case Email():
+                await email.send(channel, message, recipient.language)
+            case Webhook():
+                await webhook.send(channel, message, self._clock(), self._guard)
+            case WeCom() | DingTalk():
+                await robots.send(channel, message, self._clock(), self._guard)
+
+    async def _failed(self, first: Delivery, batch: str, error: DeliveryError) -> None:
+        now, failures = self._clock(), first.attempts + 1
+        pause = self._policy.pause(failures, self._draw())
+        if error.retry_after_s is not None:
+            pause = max(pause, min(round(error.retry_after_s * 1000), self._policy.longest_ms))
+        dead = error.permanent or failures >= self._policy.attempts
+        again = None if dead else Ms(now + pause)
+        reason = str(error)
+        await self._database.awrite(
+            lambda connection: outbox.settle_failed(connection, batch, reason, again=again)
+        )
+        if dead:
+            log.error("a message to %s is given up: %s", first.recipient, reason)
+        else:
+            self._resting[first.recipient] = Ms(now + min(pause, 60_000))
+            if first.recipient not in self._failing:
+                self._failing.add(first.recipient)
+                log.warning("messages to %s fail: %s", first.recipient, reason)

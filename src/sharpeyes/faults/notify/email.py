@@ -1,0 +1,125 @@
+"""E-mail over SMTP. The standard library's client blocks, so it runs in a thread, under a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import smtplib
+import socket
+import ssl
+from contextlib import suppress
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.faults.notify.post import DeliveryError
+from sharpeyes.faults.notify.recipients import Email, Language
+from sharpeyes.faults.notify.text import Message
+
+
+def letter(channel: Email, message: Message, language: Language) -> EmailMessage:
+    """The mail: the same ``Message-ID`` at every attempt, replies of one ticket in one thread. Pure."""
+    domain = channel.sender.rpartition("@")[2]
+    mail = EmailMessage(policy=SMTP)
+    mail["From"] = Address("SharpEyes", addr_spec=channel.sender)
+    mail["To"] = Address(addr_spec=channel.to)
+    mail["Subject"] = message.subject
+    mail["Date"] = format_datetime(datetime.fromtimestamp(message.created // 1000, UTC))
+    mail["Message-ID"] = f"<{message.key}@{domain}>"
+    mail["References"] = f"<{message.thread}@{domain}>"
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
+    mail["Content-Language"] = language.value
+    mail.set_content("\n".join((message.subject, "", *message.lines)) + "\n")
+    return mail
+
+
+async def send(channel: Email, message: Message, language: Language) -> None:
+    """Hand it to the server. Raises DeliveryError."""
+    try:
+        password = channel.password.read() if channel.password is not None else None
+        mail = letter(channel, message, language)
+    except InvalidInputError as error:
+        raise DeliveryError(error.message, mend=error.mend) from None
+    opened: list[smtplib.SMTP] = []
+    work = asyncio.ensure_future(asyncio.to_thread(_hand_over, channel, mail, password, opened))
+    try:
+        async with asyncio.timeout(channel.timeout_s):
+            await asyncio.shield(work)
+    except TimeoutError:
+        raise DeliveryError(f"{channel.host} did not finish within {channel.timeout_s:g} s") from None
+    finally:
+        if not work.done():
+            # Whatever the thread waits for, it waits no longer; what it says then is nobody's concern.
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())
+            for connection in opened:
+                _cut(connection)
+
+
+def _hand_over(
+    channel: Email, mail: EmailMessage, password: Secret | None, opened: list[smtplib.SMTP]
+) -> None:
+    context = ssl.create_default_context(cafile=channel.ca_file)
+    hello = channel.sender.rpartition("@")[2]
+    try:
+        with _connect(channel, context, hello, opened) as smtp:
+            if channel.security == "starttls":
+                smtp.starttls(context=context)
+            if channel.username is not None and password is not None:
+                smtp.login(channel.username, password.reveal())
+            smtp.send_message(mail, channel.sender, [channel.to])
+            # Taken: what goes wrong with QUIT does not matter, or it would be sent twice.
+            with suppress(OSError, smtplib.SMTPException):
+                smtp.quit()
+    except smtplib.SMTPRecipientsRefused as error:
+        code, _text = next(iter(error.recipients.values()))
+        raise DeliveryError(
+            f"{channel.host} does not take mail for this recipient ({code})", permanent=code >= 500
+        ) from None
+    except smtplib.SMTPAuthenticationError as error:
+        raise DeliveryError(
+            f"{channel.host} refuses the user name or password ({error.smtp_code})",
+            mend="Check the account of the mail server",
+        ) from None
+    except smtplib.SMTPResponseException as error:
+        raise DeliveryError(
+            f"{channel.host} answered {error.smtp_code}",
+            permanent=isinstance(error, smtplib.SMTPDataError) and error.smtp_code >= 500,
+        ) from None
+    except smtplib.SMTPNotSupportedError as error:
+        raise DeliveryError(f"{channel.host} does not offer what is configured: {error}") from None
+    except ssl.SSLCertVerificationError as error:
+        raise DeliveryError(
+            f"the certificate of {channel.host} is not trusted: {error.verify_message}",
+            mend="Set ca_file to the certificate of its authority",
+        ) from None
+    except (OSError, smtplib.SMTPException, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise DeliveryError(f"no mail to {channel.host}: {reason}") from None
+
+
+def _connect(channel: Email, context: ssl.SSLContext, hello: str, opened: list[smtplib.SMTP]) -> smtplib.SMTP:
+    """Connect, and let ``opened`` know the connection before anything is awaited from the server."""
+
+    class Plain(smtplib.SMTP):
+        def connect(self, *args: object, **kwargs: object) -> tuple[int, bytes]:
+            opened.append(self)
+            return super().connect(*args, **kwargs)  # type: ignore[arg-type]
+
+    class Sealed(smtplib.SMTP_SSL):
+        def connect(self, *args: object, **kwargs: object) -> tuple[int, bytes]:
+            opened.append(self)
+            return super().connect(*args, **kwargs)  # type: ignore[arg-type]
+
+    if channel.security == "tls":
+        return Sealed(channel.host, channel.port, hello, timeout=channel.timeout_s, context=context)
+    return Plain(channel.host, channel.port, hello, timeout=channel.timeout_s)
+
+
+def _cut(connection: smtplib.SMTP) -> None:
+    sock = getattr(connection, "sock", None)
+    if sock is not None:
+        with suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
