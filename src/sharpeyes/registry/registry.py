@@ -39,6 +39,8 @@ from sharpeyes.store.devices import get_device, list_devices, put_devices
 from sharpeyes.store.events import Event, list_events, record
 from sharpeyes.store.vault import Vault
 
+REPEAT_MS = 24 * 3600 * 1000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
@@ -157,9 +159,7 @@ def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Pu
     if cameras:
         known = get_cameras(connection, [camera.id for camera in cameras])
         kept = [
-            replace(camera, code=known[camera.id].code)
-            if camera.code is None and camera.id in known
-            else camera
+            replace(camera, code=camera.code or known[camera.id].code) if camera.id in known else camera
             for camera in cameras  # a number is for life, also of a camera that was away
         ]
         return _put(connection, kept, now)
@@ -351,9 +351,9 @@ def _note(
 def _note_once(
     connection: Connection, now: Ms, subject: str, message: str, detail: Mapping[str, Any] | None = None
 ) -> None:
-    """A conflict that is found at every sweep is said once, until another one takes its place."""
-    last = list_events(connection, subject=subject, kind="conflict", limit=1)
-    if not last or last[0].message != message:
+    """A conflict that is found at every search is said once a day."""
+    recent = list_events(connection, subject=subject, kind="conflict", limit=50)
+    if not any(one.message == message and now - one.at < REPEAT_MS for one in recent):
         _note(connection, now, "conflict", subject, message, dict(detail) if detail else None)
 
 

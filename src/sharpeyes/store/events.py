@@ -27,8 +27,15 @@ class Event:
 
 
 def record(connection: Connection, events: Iterable[Event]) -> None:
+    """Add the lines, in their order. What a device said about itself may be in them: it is cut to length."""
     rows = [
-        {"at_ms": e.at, "kind": e.kind, "subject": e.subject, "message": e.message, "detail": e.detail}
+        {
+            "at_ms": e.at,
+            "kind": e.kind,
+            "subject": e.subject[:64],
+            "message": e.message[:2000],
+            "detail": e.detail,
+        }
         for e in events
     ]
     if rows:

@@ -288,13 +288,15 @@ def test_a_declared_url_stays_and_learns(world: World) -> None:
     )
 
 
-def test_a_conflict_is_noted_once_until_it_is_another(world: World) -> None:
+def test_a_conflict_is_noted_once_a_day(world: World) -> None:
     first = NoteConflict(subject="d1", message="two devices with MAC aa", detail={"mac": "aa"})
     second = NoteConflict(subject="d1", message="two devices with serial 1")
-    for change in (first, first, second, second, first):
+    for change in (first, second, first, second):
         world.apply(change)
-    assert len(world.events(kind="conflict")) == 3
-    assert world.events(kind="conflict")[0].detail == {"mac": "aa"}
+    assert len(world.events(kind="conflict")) == 2
+    world.now += registry.REPEAT_MS
+    world.apply(first)
+    assert [e.detail for e in world.events(kind="conflict")] == [{"mac": "aa"}, None, {"mac": "aa"}]
 
 
 def test_retired_by_discovery(world: World) -> None:
