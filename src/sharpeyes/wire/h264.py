@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sharpeyes.wire.nal import (
     MAX_PARAMETER_SET,
     BitError,
@@ -174,6 +176,7 @@ def _holds_recovery_point(unit: bytes) -> bool:
     return False
 
 
+@lru_cache(maxsize=512)  # it stands in the description and in the stream, and is that of many cameras
 def parse_sps(unit: bytes) -> tuple[int, Geometry]:
     """Id and geometry of a sequence parameter set, header byte included. BitError if it makes no sense."""
     r = BitReader(unit[1:])

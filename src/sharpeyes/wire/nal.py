@@ -224,8 +224,12 @@ class NalDepacketiser(Depacketiser):
         self._size = 0
 
     def _complete(self, unit: bytes) -> None:
-        """A unit is whole. Some cameras put several into one, with start codes between them."""
-        if unit and (_START_CODE.search(unit) is not None):
+        """A unit is whole. Some cameras put several into one, with start codes between them.
+
+        Only the beginning is searched, where parameter sets stand: behind it a start code is as good as here,
+        since the keyframe is a byte stream with start codes itself.
+        """
+        if _START_CODE.search(unit, 0, MAX_PARAMETER_SET) is not None:
             for part in re.split(rb"\x00*\x00\x00\x01", unit):
                 if len(part) > 1:
                     self._unit(part)

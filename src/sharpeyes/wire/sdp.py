@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 
 from sharpeyes.wire.errors import WireSyntaxError
 
+_BLANK = " \t\r\0\ufeff"
 _MAX_LINES = 512
 _MAX_MEDIA = 32
 _MAX_FORMATS = 32
 _STATIC = {26: ("JPEG", 90000), 32: ("MPV", 90000), 33: ("MP2T", 90000), 34: ("H263", 90000)}  # RFC 3551
 _RTPMAP = re.compile(r"(\d{1,3})\s+([^\s/]+)\s*(?:/\s*(\d{1,9}))?")
+_ABSOLUTE = re.compile(r"rtsps?://", re.IGNORECASE)
+_PAYLOAD_TYPE = re.compile(r"[0-9]{1,3}")
 _NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?")
 _SIZE = re.compile(r"(\d{1,5})\s*[-,xX ]\s*(\d{1,5})$")
 
@@ -76,20 +79,22 @@ def parse_sdp(body: bytes) -> Description:
     """Read a description. SdpSyntaxError if it has no ``m=`` line at all or exceeds a limit."""
     session = _Section("", [])
     sections: list[_Section] = []
-    offset = 0
-    for count, raw in enumerate(body.split(b"\n")):
-        if count >= _MAX_LINES:
-            raise SdpSyntaxError(f"more than {_MAX_LINES} lines", offset=offset, path="sdp")
-        line = raw.decode("utf-8", "replace").strip(" \t\r\0")
-        kind, equals, value = line.partition("=")
-        kind, value = kind.strip(), value.strip()
-        if equals and kind == "m":
+    lines = body.decode("utf-8", "replace").split("\n")
+    if len(lines) > _MAX_LINES:
+        raise SdpSyntaxError(f"more than {_MAX_LINES} lines", offset=len(body), path="sdp")
+    for line in lines:
+        kind, _, value = line.partition("=")
+        kind = kind.strip(_BLANK)
+        if kind == "a":
+            _attribute(sections[-1] if sections else session, value.strip(_BLANK))
+        elif kind == "m":
             if len(sections) >= _MAX_MEDIA:
-                raise SdpSyntaxError(f"more than {_MAX_MEDIA} tracks", offset=offset, path="sdp > media")
+                raise SdpSyntaxError(
+                    f"more than {_MAX_MEDIA} tracks",
+                    offset=body.find(b"m=" + value.encode()),
+                    path="sdp > media",
+                )
             sections.append(_media_line(value))
-        elif equals and kind == "a":
-            _attribute(sections[-1] if sections else session, value)
-        offset += len(raw) + 1
     if not sections:
         raise SdpSyntaxError("no track is described", offset=len(body), path="sdp > media")
     if session.framerate is not None:
@@ -106,7 +111,7 @@ def resolve_control(base: str, control: str | None) -> str:
     """
     if control is None or control in ("", "*"):
         return base
-    if re.match(r"(?i)rtsps?://", control):
+    if _ABSOLUTE.match(control):
         return control
     if control.startswith("?"):
         return base + control
@@ -115,7 +120,7 @@ def resolve_control(base: str, control: str | None) -> str:
 
 def _media_line(value: str) -> _Section:
     words = value.split()
-    numbers = [int(word) for word in words[3 : 3 + _MAX_FORMATS] if re.fullmatch(r"[0-9]{1,3}", word)]
+    numbers = [int(word) for word in words[3 : 3 + _MAX_FORMATS] if _PAYLOAD_TYPE.fullmatch(word)]
     return _Section(words[0].lower() if words else "", [number for number in numbers if number < 128])
 
 
@@ -130,7 +135,7 @@ def _attribute(section: _Section, line: str) -> None:
             section.maps.setdefault(int(match[1]), (match[2].upper(), int(match[3] or 90000)))
     elif name == "fmtp":
         number, _, rest = value.partition(" ")
-        if re.fullmatch(r"[0-9]{1,3}", number):
+        if _PAYLOAD_TYPE.fullmatch(number):
             section.parameters.setdefault(int(number), {}).update(_parameters(rest))
     elif name in ("framerate", "x-framerate"):
         if (match := _NUMBER.search(value)) and 0 < float(match[0]) <= 1000:

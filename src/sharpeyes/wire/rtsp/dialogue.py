@@ -35,6 +35,7 @@ from sharpeyes.wire.rtsp.message import (
     Request,
     Response,
     RtspSyntaxError,
+    encode_request,
 )
 from sharpeyes.wire.rtsp.url import StreamUrl, mask, parse_url, without_userinfo
 from sharpeyes.wire.sdp import Description, SdpSyntaxError, parse_sdp, resolve_control
@@ -45,6 +46,9 @@ _MAX_REDIRECTS = 3
 _MAX_REQUESTS = 64  # from server to client, and stray answers, over one dialogue before PLAY
 _MAX_TRANSCRIPT = 200
 _MAX_LINE = 300
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_PAIR = re.compile(r"([0-9]{1,5})(?:\s*-\s*([0-9]{1,5}))?")
+_TIMEOUT = re.compile(r"timeout\s*=\s*([0-9]{1,6})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
@@ -270,8 +274,7 @@ class Dialogue:
 
     def note(self, line: str) -> None:
         """Add a line of evidence."""
-        if len(self.transcript) < _MAX_TRANSCRIPT:
-            self.transcript.append(_shown(line))
+        self._note(_shown(line))
 
     @property
     def ended(self) -> bool:
@@ -293,6 +296,10 @@ class Dialogue:
 
     # -- inside
 
+    def _note(self, line: str) -> None:
+        if len(self.transcript) < _MAX_TRANSCRIPT:
+            self.transcript.append(line)
+
     def _ask(self, method: str, uri: str, headers: tuple[tuple[str, str], ...]) -> None:
         following = _REQUESTS.get((self.state, method))
         if following is None:
@@ -307,12 +314,12 @@ class Dialogue:
         if self._session is not None:
             items.append(("Session", self._session))
         items += headers
-        with_auth = ""
+        line = f"> {method} {_shown(uri)}"
         if self._auth is not None and (answer := self._auth.authorize(method, uri)) is not None:
             items.append(("Authorization", answer))
-            with_auth = f" as {self._auth.label}"
-        self._out.append(Request(method, uri, Headers(items)).encode())
-        self.note(f"> {method} {uri}{with_auth}")
+            line += f", {self._auth.label}"
+        self._out.append(encode_request(method, uri, items))
+        self._note(line)
 
     def _fail(self, kind: FailureKind, message: str, phase: Phase | None = None) -> Ended:
         failure = Failure(phase or self.phase, kind, _shown(message))
@@ -405,7 +412,7 @@ class Dialogue:
     def _described(self, response: Response) -> Event:
         headers = response.headers
         base = headers.get("Content-Base") or headers.get("Content-Location") or ""
-        if re.match(r"(?i)rtsps?://", base):
+        if "://" in base:
             self._base = _request_uri(base, None)
         try:
             self._description = parse_sdp(response.body)
@@ -422,7 +429,7 @@ class Dialogue:
     def _set_up(self, response: Response) -> Event:
         session, _, parameters = (response.headers.get("Session") or "").partition(";")
         self._session = UNSAFE.sub("", session).strip() or None
-        if match := re.search(r"timeout\s*=\s*(\d{1,6})", parameters):
+        if match := _TIMEOUT.search(parameters):
             self.session_timeout_s = float(max(2, int(match[1])))
         fields = _transport_fields(response.headers.get("Transport") or "")
         self.state = State.READY
@@ -473,18 +480,24 @@ _ANSWERS: dict[str, Callable[[Dialogue, Response], Event]] = {
 
 def _shown(text: str) -> str:
     """One short line without secrets and control characters."""
-    text = mask(text[: 2 * _MAX_LINE])
+    text = text[: 2 * _MAX_LINE]
+    if "@" in text or "=" in text:
+        text = mask(text)
     return (text if text.isprintable() else _CONTROL.sub("?", text))[:_MAX_LINE]
 
 
 def _number(text: str | None) -> int | None:
-    match = re.match(r"[0-9]{1,9}", text or "")
+    match = _DIGITS.match(text or "")
     return int(match[0]) if match else None
 
 
 def _request_uri(base: str, control: str | None) -> str:
     """What the description means, in a form that can stand in a request line whatever it was."""
-    uri = without_userinfo(resolve_control(base, control))
+    uri = resolve_control(base, control)
+    if "@" in uri:
+        uri = without_userinfo(uri)
+    if uri.isascii() and uri.isprintable() and " " not in uri:
+        return uri
     return UNSAFE.sub("", uri).replace(" ", "%20").replace("\t", "%09")
 
 
@@ -512,7 +525,7 @@ def _transport_fields(text: str) -> dict[str, str]:
 
 
 def _pair(text: str | None, highest: int, default: tuple[int, int]) -> tuple[int, int]:
-    match = re.match(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?", text or "")
+    match = _PAIR.match(text or "")
     if match is None:
         return default
     first = int(match[1])

@@ -69,7 +69,7 @@ def parse_challenges(values: list[str]) -> list[Challenge]:
     """
     challenges: list[Challenge] = []
     for value in values[:_MAX_CHALLENGES]:
-        for match in _ITEM.finditer(value[:_MAX_LENGTH]):
+        for match in _ITEM.finditer(UNSAFE.sub("", value[:_MAX_LENGTH])):
             name, quoted, single, bare, scheme = match.groups()
             if scheme is not None:
                 if len(challenges) == _MAX_CHALLENGES:
@@ -77,7 +77,7 @@ def parse_challenges(values: list[str]) -> list[Challenge]:
                 challenges.append(Challenge(scheme.lower(), {}))
             elif challenges:
                 text = next(part for part in (quoted, single, bare) if part is not None)
-                challenges[-1].parameters.setdefault(name.lower(), UNSAFE.sub("", text))
+                challenges[-1].parameters.setdefault(name.lower(), text)
     return challenges
 
 
@@ -95,10 +95,14 @@ class Authenticator:
         "_credentials",
         "_ha1",
         "_hash",
+        "_head",
+        "_nonce",
+        "_offers",
         "_proven",
         "_qop",
+        "_tail",
         "_tried",
-        "offered",
+        "label",
     )
 
     def __init__(self, credentials: Credentials, *, cnonce: str, allow_basic: bool = False) -> None:
@@ -106,28 +110,27 @@ class Authenticator:
         self._cnonce = cnonce
         self._allow_basic = allow_basic
         self._challenge: Challenge | None = None
-        self._hash = ""
+        self._hash = self._nonce = self._ha1 = self._head = self._tail = ""
         self._qop = False
-        self._ha1 = ""
         self._count = 0
         self._tried: set[str] = set()
         self._proven = False
-        self.offered: tuple[str, ...] = ()
-        """Labels of what the server offered last, for the evidence."""
+        self._offers: list[Challenge] = []
+        self.label: str | None = None
+        """What answers are made with at present, for the evidence."""
 
     @property
-    def label(self) -> str | None:
-        """What answers are made with at present, for the evidence."""
-        return self._challenge.label if self._challenge else None
+    def offered(self) -> list[str]:
+        """Labels of what the server offered last, for the evidence."""
+        return [challenge.label for challenge in self._offers]
 
     def challenged(self, values: list[str], *, again: bool) -> Outcome:
         """A 401 came with these ``WWW-Authenticate`` values.
 
         ``again``: this very request was sent afresh already because of a stale nonce; once is enough.
         """
-        challenges = parse_challenges(values)
-        self.offered = tuple(challenge.label for challenge in challenges)
-        usable = sorted((c for c in challenges if self._usable(c)), key=_preference)
+        self._offers = parse_challenges(values)
+        usable = sorted((c for c in self._offers if self._usable(c)), key=_preference)
         if not usable:
             return Outcome.UNSUPPORTED
         for challenge in usable:
@@ -149,37 +152,20 @@ class Authenticator:
 
     def authorize(self, method: str, uri: str) -> str | None:
         """Value of the ``Authorization`` header for this request; None before the first challenge."""
-        challenge = self._challenge
-        if challenge is None:
+        if self._challenge is None:
             return None
-        username, password = self._credentials.username, self._credentials.password.reveal()
-        if challenge.scheme == "basic":
-            return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
-        given = challenge.parameters
-        realm, nonce, algorithm = given.get("realm", ""), given["nonce"], given.get("algorithm")
-        if not self._ha1:
-            self._ha1 = self._digest(f"{username}:{realm}:{password}")
-            if algorithm is not None and algorithm.upper().endswith("-SESS"):
-                self._ha1 = self._digest(f"{self._ha1}:{nonce}:{self._cnonce}")
+        if self._challenge.scheme == "basic":
+            account = f"{self._credentials.username}:{self._credentials.password.reveal()}"
+            return "Basic " + base64.b64encode(account.encode()).decode()
         ha2 = self._digest(f"{method}:{uri}")
-        parts = [
-            f'Digest username="{_quote(username)}", realm="{realm}", nonce="{nonce}", uri="{uri}"',
-        ]
         if self._qop:
             self._count += 1
             count = f"{self._count:08x}"
-            response = self._digest(f"{self._ha1}:{nonce}:{count}:{self._cnonce}:auth:{ha2}")
-            parts.append(f'response="{response}", qop=auth, nc={count}, cnonce="{self._cnonce}"')
+            response = self._digest(f"{self._ha1}:{self._nonce}:{count}:{self._cnonce}:auth:{ha2}")
+            proof = f'response="{response}", qop=auth, nc={count}, cnonce="{self._cnonce}"'
         else:
-            response = self._digest(f"{self._ha1}:{nonce}:{ha2}")
-            parts.append(f'response="{response}"')
-            if algorithm is not None and algorithm.upper().endswith("-SESS"):
-                parts.append(f'cnonce="{self._cnonce}"')
-        if algorithm is not None:
-            parts.append(f"algorithm={algorithm}")
-        if "opaque" in given:
-            parts.append(f'opaque="{given["opaque"]}"')
-        return ", ".join(parts)
+            proof = f'response="{self._digest(f"{self._ha1}:{self._nonce}:{ha2}")}"'
+        return f'{self._head}, uri="{uri}", {proof}{self._tail}'
 
     def _usable(self, challenge: Challenge) -> bool:
         if challenge.scheme == "basic":
@@ -191,13 +177,27 @@ class Authenticator:
         return _hash_name(challenge) in _HASHES and (not qop or "auth" in _words(qop))
 
     def _take(self, challenge: Challenge) -> None:
+        """Answer this challenge from now on. What all its answers share is made here."""
         self._challenge = challenge
+        self.label = challenge.label
         self._tried.add(challenge.scheme)
-        self._ha1 = ""
+        if challenge.scheme != "digest":
+            return
+        given = challenge.parameters
+        realm, self._nonce, algorithm = given.get("realm", ""), given["nonce"], given.get("algorithm")
+        self._hash = _HASHES[_hash_name(challenge)]
+        self._qop = bool(given.get("qop"))
         self._count = 0
-        if challenge.scheme == "digest":
-            self._hash = _HASHES[_hash_name(challenge)]
-            self._qop = bool(challenge.parameters.get("qop"))
+        username = self._credentials.username
+        self._ha1 = self._digest(f"{username}:{realm}:{self._credentials.password.reveal()}")
+        self._head = f'Digest username="{_quote(username)}", realm="{realm}", nonce="{self._nonce}"'
+        self._tail = "" if algorithm is None else f", algorithm={algorithm}"
+        if "opaque" in given:
+            self._tail += f', opaque="{given["opaque"]}"'
+        if algorithm is not None and algorithm.upper().endswith("-SESS"):
+            self._ha1 = self._digest(f"{self._ha1}:{self._nonce}:{self._cnonce}")
+            if not self._qop:
+                self._tail += f', cnonce="{self._cnonce}"'
 
     def _digest(self, text: str) -> str:
         return hashlib.new(

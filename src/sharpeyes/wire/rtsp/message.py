@@ -17,6 +17,7 @@ _ERRORS = "surrogateescape"  # any byte survives a round trip, so a digest is co
 
 _STATUS_LINE = re.compile(rb"RTSP/\d\.\d[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]*\r?$")
 _REQUEST_LINE = re.compile(rb"([A-Z_]{3,32})[ \t]+(\S+)[ \t]+RTSP/\d\.\d[ \t]*\r?$")
+_LENGTH = re.compile(r"\+?([0-9]{1,9})(?![0-9])")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _RESYNC = re.compile(rb"RTSP/1\.|\$[\x00-\x0f]")
 UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -43,18 +44,17 @@ class Limits:
 class Headers:
     """Case-insensitive, ordered, a name may occur several times. Values are stripped."""
 
-    __slots__ = ("_items",)
+    __slots__ = ("_first", "_items")
 
     def __init__(self, items: Iterable[tuple[str, str]] = ()) -> None:
         self._items = list(items)
+        self._first: dict[str, str] = {}
+        for name, value in self._items:
+            self._first.setdefault(name.lower(), value)
 
     def get(self, name: str, default: str | None = None) -> str | None:
         """The first value of that name."""
-        wanted = name.lower()
-        for key, value in self._items:
-            if key.lower() == wanted:
-                return value
-        return default
+        return self._first.get(name.lower(), default)
 
     def get_all(self, name: str) -> list[str]:
         """All values of that name, in order of arrival."""
@@ -63,9 +63,10 @@ class Headers:
 
     def add(self, name: str, value: str) -> None:
         self._items.append((name, value))
+        self._first.setdefault(name.lower(), value)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
+        return isinstance(name, str) and name.lower() in self._first
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         return iter(self._items)
@@ -94,9 +95,7 @@ class Request:
 
     def encode(self) -> bytes:
         """The message as sent. RtspSyntaxError if a part holds what would begin another line."""
-        if not self.method.isascii() or not self.method or " " in self.method or " " in self.uri:
-            raise RtspSyntaxError("a space in method or URI", offset=0, path="request > start-line")
-        return _encode(f"{self.method} {self.uri} RTSP/1.0", self.headers, self.body, "request")
+        return encode_request(self.method, self.uri, self.headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +130,21 @@ FrameSink = Callable[[bytes, int], int]
 byte that it left: no frame, or the beginning of one. See :meth:`MessageReader.feed`."""
 
 
-def _encode(start: str, headers: Headers, body: bytes, path: str) -> bytes:
+def encode_request(method: str, uri: str, headers: Iterable[tuple[str, str]], body: bytes = b"") -> bytes:
+    """What :meth:`Request.encode` gives, without the objects."""
+    if not method or not method.isascii() or " " in method or " " in uri:
+        raise RtspSyntaxError("a space in method or URI", offset=0, path="request > start-line")
+    return _encode(f"{method} {uri} RTSP/1.0", headers, body, "request")
+
+
+def _encode(start: str, headers: Iterable[tuple[str, str]], body: bytes, path: str) -> bytes:
     lines = [start]
     lines += [f"{name}: {value}" for name, value in headers]
-    if body and "content-length" not in headers:
+    if body and not any(name.lower() == "content-length" for name, _ in headers):
         lines.append(f"Content-Length: {len(body)}")
-    for number, line in enumerate(lines):
-        if UNSAFE.search(line):
-            raise RtspSyntaxError("a control character", offset=number, path=f"{path} > line {number}")
+    if UNSAFE.search("\t".join(lines)):
+        number = next(number for number, line in enumerate(lines) if UNSAFE.search(line))
+        raise RtspSyntaxError("a control character", offset=0, path=f"{path} > line {number}")
     lines.append("\r\n")
     try:
         return "\r\n".join(lines).encode(_ENCODING, _ERRORS) + body
@@ -227,7 +233,8 @@ class MessageReader:
         if line_end < 0:
             return self._skip(data, at)
         line = data[at:line_end]
-        status, request = _STATUS_LINE.match(line), _REQUEST_LINE.match(line)
+        status = _STATUS_LINE.match(line)
+        request = None if status is not None else _REQUEST_LINE.match(line)
         if status is None and request is None:
             return self._skip(data, at)
         kind = "response" if status else "request"
@@ -257,12 +264,12 @@ class MessageReader:
 
     def _headers(self, data: bytes, start: int, end: int, kind: str) -> Headers:
         items: list[tuple[str, str]] = []
-        for line in data[start:end].split(b"\n"):
-            if line[:1] in (b" ", b"\t") and items:  # folded (RFC 2326 4.2)
+        for line in _text(data[start:end]).split("\n"):
+            if line[:1] in (" ", "\t") and items:  # folded (RFC 2326 4.2)
                 name, value = items[-1]
-                items[-1] = (name, f"{value} {_text(line.strip())}")
+                items[-1] = (name, f"{value} {line.strip()}")
                 continue
-            raw_name, colon, raw_value = line.partition(b":")
+            name, colon, value = line.partition(":")
             if not colon:
                 continue  # a line that is no header is worth no session
             if len(items) >= self._limits.headers:
@@ -271,14 +278,14 @@ class MessageReader:
                     offset=self._offset + start,
                     path=f"{kind} > headers",
                 )
-            items.append((_text(raw_name.strip()), _text(raw_value.strip())))
+            items.append((name.strip(), value.strip()))
         return Headers(items)
 
     def _body_length(self, headers: Headers, at: int, kind: str) -> int:
         value = headers.get("content-length") or headers.get("content-lenght")  # as some firmware has it
         if value is None:
             return 0
-        digits = re.match(r"\+?(\d{1,9})(?!\d)", value)
+        digits = _LENGTH.match(value)
         if digits is None:
             raise RtspSyntaxError(
                 "not a number", offset=self._offset + at, path=f"{kind} > header > content-length"
