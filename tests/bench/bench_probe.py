@@ -1,0 +1,216 @@
+"""What a probe costs: CPU to the first keyframe, its ratio to ffprobe, and a fleet of thousands at once.
+
+    python tests/bench/bench_probe.py [--probes 4000] [--in-flight 400] [--json]
+
+A light server in another process plays a camera with digest authentication: a keyframe of 76 KB in 57 RTP
+packets, then silence. CPU is user + system time of this process alone. Figures depend on the machine; ratios to
+what is measured in the same run depend on it less.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from collections import Counter
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import uvloop
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from rtp_media import Clip, encode, interleave
+from sharpeyes.domain.credentials import Credentials, Secret
+from sharpeyes.domain.health import Failure
+from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.wire.rtp import RtpReceiver
+from sharpeyes.wire.sdp import parse_sdp
+from sharpeyes.wire.video import choose_track
+
+PACKET = 1370
+KEYFRAME = 76_000
+CHALLENGE = 'Digest realm="bench", nonce="5ccc069c403ebaf9f0171e9517f40e41", qop="auth", algorithm="SHA-256"'
+CREDENTIALS = Credentials("admin", Secret("bench"))
+
+
+def one_keyframe() -> tuple[Clip, list[bytes]]:
+    """Real parameter sets, and one IDR slice of the size of a 1080p picture; nobody decodes it here."""
+    clip = encode("h264", width=1920, height=1080, frames=1)
+    idr = next(unit for unit in clip.pictures[0] if unit[0] & 31 == 5)
+    unit = (idr * (KEYFRAME // len(idr) + 1))[:KEYFRAME].replace(b"\0\0", b"\0\1")
+    picture = [*clip.parameter_sets, unit]
+    clip = Clip("h264", [picture], [0], 1920, 1080, 25.0)
+    return clip, clip.packets()
+
+
+class Camera(asyncio.Protocol):
+    """Answers by the method's first letter alone: what it costs must not count."""
+
+    description = b""
+    media = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        number = data.split(b"CSeq: ", 1)[1].split(b"\r", 1)[0]
+        head = b"RTSP/1.0 200 OK\r\nCSeq: " + number + b"\r\n"
+        if b"\r\nAuthorization: " not in data:
+            reply = b"RTSP/1.0 401 Unauthorized\r\nCSeq: %b\r\nWWW-Authenticate: %b\r\n\r\n"
+            self.transport.write(reply % (number, CHALLENGE.encode()))
+        elif data.startswith(b"D"):
+            self.transport.write(
+                head
+                + b"Content-Type: application/sdp\r\nContent-Length: %d\r\n\r\n" % len(self.description)
+                + self.description
+            )
+        elif data.startswith(b"S"):
+            self.transport.write(
+                head + b"Session: 7;timeout=60\r\nTransport: RTP/AVP/TCP;unicast;interleaved=0-1\r\n\r\n"
+            )
+        elif data.startswith(b"P"):
+            self.transport.write(head + b"Session: 7\r\n\r\n" + self.media)
+
+
+def serve(pipe: Connection, description: bytes, media: bytes) -> None:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    Camera.description, Camera.media = description, media
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Camera, "127.0.0.1", 0, backlog=4096)
+        pipe.send(server.sockets[0].getsockname()[1])
+        await loop.run_in_executor(None, pipe.recv)
+
+    uvloop.run(run())
+
+
+async def fleet(url: str, count: int, in_flight: int) -> list[Failure | None]:
+    """``count`` probes, ``in_flight`` at a time; only verdicts are kept."""
+    verdicts: list[Failure | None] = []
+    left = iter(range(count))
+    request = ProbeRequest(url=url, credentials=CREDENTIALS)
+
+    async def worker() -> None:
+        for _ in left:
+            verdicts.append((await probe(request)).failure)
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    return verdicts
+
+
+def cpu_of_ffprobe(url: str) -> float | None:
+    """CPU seconds of one ffprobe on the same server, None without ffprobe."""
+    if shutil.which("ffprobe") is None:
+        return None
+    url = url.replace("rtsp://", "rtsp://admin:bench@")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    rounds = 3
+    for _ in range(rounds):
+        command = [
+            "ffprobe",
+            "-v",
+            "error",
+            "-rtsp_transport",
+            "tcp",
+            "-read_intervals",
+            "%+#1",
+            "-show_streams",
+        ]
+        with subprocess.Popen(
+            [*command, url], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as process:
+            try:
+                process.wait(3)
+            except (
+                subprocess.TimeoutExpired
+            ):  # it waits for more than the keyframe: its CPU until here counts
+                process.kill()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime) / rounds
+
+
+def parse_cost(clip: Clip, packets: list[bytes]) -> float:
+    """CPU microseconds to take one keyframe out of interleaved bytes, in one piece."""
+    data = interleave(packets)
+    media = parse_sdp(clip.sdp()).video()
+    assert media is not None
+    track = choose_track(media)
+    rounds = 2000
+    depacketiser = track.depacketiser()
+    begun = time.process_time()
+    for _ in range(rounds):
+        receiver = RtpReceiver(depacketiser, (96,))
+        receiver.frames(data, 0)
+        assert depacketiser is not None
+        assert depacketiser.keyframe is not None
+        depacketiser.keyframe = None
+    return (time.process_time() - begun) / rounds * 1e6
+
+
+def measure(url: str, count: int, in_flight: int, loop_factory: object) -> dict[str, float]:
+    with asyncio.Runner(loop_factory=loop_factory) as runner:  # type: ignore[arg-type]
+        runner.run(fleet(url, 200, 8))  # warm
+        cpu, wall = time.process_time(), time.perf_counter()
+        verdicts = runner.run(fleet(url, count, in_flight))
+        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    failures = Counter(str(failure.kind) for failure in verdicts if failure is not None)
+    if failures:
+        print("failures:", dict(failures), file=sys.stderr)
+    return {
+        "ok": verdicts.count(None),
+        "cpu_ms_a_probe": cpu / count * 1000,
+        "wall_s": wall,
+        "cpu_s": cpu,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--probes", type=int, default=4000)
+    parser.add_argument("--in-flight", type=int, default=400)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    clip, packets = one_keyframe()
+    here, there = multiprocessing.Pipe()
+    context = multiprocessing.get_context("spawn")
+    server = context.Process(target=serve, args=(there, clip.sdp(), interleave(packets)), daemon=True)
+    server.start()
+    url = f"rtsp://127.0.0.1:{here.recv()}/live"
+    figures: dict[str, object] = {
+        "packets": len(packets),
+        "bytes": sum(map(len, packets)),
+        "cores": os.cpu_count(),
+        "parse_us": round(parse_cost(clip, packets), 1),
+        "uvloop_one_at_a_time": measure(url, 1000, 1, uvloop.new_event_loop),
+        "uvloop_fleet": measure(url, given.probes, given.in_flight, uvloop.new_event_loop),
+        "asyncio_fleet": measure(url, given.probes, given.in_flight, asyncio.new_event_loop),
+        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    peer = cpu_of_ffprobe(url)
+    if peer is not None:
+        ours = figures["uvloop_fleet"]["cpu_ms_a_probe"]  # type: ignore[index]
+        figures["ffprobe_cpu_ms"] = peer * 1000
+        figures["ffprobe_ratio"] = peer * 1000 / ours
+    here.send("stop")
+    server.join(5)
+    if given.json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{key} {number:.3f}" for key, number in value.items())
+        print(f"{name:>22}  {value:.3f}" if isinstance(value, float) else f"{name:>22}  {value}")
+
+
+if __name__ == "__main__":
+    main()
