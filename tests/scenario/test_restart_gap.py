@@ -47,7 +47,7 @@ def test_the_gap_is_unknown_and_the_states_come_back(tmp_path: Path, ending: str
         place.behaviour[bad.id] = "refuses"
 
         async def story() -> tuple[float, float]:
-            fleet, _ = place.fleet()
+            fleet, _ = place.fleet(every_s=2.0)
             await fleet.start([place.target(good), place.target(bad)])
             await asyncio.sleep(300)
             if ending == "stop":
@@ -57,7 +57,7 @@ def test_the_gap_is_unknown_and_the_states_come_back(tmp_path: Path, ending: str
             ended = place.loop.time()
             await asyncio.sleep(away)
             began = place.loop.time()
-            fleet, board = place.fleet()
+            fleet, board = place.fleet(every_s=2.0)
             await fleet.start([place.target(good), place.target(bad)])
             assert dict(board.tally().by_state) == {UNKNOWN: 2}
             await asyncio.sleep(100)
@@ -83,7 +83,7 @@ def test_what_was_committed_before_a_crash_is_there_after_it(tmp_path: Path) -> 
 
         async def story() -> None:
             for generation in range(6):
-                fleet, _ = place.fleet()
+                fleet, _ = place.fleet(every_s=2.0)
                 await fleet.start([place.target(c) for c in cameras])
                 for step in range(4):
                     await asyncio.sleep(17.3)
@@ -108,7 +108,7 @@ def test_a_store_that_fails_for_a_while_costs_nothing(
         cameras = place.build({f"h{n}": 1 for n in range(10)})
 
         async def story() -> None:
-            fleet, _ = place.fleet()
+            fleet, _ = place.fleet(every_s=2.0)
             await fleet.start([place.target(c) for c in cameras])
             await asyncio.sleep(60)
             whole = place.database.awrite
@@ -137,11 +137,11 @@ def test_a_camera_removed_while_the_service_was_down_is_closed(tmp_path: Path) -
         stays, goes = place.build({"a": 2})
 
         async def story() -> None:
-            fleet, _ = place.fleet()
+            fleet, _ = place.fleet(every_s=2.0)
             await fleet.start([place.target(stays), place.target(goes)])
             await asyncio.sleep(100)
             await fleet.stop()
-            fleet, _ = place.fleet()
+            fleet, _ = place.fleet(every_s=2.0)
             await fleet.start([place.target(stays)])
             await asyncio.sleep(10)
             await fleet.stop()
@@ -157,7 +157,7 @@ def test_a_camera_that_the_registry_does_not_know_does_not_hold_up_the_others(tm
         stranger = replace(known, id="stranger")
 
         async def story() -> None:
-            fleet, _ = place.fleet()
+            fleet, _ = place.fleet(every_s=2.0)
             await fleet.start([place.target(known), place.target(stranger)])
             await asyncio.sleep(100)
             await fleet.stop()
@@ -172,7 +172,7 @@ def test_a_wall_clock_that_is_turned_leaves_no_overlap(tmp_path: Path, step_s: i
         (camera,) = place.build({"h": 1})
 
         async def story() -> None:
-            fleet, board = place.fleet()
+            fleet, board = place.fleet(every_s=2.0)
             await fleet.start([place.target(camera)])
             await asyncio.sleep(100)
             place.shift_ms = step_s * 1000

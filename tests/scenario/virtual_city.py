@@ -167,10 +167,10 @@ class City:
         request = ProbeRequest(url=camera.stream().url, credentials=credentials)
         return Target(camera=camera, request=request, **fields)
 
-    def fleet(self, limits: Limits | None = None) -> tuple[Fleet, Board]:
+    def fleet(self, limits: Limits | None = None, every_s: float = 10.0) -> tuple[Fleet, Board]:
         """A fleet that has not been started: as after a restart, with everything but the store new."""
         board = Board()
-        recorder = Recorder(self.database, clock=self.clock, every_s=2.0)
+        recorder = Recorder(self.database, clock=self.clock, every_s=every_s)
         return Fleet(self.probe, board=board, recorder=recorder, clock=self.clock, limits=limits), board
 
     # --- what is in the store ------------------------------------------------------------------------

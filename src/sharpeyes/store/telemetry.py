@@ -9,25 +9,29 @@ Rooms above convert to their own types: here a row is a row.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Connection,
-    Subquery,
+    Select,
+    String,
     and_,
-    case,
     delete,
     distinct,
     func,
-    literal,
+    literal_column,
     or_,
     select,
-    union_all,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
@@ -219,38 +223,28 @@ def durations(connection: Connection, span: Span, by: Dimension, *, known_until:
     """
     if span.length_ms == 0:
         return []
-    stays = _stays(span)
-    spells = _spells(span, known_until)
-    start = _larger(spells.c.started_ms, stays.c.started_ms)
-    end = _smaller(spells.c.ended_ms, stays.c.ended_ms)
-    key = _key(stays, by)
-    query = (
-        select(key.label("key"), spells.c.state, func.sum(end - start).label("ms"))
-        .join_from(
-            spells,
-            stays,
-            and_(
-                spells.c.camera_id == stays.c.camera_id,
-                spells.c.started_ms < stays.c.ended_ms,
-                spells.c.ended_ms > stays.c.started_ms,
-            ),
-        )
-        .group_by(key, spells.c.state)
-        .order_by(key, spells.c.state)
-    )
-    return [Duration(row.key, State(row.state), int(row.ms)) for row in connection.execute(query)]
+    total: Counter[tuple[str, State]] = Counter()
+    for query in (_closed_time(span, by), _open_time(span, by, known_until)):
+        for key, *times in connection.execute(query):
+            for state, ms in zip(State, times, strict=True):
+                if ms:
+                    total[key, state] += int(ms)
+    return [Duration(key, state, ms) for (key, state), ms in sorted(total.items())]
 
 
 def memberships(connection: Connection, span: Span, by: Dimension) -> list[Membership]:
     """Cameras and their time of membership within the span, by key."""
-    stays = _stays(span)
-    key = _key(stays, by)
+    if span.length_ms == 0:
+        return []
+    start, end = _stay(span)
+    key = _key(by)
     query = (
         select(
             key.label("key"),
-            func.count(distinct(stays.c.camera_id)).label("cameras"),
-            func.sum(stays.c.ended_ms - stays.c.started_ms).label("ms"),
+            func.count(distinct(membership.c.camera_id)).label("cameras"),
+            func.sum(end - start).label("ms"),
         )
+        .where(_within(span))
         .group_by(key)
         .order_by(key)
     )
@@ -259,16 +253,11 @@ def memberships(connection: Connection, span: Span, by: Dimension) -> list[Membe
 
 def movers(connection: Connection, span: Span, by: Dimension) -> dict[str, set[str]]:
     """Cameras that were members of more than one key within the span, with those keys."""
-    stays = _stays(span)
-    key = _key(stays, by)
+    m, key = membership.c, _key(by)
     moved = (
-        select(stays.c.camera_id).group_by(stays.c.camera_id).having(func.count(distinct(key)) > 1)
-    ).subquery()
-    query = (
-        select(stays.c.camera_id, key.label("key"))
-        .join_from(stays, moved, moved.c.camera_id == stays.c.camera_id)
-        .distinct()
-    )
+        select(m.camera_id).where(_within(span)).group_by(m.camera_id).having(func.count(distinct(key)) > 1)
+    ).scalar_subquery()
+    query = select(m.camera_id, key.label("key")).where(_within(span), m.camera_id.in_(moved)).distinct()
     found: dict[str, set[str]] = {}
     for row in connection.execute(query):
         found.setdefault(row.camera_id, set()).add(row.key)
@@ -295,46 +284,112 @@ def tier_targets(connection: Connection) -> dict[str, float]:
     return {row.tier: row.target for row in connection.execute(select(tier_policy))}
 
 
-def _stays(span: Span) -> Subquery:
-    """Memberships clipped to the span."""
-    t = membership.c
-    ended = case((t.ended_ms.is_(None), literal(span.end)), else_=t.ended_ms)
-    return (
-        select(
-            t.camera_id,
-            _larger(t.started_ms, literal(span.start)).label("started_ms"),
-            _smaller(ended, literal(span.end)).label("ended_ms"),
-            t.tier,
-            t.department,
-            t.area,
-            t.zone,
-        )
-        .where(t.started_ms < span.end, or_(t.ended_ms.is_(None), t.ended_ms > span.start))
-        .subquery("stays")
+def _within(span: Span) -> ColumnElement[bool]:
+    """Memberships that touch the span."""
+    m = membership.c
+    return and_(m.started_ms < span.end, or_(m.ended_ms.is_(None), m.ended_ms > span.start))
+
+
+def _stay(span: Span) -> tuple[ColumnElement[int], ColumnElement[int]]:
+    """Begin and end of a membership within the span."""
+    m = membership.c
+    ended = func.coalesce(m.ended_ms, span.end)
+    return _Greatest(m.started_ms, span.start), _Least(ended, span.end)
+
+
+def _closed_time(span: Span, by: Dimension) -> Select[Any]:
+    """Key and milliseconds in each of the states, from closed intervals.
+
+    For each membership the camera's intervals are walked in the order in which they are stored, from the one
+    that its begin lies in: intervals of a camera do not overlap, so all before that one have ended. The outer
+    join keeps this order (membership first) on every planner; what it adds is null and drops out of the sums.
+    """
+    interval = state_interval.alias("interval")
+    m, i = membership.c, interval.c
+    stay_start, stay_end = _stay(span)
+    earlier = state_interval.alias("earlier").c
+    first = (
+        select(func.max(earlier.started_ms))
+        .where(earlier.camera_id == m.camera_id, earlier.started_ms <= stay_start)
+        .correlate(membership)
+        .scalar_subquery()
     )
-
-
-def _spells(span: Span, known_until: Ms) -> Subquery:
-    """Closed and open intervals that touch the span, unclipped; the open ones end at ``known_until``."""
-    t, s = state_interval.c, camera_state.c
-    end = min(span.end, known_until)
-    return union_all(
-        select(t.camera_id, t.started_ms, t.ended_ms, t.state).where(
-            t.started_ms < span.end, t.ended_ms > span.start
+    length = _Greatest(_Least(i.ended_ms, stay_end) - _Greatest(i.started_ms, stay_start), 0)
+    walk = membership.outerjoin(
+        interval,
+        and_(
+            i.camera_id == m.camera_id,
+            i.started_ms >= func.coalesce(first, 0),
+            i.started_ms < stay_end,
         ),
-        select(s.camera_id, s.since_ms, literal(end), s.state).where(s.since_ms < end),
-    ).subquery("spells")
+    )
+    pieces = (
+        select(m.camera_id, m.started_ms, _key(by).label("key"), i.state, length.label("ms"))
+        .select_from(walk)
+        .where(_within(span))
+        .subquery("pieces")
+    ).c
+    times = [func.sum(pieces.ms).filter(pieces.state == state.value).label(state) for state in State]
+    # Summed first by membership, in the order of the walk, so that nothing has to be sorted: that is why the
+    # key, which a membership has one of, is not among what is grouped by.
+    each = (
+        select(func.min(pieces.key).label("key"), *times)
+        .group_by(pieces.camera_id, pieces.started_ms)
+        .subquery()
+    ).c
+    return _by_key(each.key, [func.sum(each[state]) for state in State])
 
 
-def _key(stays: Subquery, by: Dimension) -> ColumnElement[Any]:
+def _open_time(span: Span, by: Dimension, known_until: Ms) -> Select[Any]:
+    """The same, from open intervals, which end at ``known_until``."""
+    m, s = membership.c, camera_state.c
+    stay_start, stay_end = _stay(span)
+    length = _Least(stay_end, known_until) - _Greatest(s.since_ms, stay_start)
+    times = [func.sum(length).filter(s.state == state.value, length > 0) for state in State]
+    stood = membership.join(camera_state, s.camera_id == m.camera_id)
+    return _by_key(_key(by), times).select_from(stood).where(_within(span))
+
+
+def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:
+    query: Select[Any] = select(key, *sums).group_by(key)
+    return query
+
+
+def _key(by: Dimension) -> ColumnElement[str]:
     if by == "all":
-        return literal("all")
-    return stays.c.camera_id if by == "camera" else stays.c[by]
+        return literal_column("'all'", String)
+    return membership.c.camera_id if by == "camera" else membership.c[by]
 
 
-def _larger(a: Any, b: Any) -> ColumnElement[Any]:
-    return case((a > b, a), else_=b)
+class _Least(FunctionElement[int]):
+    """The smaller of two numbers: SQLite has it under the name of the aggregate."""
+
+    type = BigInteger()
+    inherit_cache = True
 
 
-def _smaller(a: Any, b: Any) -> ColumnElement[Any]:
-    return case((a < b, a), else_=b)
+class _Greatest(FunctionElement[int]):
+    """The larger of two numbers."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(_Least)
+def _least(element: _Least, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"least({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Greatest)
+def _greatest(element: _Greatest, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"greatest({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Least, "sqlite")
+def _least_on_sqlite(element: _Least, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"min({compiler.process(element.clauses, **kw)})"
+
+
+@compiles(_Greatest, "sqlite")
+def _greatest_on_sqlite(element: _Greatest, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"max({compiler.process(element.clauses, **kw)})"
