@@ -1,7 +1,6 @@
 """Cameras and devices: put, list page by page, and the history of where they counted."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, func, insert, select
@@ -39,7 +38,7 @@ def camera(key: str = "c1", **changes: object) -> Camera:
 
 
 @pytest.fixture
-def database(tmp_path: Path):
+def database(store_url: str):
     def organise(connection: Connection) -> None:
         organisation.put_zones(
             connection, [Zone(id="video", name="v", network="1"), Zone(id="other", name="o")]
@@ -57,7 +56,7 @@ def database(tmp_path: Path):
             ],
         )
 
-    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+    with Database(store_url) as database:
         database.upgrade()
         database.write(organise)
         yield database

@@ -1,5 +1,6 @@
 """The migrations build exactly what schema.py says, whole or not at all, on both databases."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,8 +22,15 @@ def differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
-def test_upgrade_builds_the_schema(tmp_path: Path) -> None:
-    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+def test_upgrade_builds_the_schema(store_url: str) -> None:
+    with Database(store_url) as database:
+        database.upgrade()
+        assert database.read(differences) == []
+
+
+def test_postgresql_is_migrated_too(new_postgresql: Callable[[], str]) -> None:
+    """Where this one is skipped, no test here has met PostgreSQL."""
+    with Database(new_postgresql()) as database:
         database.upgrade()
         assert database.read(differences) == []
 
@@ -53,8 +61,8 @@ def test_upgrade_twice_is_upgrade_once_and_keeps_rows(tmp_path: Path) -> None:
         assert database.read(lambda c: c.exec_driver_sql("SELECT at_ms FROM heartbeat").scalar()) == 5
 
 
-def test_down_to_nothing_and_up_again(tmp_path: Path) -> None:
-    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+def test_down_to_nothing_and_up_again(store_url: str) -> None:
+    with Database(store_url) as database:
         database.upgrade()
         database.downgrade("base")
         assert database.read(lambda c: inspect(c).get_table_names()) == ["alembic_version"]
