@@ -1,7 +1,7 @@
 """A scripted ONVIF device for tests: real HTTP on loopback, every reply a function of the request.
 
-``Device`` answers like a camera; a test changes single answers, or takes over the socket, to make it broken or
-hostile. Every request is recorded with the host it was sent to.
+``Device`` answers like a camera; a test changes single answers, or takes over the socket, to make it broken
+or hostile. Every request is recorded with the host it was sent to.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ def profile(token: str, source: str, size: tuple[int, int], fps: object = 25, co
         f'<tt:VideoSourceConfiguration token="vsc_{source}"><tt:Name>Camera {source}</tt:Name>'
         f"<tt:UseCount>2</tt:UseCount><tt:SourceToken>{source}</tt:SourceToken>"
         f'<tt:Bounds x="0" y="0" width="{size[0]}" height="{size[1]}"/></tt:VideoSourceConfiguration>'
-        f'<tt:VideoEncoderConfiguration token="vec_{token}"><tt:Name>{token}</tt:Name><tt:UseCount>1</tt:UseCount>'
+        f'<tt:VideoEncoderConfiguration token="vec_{token}"><tt:Name>{token}</tt:Name>'
+        "<tt:UseCount>1</tt:UseCount>"
         f"<tt:Encoding>{codec}</tt:Encoding><tt:Resolution><tt:Width>{size[0]}</tt:Width>"
         f"<tt:Height>{size[1]}</tt:Height></tt:Resolution><tt:Quality>4</tt:Quality>"
         f"<tt:RateControl><tt:FrameRateLimit>{fps}</tt:FrameRateLimit><tt:EncodingInterval>1</tt:EncodingInterval>"
@@ -159,15 +160,17 @@ class Device:
 
     def GetDeviceInformation(self) -> str:  # noqa: N802
         return (
-            "<tds:GetDeviceInformationResponse><tds:Manufacturer>Acme</tds:Manufacturer><tds:Model>Bullet 4</tds:Model>"
-            "<tds:FirmwareVersion>5.7.1</tds:FirmwareVersion><tds:SerialNumber>AC-20231107-0042</tds:SerialNumber>"
+            "<tds:GetDeviceInformationResponse><tds:Manufacturer>Acme</tds:Manufacturer>"
+            "<tds:Model>Bullet 4</tds:Model><tds:FirmwareVersion>5.7.1</tds:FirmwareVersion>"
+            "<tds:SerialNumber>AC-20231107-0042</tds:SerialNumber>"
             "<tds:HardwareId>88</tds:HardwareId></tds:GetDeviceInformationResponse>"
         )
 
     def GetNetworkInterfaces(self) -> str:  # noqa: N802
         return (
-            '<tds:GetNetworkInterfacesResponse><tds:NetworkInterfaces token="eth0"><tt:Enabled>true</tt:Enabled>'
-            "<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>44-19-B6-0A-0B-0C</tt:HwAddress><tt:MTU>1500</tt:MTU></tt:Info>"
+            '<tds:GetNetworkInterfacesResponse><tds:NetworkInterfaces token="eth0">'
+            "<tt:Enabled>true</tt:Enabled>"
+            "<tt:Info><tt:Name>eth0</tt:Name><tt:HwAddress>44-19-B6-0A-0B-0C</tt:HwAddress></tt:Info>"
             "<tt:IPv4><tt:Enabled>true</tt:Enabled><tt:Config><tt:Manual><tt:Address>127.0.0.1</tt:Address>"
             "<tt:PrefixLength>24</tt:PrefixLength></tt:Manual><tt:DHCP>false</tt:DHCP></tt:Config></tt:IPv4>"
             "</tds:NetworkInterfaces></tds:GetNetworkInterfacesResponse>"

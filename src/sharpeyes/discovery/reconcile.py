@@ -131,8 +131,13 @@ class _Reconciliation:
                 self.by_url[_url_key(stream.url)] = camera
         # An order of their own for what came in any order: everything below then follows it.
         known = sorted(inventory.devices, key=lambda device: device.id)
-        seen = sorted(set(found), key=lambda device: (device.address, repr(device)))
-        self.groups = [_Group(known=[device]) for device in known] + [_Group(seen=[one]) for one in seen]
+        # One address is one device in one search: of several answers the best is taken.
+        seen: dict[str, FoundDevice] = {}
+        for one in sorted(found, key=lambda one: (one.address, _worth(one), repr(one))):
+            seen.setdefault(one.address, one)
+        self.groups = [_Group(known=[device]) for device in known] + [
+            _Group(seen=[one]) for one in seen.values()
+        ]
 
     def run(self) -> list[Change]:
         self._join("mac", lambda identity: identity.mac, _nothing)
@@ -157,11 +162,15 @@ class _Reconciliation:
         """Join the groups that carry one value of a sign, unless their stronger signs differ.
 
         Then only those whose stronger signs are the very same are joined. A weak sign joins what was seen
-        with what is known, but no two known devices.
+        with what is known, but no two known devices; and what was seen now outweighs what was known: at the
+        old address of a device that moved there may be another one.
         """
         carriers: dict[object, list[_Group]] = {}
         for group in self.groups:
-            for value in dict.fromkeys(filter(None, map(key, group.identities()))):
+            values = [key(one.identity) for one in group.seen] if weak else []
+            if not any(values):
+                values = [key(identity) for identity in group.identities()]
+            for value in dict.fromkeys(filter(None, values)):
                 carriers.setdefault(value, []).append(group)
         for value, several in carriers.items():
             groups = list(dict.fromkeys(group.now() for group in several))
@@ -185,7 +194,10 @@ class _Reconciliation:
             return
         self.changes.append(
             NoteConflict(
-                subject=next((d.id for g in groups for d in g.known), groups[0].seen[0].address),
+                subject=[
+                    *(device.id for group in groups for device in group.known),
+                    *(one.address for group in groups for one in group.seen),
+                ][0],
                 message=message,
                 detail={
                     f"device {number}": _described(group) for number, group in enumerate(groups[:8], start=1)
@@ -232,13 +244,7 @@ class _Reconciliation:
         addresses = {device.identity.address for device in group.known}
         return min(
             group.seen,
-            key=lambda one: (
-                one.error is not None,
-                one.address not in addresses,
-                -sum(len(channel.profiles) for channel in one.channels),
-                one.address,
-                repr(one),
-            ),
+            key=lambda one: (one.error is not None, one.address not in addresses, _worth(one), one.address),
         )
 
     @staticmethod
@@ -398,6 +404,12 @@ class _Reconciliation:
         except ValueError:
             return None
         return next((network for network in self.networks if host in network.cidr), None)
+
+
+def _worth(one: FoundDevice) -> tuple[bool, bool, int]:
+    """Smaller is better: enrolled wholly, with a MAC, with many streams."""
+    streams = sum(len(_streams(channel)) for channel in one.channels)
+    return one.error is not None, one.identity.mac is None, -streams
 
 
 def _nothing(_: _Group) -> tuple[frozenset[object], ...]:

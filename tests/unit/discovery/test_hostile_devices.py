@@ -532,7 +532,8 @@ import asyncio, json, resource, sys
 from sharpeyes.discovery.discover import Search, discover
 from sharpeyes.net.onvif import OnvifLimits
 found = asyncio.run(discover(Search(xaddrs=sys.argv[1:], limits=OnvifLimits(call_s=4, device_s=8))))
-print(json.dumps([[d.error and d.error.kind for d in found], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([[device.error and device.error.kind for device in found], peak]))
 """
 
 
