@@ -106,6 +106,8 @@ class _Reader:
         }
         self.areas: list[Area] = []
         self.area_lines: dict[str, int] = {}
+        self.camera_lines: dict[tuple[str, str], int] = {}
+        """Where an id, a URL or a code was first given to a camera."""
 
     def config(self, root: Section) -> Config:
         site = self.site(root.section("site"))
@@ -296,26 +298,27 @@ class _Reader:
     # --- cameras and networks
 
     def cameras(self, sections: list[Section]) -> list[Camera]:
-        first: dict[tuple[str, str], int] = {}
         cameras = []
         for section in sections:
             camera = self.camera(section)
             section.close()
-            if camera is None:
-                continue
-            cameras.append(camera)
-            marks = [("id", camera.id), ("url", camera.stream(StreamRole.MAIN).url)]
-            marks += [("code", camera.code)] if camera.code else []
-            for kind, value in marks:
-                if (line := first.get((kind, value))) is None:
-                    first[kind, value] = section.line
-                    continue
-                section.error(
-                    section.line_of("main" if kind == "url" else kind),
-                    f"{section.path}: {kind} '{mask(value)}' is that of the camera in line {line} already",
-                    "Remove one of the two, or give it its own",
-                )
+            if camera is not None:
+                cameras.append(camera)
         return cameras
+
+    def once(self, section: Section, key: str, value: str | None, mark: str | None = None) -> None:
+        """Refuse a value that an earlier camera has; ``mark`` is what two spellings of it have in common."""
+        if value is None:
+            return
+        line = self.camera_lines.get((key, mark or value))
+        if line is None:
+            self.camera_lines[key, mark or value] = section.line_of(key)
+        else:
+            section.error(
+                section.line_of(key),
+                f"{section.path}: {key} '{mask(value)}' is that of another camera, in line {line}",
+                "Remove one of the two, or give it its own",
+            )
 
     def camera(self, section: Section) -> Camera | None:
         key = section.need("id", lambda node: identifier(text(node)), "Give it an id of its own")
@@ -331,6 +334,9 @@ class _Reader:
         maintenance = section.get("maintenance", flag, False)
         tags = section.get("tags", listing(text), NONE)
         code = section.get("code", _code, None)
+        self.once(section, "id", key)
+        self.once(section, "main", main, f"{zone} {_endpoint(main)}" if main else None)
+        self.once(section, "code", code)
         if code is not None:
             for doubt in numbering.doubts(numbering.parse(code)):
                 self.document.warn(section.line_of("code"), f"{section.path}: {doubt}", "Check the code")
@@ -500,6 +506,12 @@ def _stream_url(node: Node) -> str:
         return parse_url(value)[0].text
     except InvalidInputError as error:
         raise Wrong(error.message[0].lower() + error.message[1:], error.mend) from None
+
+
+def _endpoint(url: str) -> str:
+    """What a URL leads to, however it is spelt: networks apart (zones) may use the same addresses."""
+    where, path = parse_url(url)[0], url.partition("://")[2].partition("/")[2]
+    return f"{where.host.lower()} {where.port} {path}"
 
 
 def _http_url(node: Node) -> str:

@@ -290,3 +290,18 @@ def test_a_city_with_a_wrong_name_everywhere_is_told_soon(tmp_path: Path) -> Non
         read(tmp_path, body)
     assert len(caught.value.errors) == 2000
     print(f"{time.process_time() - before:.2f} s for 2,000 mistakes")
+
+
+def test_networks_apart_may_use_the_same_address(tmp_path: Path) -> None:
+    camera = LEAST[LEAST.index("  - id: gate") :]
+    body = LEAST.replace("zones:\n", "zones:\n  other: {}\n")
+    twin = camera.replace("id: gate", "id: gate-2").replace("zone: video", "zone: other")
+    assert len(read(tmp_path, body + twin).declared.cameras) == 2
+
+
+def test_two_cameras_in_one_line_are_still_two(tmp_path: Path) -> None:
+    one = "{id: a, tier: community, department: police, area: north, main: rtsp://h/}"
+    body = LEAST[: LEAST.index("cameras:")] + f"cameras: [{one}, {one}]\n"
+    with pytest.raises(ConfigErrors) as caught:
+        read(tmp_path, body)
+    assert len(caught.value.errors) == 2, "the id and the URL"
