@@ -95,11 +95,12 @@ def _credentials(username: str | None, password_file: str | None) -> Credentials
         raise InvalidInputError(
             "--username is given without --password-file", mend="Put the password into a file, or - for stdin"
         )
+    source = password_file
     try:
-        if password_file == "-":
+        if source == "-":
             raw = sys.stdin.buffer.read(_MAX_PASSWORD + 1)
         else:
-            with Path(password_file).open("rb") as file:
+            with Path(source).open("rb") as file:
                 raw = file.read(_MAX_PASSWORD + 1)
         password = raw.decode("utf-8")
     except OSError as error:

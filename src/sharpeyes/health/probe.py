@@ -214,9 +214,9 @@ class _Attempt:
                     try:
                         await connection.connect(address, url.port)
                     except NetworkError as error:
-                        dialogue.note(f"! {error.message}")
                         if address is addresses[-1]:
                             raise
+                        dialogue.note(f"! {error.message}")
                         continue
                     break
                 self._connection = connection

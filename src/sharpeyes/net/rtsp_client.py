@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -291,4 +292,6 @@ def _tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
 def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
+    if isinstance(error, OSError) and error.errno in _KINDS:
+        return os.strerror(error.errno)  # asyncio puts the address into its text a second time
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -29,7 +29,7 @@ _MAX_LENGTH = 4096
 _ITEM = re.compile(
     r"""[\s,]*(?:
         ([^\s,="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)(?:"|$)|'([^']*)'|([^\s,]*))   # parameter
-        |([^\s,="]+)                                                          # scheme
+        |([A-Za-z][^\s,="']*)                                                 # scheme
     )""",
     re.VERBOSE | re.DOTALL,
 )

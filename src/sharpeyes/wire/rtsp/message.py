@@ -20,6 +20,7 @@ _REQUEST_LINE = re.compile(rb"([A-Z_]{3,32})[ \t]+(\S+)[ \t]+RTSP/\d\.\d[ \t]*\r
 _LENGTH = re.compile(r"\+?([0-9]{1,9})(?![0-9])")
 _HEAD_END = re.compile(rb"\n\r?\n")
 _RESYNC = re.compile(rb"RTSP/1\.|\$[\x00-\x0f]")
+_BEGINNING = re.compile(rb"(?:R(?:T(?:S(?:P(?:/1?)?)?)?)?|\$)?\Z")
 UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that no message may hold outside its body."""
 
@@ -300,7 +301,11 @@ class MessageReader:
         """Length of what belongs to no message: a body longer than declared, or lost framing."""
         found = _RESYNC.search(data, at + 1)
         line_end = data.find(b"\n", at)
-        stop = found.start() if found else len(data)
+        if found is not None:
+            stop = found.start()
+        else:  # what may be the beginning of something at the very end stays for the next bytes
+            beginning = _BEGINNING.search(data, at + 1)
+            stop = beginning.start() if beginning is not None else len(data)
         if 0 <= line_end < stop:
             stop = line_end + 1
         self._junk += stop - at
