@@ -38,6 +38,7 @@ from sharpeyes.store.credentials import forget_credentials, put_credential
 from sharpeyes.store.devices import get_device, list_devices, put_devices
 from sharpeyes.store.events import Event, list_events, record
 from sharpeyes.store.vault import Vault
+from sharpeyes.wire.rtsp.url import mask
 
 REPEAT_MS = 24 * 3600 * 1000
 
@@ -224,7 +225,7 @@ def _keep_learnt(declared: Camera, stored: Camera | None) -> Camera:
         return declared
     known = {stream.role: stream for stream in stored.streams}
     streams = [
-        replace(known[s.role], url=s.url) if s.role in known and known[s.role].url == s.url else s
+        replace(known[s.role], profile=None) if s.role in known and known[s.role].url == s.url else s
         for s in declared.streams
     ]
     named = {stream.role for stream in declared.streams}
@@ -258,7 +259,7 @@ def _streams(camera: Camera, found: Sequence[Stream]) -> tuple[tuple[Stream, ...
             streams[stream.role] = replace(stream, profile=None)
         else:
             contradictions.append(
-                f"the {stream.role} stream is declared as {word.url} but found at {stream.url}"
+                f"the {stream.role} stream is declared as {mask(word.url)} but found at {mask(stream.url)}"
             )
     return tuple(sorted(streams.values(), key=lambda s: s.role)), contradictions
 
@@ -331,10 +332,12 @@ def _device_difference(old: Device, new: Device) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """For JSON: a stream is its role and URL."""
+    """For JSON: a stream is its role and URL. Some cameras put the account into the path of a URL."""
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
-    return {"role": value.role.value, "url": value.url} if isinstance(value, Stream) else value
+    if isinstance(value, Stream):
+        return {"role": value.role.value, "url": mask(value.url)}
+    return mask(value) if isinstance(value, str) else value
 
 
 def _note(

@@ -258,6 +258,19 @@ def test_streams_of_a_found_camera_follow_what_is_found(world: World) -> None:
     assert world.apply(UpdateStreams(camera="found", streams=new)) == Summary()
 
 
+def test_an_account_in_the_path_of_a_url_is_not_in_the_journal(world: World) -> None:
+    world.declare(CITY)
+    leaky = (Stream(role=MAIN, url="rtsp://10.0.0.9/user=a&password=hunter2&channel=1"),)
+    world.apply(AddDevice(device=DEVICE), AddCamera(camera=FOUND))
+    snapshot = "http://10.0.0.9/snap.cgi?user=a&pwd=hunter2"
+    world.apply(
+        UpdateStreams(camera="found", streams=leaky, snapshot_url=snapshot),
+        UpdateStreams(camera="gate", streams=leaky),
+    )
+    assert len(world.events(kind="conflict")) == len(world.events(kind="camera_changed")) == 1
+    assert "hunter2" not in repr(world.events())
+
+
 def test_a_declared_url_stays_and_learns(world: World) -> None:
     world.declare(CITY)
     world.apply(AddDevice(device=DEVICE), AttachCamera(camera="gate", device="d1", channel="VS1"))
