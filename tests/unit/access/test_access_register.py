@@ -382,8 +382,8 @@ async def test_a_tail_cut_off_with_all_that_speaks_of_it(site: Site) -> None:
     site.tamper(("DELETE FROM register_checkpoint WHERE size > 18", ()))
     verdict = site.verify()
     assert found(verdict, Wrong.CUT) == (
-        "the end is cut off: checkpoint no. 3 in the file was signed over 25 entries, and the last one here is "
-        "18: entries 19 to 25 are gone"
+        "the end is cut off: checkpoint no. 3 in the file was signed over 25 entries, and the last one "
+        "here is 18: entries 19 to 25 are gone"
     )
     assert verdict.findings[0].entry == 19
     with pytest.raises(RegisterDamagedError, match="18 entries are here, and the checkpoint over 25"):

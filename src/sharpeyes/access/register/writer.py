@@ -45,6 +45,12 @@ from sharpeyes.store.vault import keys_at
 
 log = logging.getLogger(__name__)
 
+ORIGIN = "sharpeyes/register"
+"""The register's name, unless the site gives it one of its own."""
+KEY_FILE = "register.key"
+CHECKPOINT_FILE = "register.checkpoints"
+"""Names within the data directory."""
+
 T = TypeVar("T")
 
 Change = Callable[[Connection], tuple[Sequence[Entry], Any]]
@@ -218,11 +224,9 @@ class Register:
     def _write(self, connection: Connection, batch: list[_Pending], sign: bool) -> _Committed:
         """Runs in the database's writer thread."""
         lock_register(connection)
-        head = read_head(connection)
         chain = self._chain.copy()
-        if (chain.size, chain.link) != head:  # another process appended, or this is the first time
-            tree = Frontier.at(head.size, lambda level, at: read_node(connection, level, at))
-            chain = Chain(tree, head.link)
+        if (chain.size, chain.link) != read_head(connection):  # another process appended meanwhile
+            chain = read_chain(connection)
         entries: list[tuple[Entry, bytes]] = []
         committed = _Committed(chain)
         for pending in batch:
@@ -284,8 +288,7 @@ class Register:
             if note is filed:
                 self._filed = size
         self._signed = last.size if last else 0
-        frontier = Frontier.at(head.size, lambda level, at: read_node(connection, level, at))
-        self._chain = Chain(frontier, head.link)
+        self._chain = read_chain(connection)
 
     async def _file_checkpoints(self) -> None:
         """Append to the file what the database has and it has not: after a commit, a crash or a full disk."""
@@ -303,6 +306,23 @@ class Register:
             if not self._file_failing:
                 self._file_failing = True
                 log.error("register: checkpoints cannot be written to %s: %s", self._file, error)
+
+
+def append_now(database: Database, entries: Sequence[Entry]) -> None:
+    """Append a few entries from a command, without a key: the service signs them with its next checkpoint."""
+
+    def write(connection: Connection) -> None:
+        lock_register(connection)
+        encoded = [(entry, encode(entry)) for entry in entries]
+        add_entries(connection, *rows_of(read_chain(connection), encoded))
+
+    database.write(write)
+
+
+def read_chain(connection: Connection) -> Chain:
+    """The growing end of the register as stored."""
+    head = read_head(connection)
+    return Chain(Frontier.at(head.size, lambda level, at: read_node(connection, level, at)), head.link)
 
 
 def open_note(note: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
