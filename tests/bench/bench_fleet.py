@@ -1,9 +1,9 @@
-"""What the fleet costs around a probe: schedule, pacing, judge, board, recorder, with a probe that costs nothing.
+"""What the fleet costs around a probe: schedule, pacing, judge, board, recorder; the probe itself is empty.
 
 Run: python tests/bench/bench_fleet.py [cameras ...]     (default: 4000 100000)
 
-Prints CPU time, since wall time on a shared machine says little. "full cadence" is what a running service pays:
-a wake-up of the loop for each probe and a commit a second are in it; "first sweep" is the bare work.
+Prints CPU time, since wall time on a shared machine says little. "first sweep" is the bare work; "full
+cadence" is what a running service pays: a wake-up of the loop for each probe and a commit a second are in it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.store.database import Database
 
-SECONDS = 30.0
+SECONDS = 20.0
 """How long the fleet runs at full cadence."""
 
 

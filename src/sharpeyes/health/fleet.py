@@ -23,7 +23,7 @@ import itertools
 import logging
 import resource
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -50,6 +50,8 @@ SOCKETS_A_PROBE = 3
 """RTSP, RTP and RTCP over UDP; a probe over TCP needs one."""
 OVERDUE_S = 5.0
 """A probe that outlives its own time-out by this much is ended from outside."""
+LAPSE_S = 20.0
+"""Within this time every camera is asked once whether its state still stands."""
 TICK_S = 0.005
 """Slots that are closer together than this start together: fewer wake-ups, no visible difference."""
 _LOCAL_TIMEOUTS = {
@@ -150,8 +152,6 @@ class _Unit:
     place: float
     host: str
     endpoint: str
-    bare: ProbeRequest
-    """The request without its credentials."""
     due: float = 0.0
     entry: int = 0
     """Number of its valid entry in the schedule; older ones are void."""
@@ -214,6 +214,7 @@ class Fleet:
         self._watch: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._running = False
+        self._round: Iterator[str] = iter(())
         self._stalled_until = float("-inf")
         self._window = [0.0, 0, 0]  # begin, results, blind ones
 
@@ -334,7 +335,6 @@ class Fleet:
             unit.gate = self._gate(target)
         unit.target = target
         unit.host, unit.endpoint = _host(target.request.url), _endpoint(target.request.url)
-        unit.bare = replace(target.request, withhold_credentials=True)
         entry = self._board.get(camera.id)
         assert entry is not None
         judgement = self._declared(target, entry.standing)
@@ -352,7 +352,6 @@ class Fleet:
             pacing.phase(target.camera.id),
             _host(target.request.url),
             _endpoint(target.request.url),
-            replace(target.request, withhold_credentials=True),
         )
         return unit
 
@@ -517,7 +516,7 @@ class Fleet:
                 return
             with_login = permit is Permit.USE
             if not with_login:
-                request = unit.bare
+                request = replace(request, withhold_credentials=True)
                 self.stats.withheld += 1
         unit.queued = False
         gate.enter(now)
@@ -527,6 +526,7 @@ class Fleet:
         self._flights.add(flight)
         self._young.append(flight)
         self._working += 1
+        self.stats.in_flight = len(self._flights)
         flight.task = self._loop.create_task(self._fly(flight, request))
 
     async def _fly(self, flight: _Flight, request: ProbeRequest) -> None:
@@ -547,6 +547,7 @@ class Fleet:
         unit, target, gate = flight.unit, flight.target, flight.gate
         now = self._loop.time()
         self._flights.discard(flight)
+        self.stats.in_flight = len(self._flights)
         if flight.slow:
             self.stats.slow -= 1
         else:
@@ -561,7 +562,8 @@ class Fleet:
             result = self._own_up(flight, result)
             self._answer_for_others(flight, result)
         if not unit.gone:
-            if result is not None and target.request == unit.target.request:
+            same = target is unit.target or target.request == unit.target.request
+            if result is not None and same:
                 self._conclude(unit, result)
             else:  # it says nothing about the camera as it is now
                 self._schedule_unit(unit, now)
@@ -613,7 +615,7 @@ class Fleet:
         if result.failure is not None:
             kind = result.failure.kind
             self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1
-            if credentials is not None and kind is FailureKind.AUTH_FAILED:
+            if credentials is not None:
                 withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
         entry = self._board.update(judgement.standing, result, withheld_until)
         self._recorder.note(entry, judgement.closed)
@@ -656,11 +658,10 @@ class Fleet:
                 self._stalled_until = now
                 self.stats.stalls += 1
                 log.warning("the event loop stood still for %.1f s", now - expected)
-            self.stats.in_flight = len(self._flights)
             rounds += 1
             if rounds % 20 == 0:
                 self._give_up_overdue(now)
-                self._lapse()
+            self._lapse(share=step / LAPSE_S)
 
     def _give_up_overdue(self, now: float) -> None:
         for flight in self._flights:
@@ -670,10 +671,17 @@ class Fleet:
                 if flight.task is not None:
                     flight.task.cancel()
 
-    def _lapse(self) -> None:
-        """States that nothing speaks for any more become unknown, not only when the next probe says so."""
+    def _lapse(self, share: float) -> None:
+        """States that nothing speaks for any more become unknown, not only when the next probe says so.
+
+        A share of the cameras at a time: all of them at once would hold the loop.
+        """
         now = self._clock()
-        for camera in self._units:
+        for _ in range(round(len(self._units) * share) + 1):
+            camera = next(self._round, None)
+            if camera is None:
+                self._round = iter(list(self._units))
+                return
             entry = self._board.get(camera)
             if entry is None or entry.standing.observed is None:
                 continue

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 
 INTERVALS = 200_000
 """Closed intervals that may wait for the store before the fleet pauses: about 40 MB."""
+REFRESH_MS = 300_000
+"""A camera whose probes find nothing new is written as often as this; the heartbeat vouches in between.
+
+Writing each probe of a city would wear out a disk: a page a probe, thousands of gigabytes a year.
+"""
 RETRY_S = 15.0
 """The longest pause between two attempts to write."""
 
@@ -57,6 +62,7 @@ class Recorder:
         self._closed: deque[Interval] = deque()
         self._dirty: dict[str, Entry | StoredStanding] = {}
         self._removed: set[str] = set()
+        self._last: dict[str, tuple[object, Ms]] = {}
         self._task: asyncio.Task[None] | None = None
         self._flushing = asyncio.Lock()
         self._known_only = False
@@ -84,7 +90,11 @@ class Recorder:
         alive = await self._database.aread(telemetry.get_heartbeat)
         recalled: dict[str, Recalled] = {}
         for camera, row in stored.items():
-            judgement = judge.resume(_restored(row), alive, validity(camera))
+            policy = validity(camera)
+            policy = replace(
+                policy, validity_ms=policy.validity_ms + REFRESH_MS
+            )  # it may have been seen since
+            judgement = judge.resume(_restored(row), alive, policy)
             probe = row.last_probe or {}
             until = probe.get("withheld_until_ms")
             recalled[camera] = Recalled(judgement.standing, probe.get("at_ms") if until else None, until)
@@ -95,14 +105,20 @@ class Recorder:
 
     def note(self, entry: Entry, closed: Iterable[Interval] = ()) -> None:
         """A camera stands like this now, and these intervals of it have ended."""
+        camera, latest = entry.standing.camera, entry.standing.latest
         self._closed.extend(closed)
-        self._dirty[entry.standing.camera] = entry
-        self._removed.discard(entry.standing.camera)
+        self._removed.discard(camera)
+        news = _news(entry)
+        last = self._last.get(camera)
+        if camera in self._dirty or last is None or last[0] != news or latest - last[1] >= REFRESH_MS:
+            self._dirty[camera] = entry
+            self._last[camera] = (news, latest)
 
     def forget(self, camera: str, closed: Iterable[Interval]) -> None:
         """A camera is watched no more: its last interval has ended."""
         self._closed.extend(closed)
         self._dirty.pop(camera, None)
+        self._last.pop(camera, None)
         self._removed.add(camera)
 
     def start(self) -> None:
@@ -179,6 +195,19 @@ def _write(
         removed=removed,
         beat=beat,
         known_only=known_only,
+    )
+
+
+def _news(entry: Entry) -> object:
+    """What of an entry is worth a write when it changes."""
+    standing, probe = entry.standing, entry.probe
+    failure = None if probe is None else probe.failure
+    return (
+        standing.state,
+        standing.since,
+        entry.withheld_until,
+        failure and failure.kind,
+        probe and (probe.rung, probe.codec, probe.width, probe.height),
     )
 
 
