@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, func, insert, select, text
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text
 
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.access_schema import register_checkpoint, register_entry, register_node
@@ -85,6 +85,26 @@ def read_node(connection: Connection, level: int, position: int) -> bytes:
     found: bytes | None = connection.execute(query).scalar_one_or_none()
     if found is None:
         raise KeyError((level, position))
+    return found
+
+
+def read_nodes_at(connection: Connection, places: Sequence[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    """Complete nodes by (level, position), in two queries; those that are not there are left out."""
+    leaves = [position + 1 for level, position in places if level == 0]
+    inner = [place for place in places if place[0]]
+    found: dict[tuple[int, int], bytes] = {}
+    if leaves:
+        of_leaves = select(register_entry.c.seq, register_entry.c.leaf).where(
+            register_entry.c.seq.in_(leaves)
+        )
+        found.update({(0, row.seq - 1): row.leaf for row in connection.execute(of_leaves)})
+    if inner:
+        column = register_node.c
+        # Not (level, position) IN (...): SQLite reads the whole table for that.
+        of_nodes = select(column.level, column.position, column.hash).where(
+            or_(*(and_(column.level == level, column.position == position) for level, position in inner))
+        )
+        found.update({(row.level, row.position): row.hash for row in connection.execute(of_nodes)})
     return found
 
 

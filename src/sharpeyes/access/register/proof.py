@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from sharpeyes.access.register.tree import (
     verify_inclusion,
 )
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
-from sharpeyes.store.register import last_checkpoint, read_entries, read_entry, read_head, read_node
+from sharpeyes.store.register import last_checkpoint, read_entries, read_entry, read_head, read_nodes_at
 
 FORMAT = "sharpeyes-register-1"
 LONGEST_LINE = 4 * LARGEST_BODY
@@ -91,7 +91,7 @@ def prove_inclusion(connection: Connection, seq: int) -> Inclusion:
         raise NotFoundError(
             f"entry {seq} is not covered by a checkpoint yet", mend="One is signed every minute: ask again"
         )
-    hashes = inclusion_proof(seq - 1, size, _nodes(connection))
+    hashes = _with_nodes(connection, lambda node: inclusion_proof(seq - 1, size, node))
     return Inclusion(seq=seq, body=row.body, size=size, hashes=tuple(hashes), checkpoint=note)
 
 
@@ -99,7 +99,8 @@ def prove_consistency(connection: Connection, old: int, new: int) -> Consistency
     """Proof between two sizes; InvalidInputError unless 0 < old <= new <= the register's size."""
     if not 0 < old <= new <= read_head(connection).size:
         raise InvalidInputError(f"no register of {old} entries grew into one of {new} here")
-    return Consistency(old=old, new=new, hashes=tuple(consistency_proof(old, new, _nodes(connection))))
+    hashes = _with_nodes(connection, lambda node: consistency_proof(old, new, node))
+    return Consistency(old=old, new=new, hashes=tuple(hashes))
 
 
 def export(connection: Connection, first: int, last: int) -> Iterator[str]:
@@ -110,15 +111,14 @@ def export(connection: Connection, first: int, last: int) -> Iterator[str]:
         raise NotFoundError(
             f"no entry from {first} on is covered by a checkpoint", mend="One is signed every minute"
         )
-    node = _nodes(connection)
     yield _line(
         {
             "format": FORMAT,
             "first": first,
             "last": last,
             "size": size,
-            "before": [_b64(node(level, at)) for level, at in cover(0, first - 1)],
-            "after": [_b64(node(level, at)) for level, at in cover(last, size)],
+            "before": _hashes(connection, cover(0, first - 1)),
+            "after": _hashes(connection, cover(last, size)),
             "checkpoint": note,
         }
     )
@@ -210,8 +210,22 @@ def _last_note(connection: Connection) -> tuple[str, int]:
     return row.note, stated[0]
 
 
-def _nodes(connection: Connection) -> NodeAt:
-    return lambda level, at: read_node(connection, level, at)
+def _with_nodes(connection: Connection, make: Callable[[NodeAt], list[bytes]]) -> list[bytes]:
+    """A proof, its nodes read at once: which ones it needs does not depend on what is in them."""
+    wanted: list[tuple[int, int]] = []
+
+    def note(level: int, at: int) -> bytes:
+        wanted.append((level, at))
+        return b""
+
+    make(note)
+    found = read_nodes_at(connection, wanted)
+    return make(lambda level, at: found[level, at])
+
+
+def _hashes(connection: Connection, places: list[tuple[int, int]]) -> list[str]:
+    found = read_nodes_at(connection, places)
+    return [_b64(found[place]) for place in places]
 
 
 def _line(value: dict[str, Any]) -> str:

@@ -124,6 +124,7 @@ class Register:
         self._signed = 0
         self._filed = 0
         self._file_failing = False
+        self._filing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -142,6 +143,9 @@ class Register:
         if self._task:
             await self._queue.put(None)
             await self._task
+        if self._filing:
+            await self._filing
+            await self._file_checkpoints()
 
     @property
     def size(self) -> int:
@@ -218,7 +222,10 @@ class Register:
                 done.set_result(result)
         if committed.checkpoint:
             self._signed = committed.checkpoint.size
-            await self._file_checkpoints()
+            if (
+                self._filing is None or self._filing.done()
+            ):  # else it will find this one too, or the next does
+                self._filing = asyncio.create_task(self._file_checkpoints(), name="register-checkpoints")
         return sign or committed.checkpoint is not None
 
     def _write(self, connection: Connection, batch: list[_Pending], sign: bool) -> _Committed:
