@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta, timezone
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -29,8 +31,9 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.faults.causes import BlindReason
 from sharpeyes.faults.notify.recipients import Recipient, SecretRef, Webhook
 from sharpeyes.faults.policy import RouteRule
-from sharpeyes.faults.ticket import statistics
+from sharpeyes.faults.statistics import statistics
 from sharpeyes.store import faults as store
+from sharpeyes.store.faults import TicketFilter
 
 SHANGHAI = timezone(timedelta(hours=8))
 HOOK = Webhook(url="https://hooks.example.org/x", secret=SecretRef(env="UNUSED"))
@@ -400,6 +403,47 @@ async def test_routing_by_rules_and_by_hand(build: Build) -> None:
         await town.loop.move(99, Move.ACKNOWLEDGE, by="wang", at=town.now)
     with pytest.raises(InvalidInputError, match="unit"):
         await town.loop.move(first.id, Move.ROUTE, by="wang", at=town.now)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_whatever_happens_the_books_are_in_order(build: Build, seed: int) -> None:
+    """A month of nonsense in two hundred steps: states at random, restarts, hands that push at random."""
+    chance = Random(seed)
+    town = build(channels=4, recorders=2, singles=6, recipients=WATCHERS)
+    await town.tick()
+    for _ in range(200):
+        town.now = Ms(town.now + chance.choice((30 * SECOND, 2 * MINUTE, 10 * MINUTE, 5 * HOUR)))
+        some = chance.sample(town.cameras, chance.choice((0, 1, 2, 8)))
+        town.set(some, chance.choice(list(State)))
+        if chance.random() < 0.2:
+            town.set(town.cameras, State.ONLINE)
+        if chance.random() < 0.2:
+            town.start()
+        await town.tick(**({"west": town.now} if chance.random() < 0.05 else {}))
+        for ticket in town.tickets(TicketFilter(open=True)):
+            if chance.random() < 0.2:
+                move = chance.choice((Move.ACKNOWLEDGE, Move.HANDLE, Move.ROUTE, Move.VERIFY))
+                with suppress(ConflictError):
+                    await town.loop.move(ticket.id, move, by="li", at=town.now, unit="police")
+    tickets = town.tickets()
+    still_open = [t.key for t in tickets if t.open]
+    assert len(still_open) == len(set(still_open)), "one open ticket a key"
+    for ticket in tickets:
+        history = town.history(ticket)
+        assert (ticket.stage is TicketStage.CLOSED) == (ticket.evidence is not None)
+        assert not [e for e in history if e.move is Move.VERIFY and e.by]
+        assert [e.at for e in history] == sorted(e.at for e in history)
+    said = [
+        (m.recipient, m.notice.ticket, m.notice.cycle, m.notice.topic, m.notice.level)
+        for m in town.messages()
+    ]
+    assert len(said) == len(set(said)), "nothing is said twice"
+    for recipient, number, cycle, topic, _ in said:
+        if topic is Topic.UP:
+            assert any(
+                other[:3] == (recipient, number, cycle) and other[3] is not Topic.UP for other in said
+            ), "nobody hears of a recovery who did not hear of the fault"
+    assert any(t.stage is TicketStage.CLOSED for t in tickets)
 
 
 async def test_unknown_and_maintenance_neither_raise_nor_close(build: Build) -> None:

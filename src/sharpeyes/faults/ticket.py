@@ -14,12 +14,12 @@ was seen, are arguments.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from sharpeyes.domain.errors import ConflictError, InvalidInputError
-from sharpeyes.domain.faults import Entry, FaultKind, Move, Ticket, TicketStage, Verdict
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.faults import Entry, Move, Ticket, TicketStage, Verdict
+from sharpeyes.domain.time import Ms
 from sharpeyes.faults.policy import FaultPolicy
 
 S = TicketStage
@@ -293,111 +293,3 @@ def _opened(ticket: Ticket, move: Move) -> Entry:
 
 def _seen(verdict: Verdict) -> dict[str, str | int | None]:
     return {"said": verdict.said, "since_ms": verdict.since, "observed_ms": verdict.observed}
-
-
-# --- statistics --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statistics:
-    """How faults were dealt with. Times are means in ms over ``n_*`` cases, None if there was none."""
-
-    raised: int
-    """Tickets raised, those reopened not counted again."""
-    reopened: int
-    closed: int
-    voided: int
-    open: int
-    """Still open at the end of the span."""
-    overdue: int
-    """Cycles whose due time passed, within the span, before the fault was mended."""
-    failed: int
-    """Said to be handled while a probe saw the contrary."""
-    mtta_ms: float | None
-    """From raised (or reopened) to acknowledged."""
-    n_acknowledged: int
-    mttr_ms: float | None
-    """From the beginning of the fault to its recovery, of those that were closed."""
-    n_repaired: int
-    by_kind: Mapping[FaultKind, int]
-    """Raised, by kind."""
-
-
-def statistics(tickets: Mapping[int, Ticket], entries: Iterable[Entry], span: Span, now: Ms) -> Statistics:
-    """From the histories (all entries of each ticket up to the end of the span, in order). A cycle counts in
-    the span in which the thing counted happened."""
-    counts = dict.fromkeys(("raised", "reopened", "closed", "voided", "failed", "overdue"), 0)
-    to_acknowledge: list[int] = []
-    to_repair: list[int] = []
-    kinds: dict[FaultKind, int] = {}
-    histories: dict[int, list[Entry]] = {}
-    for entry in entries:
-        if entry.at < span.end:
-            histories.setdefault(entry.ticket, []).append(entry)
-    still_open = 0
-    for number, history in histories.items():
-        opened = started = due = Ms(0)
-        recovered: Ms | None = None
-        acknowledged = late = False
-        is_open = False
-        for entry in history:
-            inside = span.start <= entry.at
-            if entry.move in (Move.RAISE, Move.REOPEN):
-                detail = entry.detail or {}
-                opened, started = entry.at, Ms(int(detail.get("started_ms") or entry.at))
-                due = Ms(int(detail.get("due_ms") or entry.at))
-                recovered, acknowledged, late, is_open = None, False, False, True
-                if inside:
-                    counts["raised" if entry.move is Move.RAISE else "reopened"] += 1
-                    if entry.move is Move.RAISE:
-                        kind = tickets[number].key.kind
-                        kinds[kind] = kinds.get(kind, 0) + 1
-            elif entry.move in (Move.ACKNOWLEDGE, Move.HANDLE) and not acknowledged:
-                acknowledged = True
-                if inside:
-                    to_acknowledge.append(entry.at - opened)
-            if entry.move is Move.RECOVER:
-                recovered = Ms(max(started, int((entry.detail or {}).get("since_ms") or entry.at)))
-                late = late or _missed(due, recovered, span, counts)
-            elif entry.move is Move.RELAPSE:
-                recovered = None
-            if entry.move in (Move.FAIL, Move.RELAPSE) and (entry.detail or {}).get("failed"):
-                counts["failed"] += inside
-            elif entry.move is Move.VERIFY:
-                is_open = False
-                if inside:
-                    counts["closed"] += 1
-                    to_repair.append((recovered if recovered is not None else entry.at) - started)
-            elif entry.move is Move.VOID:
-                is_open = False
-                counts["voided"] += inside
-        if is_open:
-            still_open += 1
-            if recovered is None and not late:
-                _missed(due, Ms(min(now, span.end)), span, counts)
-    return Statistics(
-        raised=counts["raised"],
-        reopened=counts["reopened"],
-        closed=counts["closed"],
-        voided=counts["voided"],
-        open=still_open,
-        overdue=counts["overdue"],
-        failed=counts["failed"],
-        mtta_ms=_mean(to_acknowledge),
-        n_acknowledged=len(to_acknowledge),
-        mttr_ms=_mean(to_repair),
-        n_repaired=len(to_repair),
-        by_kind=kinds,
-    )
-
-
-def _missed(due: Ms, until: Ms, span: Span, counts: dict[str, int]) -> bool:
-    """Count a due time that passed within the span and before ``until``."""
-    if until < due:
-        return False
-    counts["overdue"] += span.start <= due < span.end
-    return True
-
-
-def _mean(values: list[int]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -72,7 +72,7 @@ class Email:
     def __post_init__(self) -> None:
         for field, address in (("to", self.to), ("sender", self.sender)):
             try:
-                sound = bool(Address(addr_spec=address).domain) and address.isascii()
+                sound = bool(Address(addr_spec=address).domain) and address.isascii() and " " not in address
             except (ValueError, IndexError, MessageError):
                 sound = False
             if not sound:
