@@ -21,9 +21,11 @@ from sqlalchemy import (
     Select,
     String,
     and_,
+    cast,
     delete,
     distinct,
     func,
+    literal,
     literal_column,
     or_,
     select,
@@ -293,8 +295,13 @@ def _within(span: Span) -> ColumnElement[bool]:
 def _stay(span: Span) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Begin and end of a membership within the span."""
     m = membership.c
-    ended = func.coalesce(m.ended_ms, span.end)
-    return _Greatest(m.started_ms, span.start), _Least(ended, span.end)
+    start, end = _instant(span.start), _instant(span.end)
+    return _Greatest(m.started_ms, start), _Least(func.coalesce(m.ended_ms, end), end)
+
+
+def _instant(ms: int) -> ColumnElement[int]:
+    """A bound value that is not mistaken for a 32-bit integer."""
+    return literal(ms, BigInteger)
 
 
 def _closed_time(span: Span, by: Dimension) -> Select[Any]:
@@ -314,12 +321,12 @@ def _closed_time(span: Span, by: Dimension) -> Select[Any]:
         .correlate(membership)
         .scalar_subquery()
     )
-    length = _Greatest(_Least(i.ended_ms, stay_end) - _Greatest(i.started_ms, stay_start), 0)
+    length = _Greatest(_Least(i.ended_ms, stay_end) - _Greatest(i.started_ms, stay_start), _instant(0))
     walk = membership.outerjoin(
         interval,
         and_(
             i.camera_id == m.camera_id,
-            i.started_ms >= func.coalesce(first, 0),
+            i.started_ms >= func.coalesce(first, _instant(0)),
             i.started_ms < stay_end,
         ),
     )
@@ -344,7 +351,7 @@ def _open_time(span: Span, by: Dimension, known_until: Ms) -> Select[Any]:
     """The same, from open intervals, which end at ``known_until``."""
     m, s = membership.c, camera_state.c
     stay_start, stay_end = _stay(span)
-    length = _Least(stay_end, known_until) - _Greatest(s.since_ms, stay_start)
+    length = _Least(stay_end, _instant(known_until)) - _Greatest(s.since_ms, stay_start)
     times = [func.sum(length).filter(s.state == state.value, length > 0) for state in State]
     stood = membership.join(camera_state, s.camera_id == m.camera_id)
     return _by_key(_key(by), times).select_from(stood).where(_within(span))
@@ -357,7 +364,7 @@ def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Sele
 
 def _key(by: Dimension) -> ColumnElement[str]:
     if by == "all":
-        return literal_column("'all'", String)
+        return cast(literal_column("'all'", String), String)  # PostgreSQL groups by no bare constant
     return membership.c.camera_id if by == "camera" else membership.c[by]
 
 

@@ -20,17 +20,22 @@ from sharpeyes.rates.rates import SILENT_MS, TARGET, ancestry, rates
 from sharpeyes.store import schema, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.telemetry import Dimension, StoredStanding
+from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 
 CAMERAS = ["c0", "c1", "c2", "c3"]
 AREAS = {"city": None, "north": "city", "south": "city", "harbour": "south"}
 TIERS = ["public_security", "departmental", "community"]
 BY: list[Dimension] = ["tier", "department", "area", "zone", "camera", "all"]
-END = 1000
+START = 1_790_000_000_000
+END = START + 1000
 
 
-@pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path_factory.mktemp('rates') / 'r.db'}") as database:
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"] if HAVE_POSTGRESQL else ["sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('rates') / 'r.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("new_postgresql")()
+    with Database(url) as database:
         database.upgrade()
         database.write(registry)
         yield database
@@ -65,7 +70,7 @@ def registry(connection: Any) -> None:
 
 
 def edges(draw: st.DrawFn, most: int) -> list[int]:
-    return sorted(draw(st.lists(st.integers(0, END), unique=True, max_size=most)))
+    return sorted(draw(st.lists(st.integers(START, END), unique=True, max_size=most)))
 
 
 @st.composite
@@ -156,12 +161,12 @@ def by_hand(city: Any, span: Span, by: Dimension, known: int) -> dict[str, dict[
 
 @given(
     cities(),
-    st.tuples(st.integers(0, END), st.integers(0, END)),
+    st.tuples(st.integers(START, END), st.integers(START, END)),
     st.sampled_from(BY),
-    st.integers(0, END),
+    st.integers(START, END),
     st.sampled_from([0, 400, SILENT_MS + 1]),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_rates_equal_the_definition(
     database: Database, city: Any, edges: tuple[int, int], by: Dimension, beat: int, silent: int
 ) -> None:
@@ -192,11 +197,11 @@ def test_rates_equal_the_definition(
         assert heads.total == heads.online + heads.offline + heads.unknown + heads.maintenance
 
 
-@given(cities(), st.lists(st.integers(0, END), min_size=1, max_size=5))
+@given(cities(), st.lists(st.integers(START, END), min_size=1, max_size=5))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=30)
 def test_parts_of_a_span_add_up_to_the_whole(database: Database, city: Any, cuts: list[int]) -> None:
     database.write(lambda connection: fill(connection, city, END))
-    moments = [0, *sorted(cuts), END]
+    moments = [START, *sorted(cuts), END]
 
     def total(*spans: Span) -> Counter[str]:
         figures: Counter[str] = Counter()
@@ -206,7 +211,7 @@ def test_parts_of_a_span_add_up_to_the_whole(database: Database, city: Any, cuts
         return +figures
 
     parts = [Span(Ms(a), Ms(b)) for a, b in itertools.pairwise(moments)]
-    assert total(*parts) == total(Span(Ms(0), Ms(END)))
+    assert total(*parts) == total(Span(Ms(START), Ms(END)))
 
 
 def figure(rate: Rate) -> dict[str, int]:
