@@ -112,7 +112,7 @@ def encode(
     context = av.CodecContext.create(ENCODERS[codec], "w")
     context.width, context.height, context.pix_fmt = width, height, "yuv420p"
     context.framerate = Fraction(fps)
-    context.time_base = Fraction(1, 90000)
+    context.time_base = 1 / Fraction(fps)
     context.gop_size = gop
     context.options = stream_options | (options or {})
     random = np.random.default_rng(7)
@@ -123,13 +123,13 @@ def encode(
             y = noise[number : number + height, number : number + width]
             planes = np.concatenate([y, np.full((height // 2, width), 128, np.uint8)])
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
-            frame.pts = int(number * 90000 / Fraction(fps))
+            frame.pts = number
             packets = context.encode(frame)
         else:
             packets = context.encode(None)
         for packet in packets:
             pictures.append([u for u in re.split(rb"\x00*\x00\x00\x01", bytes(packet)) if u])
-            times.append(packet.pts)
+            times.append(round(packet.pts * 90000 / Fraction(fps)))
     return Clip(codec, pictures, times, width, height, float(fps))
 
 

@@ -73,19 +73,10 @@ class H264Depacketiser(NalDepacketiser):
         elif kind == _STAP_B:
             self._aggregate(data, start + 3, end, 0)
         elif kind in (_MTAP16, _MTAP24):
-            self._multi_time(data, start + 3, end, 3 if kind == _MTAP16 else 4)
+            # decoding order number and time offset between size and unit
+            self._aggregate(data, start + 3, end, 3 if kind == _MTAP16 else 4)
         elif self._may_matter(data[start : min(end, start + 9)]):
             self._complete(data[start:end])
-
-    def _multi_time(self, data: bytes, at: int, end: int, skip: int) -> None:
-        # The size counts the DOND and time offset that stand before the unit.
-        while end - at > 2:
-            size = data[at] << 8 | data[at + 1]
-            at += 2
-            if size <= skip or at + size > end:
-                return
-            self._complete(data[at + skip : at + size])
-            at += size
 
     def _may_matter(self, beginning: bytes) -> bool:
         kind = beginning[0] & 0x1F

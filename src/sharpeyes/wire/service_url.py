@@ -56,7 +56,7 @@ def pin_url(url: str | None, host: str | None, schemes: frozenset[str]) -> str |
     netloc = bracketed(host if host is not None else parts.hostname)
     if port is not None:
         netloc += f":{port}"
-    path = _SECRET_PAIR.sub(r"\1", parts.path)
+    path = _SECRET_PAIR.sub(r"\1", parts.path) or "/"
     query = _SECRET_PAIR.sub(r"\1", parts.query)
     return parts._replace(netloc=netloc, path=path, query=query, fragment="").geturl()
 

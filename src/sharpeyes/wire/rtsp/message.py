@@ -304,7 +304,7 @@ class MessageReader:
         if found is not None:
             stop = found.start()
         else:  # what may be the beginning of something at the very end stays for the next bytes
-            beginning = _BEGINNING.search(data, at + 1)
+            beginning = _BEGINNING.search(data, max(at + 1, len(data) - 7))
             stop = beginning.start() if beginning is not None else len(data)
         if 0 <= line_end < stop:
             stop = line_end + 1
