@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -260,9 +261,8 @@ async def _read(reader: asyncio.StreamReader) -> Request | None:
         if name
     }
     body = (await reader.readexactly(int(headers.get("content-length", "0")))).decode()
-    operation = headers.get("content-type", "").rpartition('action="')[2].rstrip('"').rpartition("/")[2]
-    if not operation and "GetSystemDateAndTime" in body:
-        operation = "GetSystemDateAndTime"
+    action = re.search(r'action="[^"]*/(\w+)"', headers.get("content-type", ""))
+    operation = action[1] if action else "GetSystemDateAndTime"  # what a knock asks, without an action
     return Request(operation, first.split(" ")[1], headers, body)
 
 

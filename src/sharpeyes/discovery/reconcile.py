@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
 from sharpeyes.discovery.found import FoundChannel, FoundDevice
@@ -30,6 +30,7 @@ from sharpeyes.registry.declared import Network
 
 NewId = Callable[[str], str]
 """Makes an id that was never used, for ``"device"`` or ``"camera"``."""
+_Key = Callable[[Identity], object]
 
 # fmt: off
 _JUNK = frozenset({
@@ -75,34 +76,39 @@ def reconcile(
 
 
 @dataclass(slots=True, eq=False)
-class _Group:
-    """Everything that is held to be one device."""
+class _Cluster:
+    """Everything found in this search that is held to be one device."""
 
-    known: list[Device] = field(default_factory=list)
-    seen: list[FoundDevice] = field(default_factory=list)
-    joined: _Group | None = None
-    """The group that took this one over."""
+    seen: list[FoundDevice]
+    known: Device | None = None
+    joined: _Cluster | None = None
+    """The cluster that took this one over."""
 
-    def now(self) -> _Group:
-        group = self
-        while group.joined is not None:
-            group = group.joined
-        return group
+    def now(self) -> _Cluster:
+        cluster = self
+        while cluster.joined is not None:
+            cluster = cluster.joined
+        return cluster
 
-    def identities(self) -> Iterable[Identity]:
-        yield from (device.identity for device in self.known)
-        yield from (device.identity for device in self.seen)
+    def values(self, key: _Key) -> frozenset[object]:
+        return frozenset(value for one in self.seen if (value := key(one.identity)))
 
-    def macs(self) -> set[str]:
-        return {identity.mac for identity in self.identities() if identity.mac}
-
-    def serials(self) -> set[tuple[str, str, str]]:
-        return {key for identity in self.identities() if (key := serial_key(identity))}
-
-    def take(self, other: _Group) -> None:
-        self.known += other.known
+    def take(self, other: _Cluster) -> None:
         self.seen += other.seen
         other.joined = self
+
+
+def _mac(identity: Identity) -> object:
+    return identity.mac
+
+
+_SIGNS: tuple[tuple[str, _Key, tuple[_Key, ...]], ...] = (
+    ("mac", _mac, ()),
+    ("serial", serial_key, (_mac,)),
+    ("endpoint", lambda identity: identity.endpoint, (_mac, serial_key)),
+    ("address", lambda identity: identity.address, (_mac, serial_key)),
+)
+"""What tells devices apart, strongest first, each with the signs that outweigh it."""
 
 
 class _Reconciliation:
@@ -130,95 +136,97 @@ class _Reconciliation:
             for stream in camera.streams:
                 self.by_url[_url_key(stream.url)] = camera
         # An order of their own for what came in any order: everything below then follows it.
-        known = sorted(inventory.devices, key=lambda device: device.id)
+        self.devices = sorted(inventory.devices, key=lambda device: device.id)
         # One address is one device in one search: of several answers the best is taken.
         seen: dict[str, FoundDevice] = {}
         for one in sorted(found, key=lambda one: (one.address, _worth(one), repr(one))):
             seen.setdefault(one.address, one)
-        self.groups = [_Group(known=[device]) for device in known] + [
-            _Group(seen=[one]) for one in seen.values()
-        ]
+        self.clusters = [_Cluster([one]) for one in seen.values()]
 
     def run(self) -> list[Change]:
-        self._join("mac", lambda identity: identity.mac, _nothing)
-        self._join("serial", serial_key, _macs)
-        self._join("endpoint", lambda identity: identity.endpoint, _macs_and_serials, weak=True)
-        self._join("address", lambda identity: identity.address, _macs_and_serials, weak=True)
-        for group in self.groups:
-            if group.seen:
-                self._settle(group)
+        for sign, key, stronger in _SIGNS:
+            self._join(sign, key, stronger)
+        free = list(self.devices)
+        for sign, key, stronger in _SIGNS:
+            self._match(sign, key, stronger, free)
+        for cluster in self.clusters:
+            self._settle(cluster, free)
         return self.changes
 
     # -- which is which ------------------------------------------------------------------------------------
 
-    def _join(
-        self,
-        sign: str,
-        key: Callable[[Identity], object],
-        stronger: Callable[[_Group], tuple[frozenset[object], ...]],
-        *,
-        weak: bool = False,
-    ) -> None:
-        """Join the groups that carry one value of a sign, unless their stronger signs differ.
+    def _join(self, sign: str, key: _Key, stronger: Sequence[_Key]) -> None:
+        """Join what was found and has the same sign, unless stronger signs differ.
 
-        Then only those whose stronger signs are the very same are joined. A weak sign joins what was seen
-        with what is known, but no two known devices; and what was seen now outweighs what was known: at the
-        old address of a device that moved there may be another one.
+        Then only those are joined whose stronger signs are the very same.
         """
-        carriers: dict[object, list[_Group]] = {}
-        for group in self.groups:
-            values = [key(one.identity) for one in group.seen] if weak else []
-            if not any(values):
-                values = [key(identity) for identity in group.identities()]
-            for value in dict.fromkeys(filter(None, values)):
-                carriers.setdefault(value, []).append(group)
+        carriers: dict[object, list[_Cluster]] = {}
+        for cluster in self.clusters:
+            for value in sorted(cluster.values(key), key=str):
+                carriers.setdefault(value, []).append(cluster)
         for value, several in carriers.items():
-            groups = list(dict.fromkeys(group.now() for group in several))
-            signs = [stronger(group) for group in groups]
-            parts: dict[tuple[frozenset[object], ...], list[_Group]] = {(): groups}
-            if any(len(frozenset().union(*kind)) > 1 for kind in zip(*signs, strict=True)):
-                parts = {}
-                for group, own in zip(groups, signs, strict=True):
-                    parts.setdefault(own, []).append(group)
-                if sign != "address":  # two devices at one address in turn: that is DHCP, not a conflict
-                    self._note(groups, f"several devices have the {sign} {_shown(value)}")
-            for part in parts.values():
-                first = next((group for group in part if group.known), part[0])
-                for other in part:
-                    if other is not first and not (weak and first.known and other.known):
-                        first.take(other)
-        self.groups = [group for group in self.groups if group.joined is None]
+            clusters = list(dict.fromkeys(cluster.now() for cluster in several))
+            signs = [tuple(cluster.values(one) for one in stronger) for cluster in clusters]
+            apart = any(len(frozenset().union(*kind)) > 1 for kind in zip(*signs, strict=True))
+            parts: dict[object, _Cluster] = {}
+            for cluster, own in zip(clusters, signs, strict=True):
+                first = parts.setdefault(own if apart else None, cluster)
+                if first is not cluster:
+                    first.take(cluster)
+            if len(parts) > 1:
+                self._note(sign, value, parts.values())
+        self.clusters = [cluster for cluster in self.clusters if cluster.joined is None]
 
-    def _note(self, groups: list[_Group], message: str) -> None:
-        if not any(group.seen for group in groups):
-            return
+    def _match(self, sign: str, key: _Key, stronger: Sequence[_Key], free: list[Device]) -> None:
+        """Give clusters their known device: one each, by the strongest sign that any two share."""
+        for cluster in self.clusters:
+            if cluster.known is not None:
+                continue
+            values = cluster.values(key)
+            for device in free:
+                value = key(device.identity)
+                if value is None or value not in values:
+                    continue
+                if any((other := one(device.identity)) and cluster.values(one) - {other} for one in stronger):
+                    if sign != "address":  # at one address two devices may be in turn: that is no conflict
+                        self._note(sign, value, [cluster], device)
+                    continue
+                cluster.known = device
+                free.remove(device)
+                break
+
+    def _note(
+        self, sign: str, value: object, clusters: Iterable[_Cluster], device: Device | None = None
+    ) -> None:
+        what = _shown(value)
+        carriers = [f"{one.address} {_shown_identity(one.identity)}" for c in clusters for one in c.seen]
+        carriers += [f"{device.id} {_shown_identity(device.identity)}"] if device is not None else []
         self.changes.append(
             NoteConflict(
-                subject=[
-                    *(device.id for group in groups for device in group.known),
-                    *(one.address for group in groups for one in group.seen),
-                ][0],
-                message=message,
-                detail={
-                    f"device {number}": _described(group) for number, group in enumerate(groups[:8], start=1)
-                },
+                subject=device.id if device is not None else carriers[0].split(" ")[0],
+                message=f"several devices have the {sign} {what}",
+                detail={f"device {number}": text for number, text in enumerate(carriers[:8], start=1)},
             )
         )
 
     # -- what changes --------------------------------------------------------------------------------------
 
-    def _settle(self, group: _Group) -> None:
-        serials = sorted(group.serials())
+    def _settle(self, cluster: _Cluster, free: Sequence[Device]) -> None:
+        device = cluster.known
+        best = self._best(cluster)
+        serials = cluster.values(serial_key)
+        serials |= {key for known in (device,) if known is not None and (key := serial_key(known.identity))}
         if len(serials) > 1:
-            self._note([group], f"one device, several serials: {', '.join(map(_shown, serials))}")
-        best = self._best(group)
-        if not group.known:
-            self._add(group, best)
+            self.changes.append(
+                NoteConflict(
+                    subject=device.id if device is not None else best.address,
+                    message=f"one device, several serials: {', '.join(sorted(map(_shown, serials)))}",
+                )
+            )
+        if device is None:
+            self._add(cluster, best)
             return
-        device, *doubles = group.known
-        for double in doubles:
-            self._absorb(device, double)
-        identity, firmware = self._learned(device, group.seen, best)
+        identity, firmware = self._learned(device, cluster.seen, best)
         changed = replace(
             device,
             identity=identity,
@@ -229,22 +237,31 @@ class _Reconciliation:
         if changed != device:
             self.changes.append(ChangeDevice(device=changed, message="the device tells more about itself"))
         if best.fingerprint and device.fingerprint and best.fingerprint != device.fingerprint:
-            self._note([group], "the device shows another TLS certificate than the one pinned")
+            self.changes.append(
+                NoteConflict(
+                    subject=device.id,
+                    message="the device shows another TLS certificate than the one pinned",
+                    detail={"pinned": device.fingerprint, "shown": best.fingerprint},
+                )
+            )
         if best.address != device.identity.address:
             self.changes.append(
                 MoveDevice(
                     device=device.id, address=best.address, xaddr=best.xaddr, was=device.identity.address
                 )
             )
+        for double in free:
+            if identity.mac is not None and double.identity.mac == identity.mac:
+                self._absorb(device, double)
         self._channels(device.id, device.credential, best)
 
     @staticmethod
-    def _best(group: _Group) -> FoundDevice:
-        """The sighting to go by: enrolled wholly, at a known address, knowing most."""
-        addresses = {device.identity.address for device in group.known}
+    def _best(cluster: _Cluster) -> FoundDevice:
+        """The sighting to go by: enrolled wholly, at the known address, knowing most."""
+        address = cluster.known.identity.address if cluster.known is not None else None
         return min(
-            group.seen,
-            key=lambda one: (one.error is not None, one.address not in addresses, _worth(one), one.address),
+            cluster.seen,
+            key=lambda one: (one.error is not None, one.address != address, _worth(one), one.address),
         )
 
     @staticmethod
@@ -258,11 +275,15 @@ class _Reconciliation:
             values = (getattr(one.identity, name) for one in order)
             return getattr(device.identity, name) or next(filter(None, values), None)
 
+        # Maker, model and serial say something together: a whole set replaces a placeholder.
+        plate = next(
+            (one for one in (device.identity, *(s.identity for s in order)) if serial_key(one)), None
+        )
         identity = Identity(
             mac=first("mac"),
-            manufacturer=first("manufacturer"),
-            model=first("model"),
-            serial=first("serial"),
+            manufacturer=plate.manufacturer if plate else first("manufacturer"),
+            model=plate.model if plate else first("model"),
+            serial=plate.serial if plate else first("serial"),
             endpoint=best.identity.endpoint or first("endpoint"),
             address=device.identity.address,
         )
@@ -295,12 +316,14 @@ class _Reconciliation:
                 )
             )
 
-    def _add(self, group: _Group, best: FoundDevice) -> None:
-        if not best.channels and best.error is not None:
+    def _add(self, cluster: _Cluster, best: FoundDevice) -> None:
+        if best.error is not None and not (
+            best.channels or cluster.values(_mac) or cluster.values(serial_key)
+        ):
             return  # somebody is there, but who it is was not learned
         network = self._network(best.address)
         known = Device(id="", identity=best.identity)
-        identity, firmware = self._learned(known, group.seen, best)
+        identity, firmware = self._learned(known, cluster.seen, best)
         device = Device(
             id=self.new_id("device"),
             identity=identity,
@@ -412,18 +435,6 @@ def _worth(one: FoundDevice) -> tuple[bool, bool, int]:
     return one.error is not None, one.identity.mac is None, -streams
 
 
-def _nothing(_: _Group) -> tuple[frozenset[object], ...]:
-    return ()
-
-
-def _macs(group: _Group) -> tuple[frozenset[object], ...]:
-    return (frozenset(group.macs()),)
-
-
-def _macs_and_serials(group: _Group) -> tuple[frozenset[object], ...]:
-    return frozenset(group.macs()), frozenset(group.serials())
-
-
 def _streams(channel: FoundChannel) -> tuple[Stream, ...]:
     """Main is the largest profile that has a URI, sub the smallest other one."""
     usable = [profile for profile in channel.profiles if profile.stream_uri is not None]
@@ -461,8 +472,6 @@ def _shown(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def _described(group: _Group) -> str:
-    identity = next(iter(group.identities()))
-    ids = [device.id for device in group.known] + [one.address for one in group.seen]
-    words = [identity.mac, identity.manufacturer, identity.model, identity.serial]
-    return f"{', '.join(ids[:4])} ({' '.join(filter(None, words))})"
+def _shown_identity(identity: Identity) -> str:
+    words = (identity.mac, identity.manufacturer, identity.model, identity.serial)
+    return " ".join(filter(None, words)) or "unidentified"

@@ -89,11 +89,11 @@ async def _read(reader: asyncio.StreamReader) -> bytes:
     data = bytearray()
     while len(data) < _ANSWER and (chunk := await reader.read(_ANSWER - len(data))):
         data += chunk
-        head, _, body = data.partition(b"\r\n\r\n")
+        head, ended, body = data.partition(b"\r\n\r\n")
         if re.match(rb"HTTP/1\.[01] 401\b", data) or b"Envelope>" in body[-64:]:
             break
         length = re.search(rb"(?im)^content-length:\s*(\d{1,9})\s*$", head.replace(b"\r", b""))
-        if body and length and len(body) >= int(length[1]):
+        if ended and length and len(body) >= int(length[1]):
             break
     return bytes(data)
 
