@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import re
 import socket
@@ -55,7 +56,8 @@ class ScriptedCamera:
         self.connections = 0
         self.port = 0
         self.peer_ports: tuple[int, int] | None = None
-        self.punches: list[bytes] = []
+        self.writer: asyncio.StreamWriter | None = None
+        """Of the latest connection, for scripts that say more than one answer."""
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._udp: list[socket.socket] = []
@@ -100,6 +102,7 @@ class ScriptedCamera:
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         messages = MessageReader()
+        self.writer = writer
         while data := await reader.read(65536):
             for message in messages.feed(data):
                 if isinstance(message, Interleaved):
@@ -191,8 +194,6 @@ class ScriptedCamera:
         if value is None:
             return False
         if value.startswith("Basic "):
-            import base64
-
             return base64.b64decode(value[6:]).decode() == f"{self.username}:{self.password}"
         given = {k.lower(): v.strip('"') for k, v in re.findall(r'(\w+)=("[^"]*"|[^,\s]+)', value)}
         hashed = {"MD5": "md5", "SHA-256": "sha256"}[

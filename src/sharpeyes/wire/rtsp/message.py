@@ -299,15 +299,15 @@ class MessageReader:
 
     def _skip(self, data: bytes, at: int) -> int:
         """Length of what belongs to no message: a body longer than declared, or lost framing."""
-        found = _RESYNC.search(data, at + 1)
-        line_end = data.find(b"\n", at)
+        line_end = data.find(b"\n", at) + 1
+        found = _RESYNC.search(data, at + 1, line_end or len(data))
         if found is not None:
             stop = found.start()
+        elif line_end:
+            stop = line_end
         else:  # what may be the beginning of something at the very end stays for the next bytes
             beginning = _BEGINNING.search(data, max(at + 1, len(data) - 7))
             stop = beginning.start() if beginning is not None else len(data)
-        if 0 <= line_end < stop:
-            stop = line_end + 1
         self._junk += stop - at
         self._scanned = 0
         if self._junk > self._limits.junk_bytes:
