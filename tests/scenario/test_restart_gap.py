@@ -186,3 +186,30 @@ def test_a_wall_clock_that_is_turned_leaves_no_overlap(tmp_path: Path, step_s: i
 
         run(story())
         assert_tiles(place.intervals()[camera.id])
+
+
+def test_a_store_too_far_behind_pauses_the_fleet_and_what_is_not_watched_is_unknown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with city(tmp_path) as (place, run):
+        (camera,) = place.build({"h": 1})
+
+        async def story() -> None:
+            fleet, board = place.fleet()
+            await fleet.start([place.target(camera)])
+            await asyncio.sleep(60)
+            monkeypatch.setattr("sharpeyes.health.recorder.INTERVALS", 0)
+            await asyncio.sleep(1)
+            probes = len(place.starts[camera.id])
+            await asyncio.sleep(150)
+            assert len(place.starts[camera.id]) == probes
+            assert dict(board.tally().by_state) == {UNKNOWN: 1}
+            monkeypatch.undo()
+            await asyncio.sleep(60)
+            assert dict(board.tally().by_state) == {ONLINE: 1}
+            await fleet.stop()
+
+        run(story())
+        intervals = place.intervals()[camera.id]
+        assert_tiles(intervals)
+        assert [(i.state, i.cause) for i in intervals][2] == (UNKNOWN, "gap")

@@ -91,10 +91,8 @@ class Recorder:
         recalled: dict[str, Recalled] = {}
         for camera, row in stored.items():
             policy = validity(camera)
-            policy = replace(
-                policy, validity_ms=policy.validity_ms + REFRESH_MS
-            )  # it may have been seen since
-            judgement = judge.resume(_restored(row), alive, policy)
+            longest = policy.validity_ms + REFRESH_MS  # it may have been seen since this was written
+            judgement = judge.resume(_restored(row), alive, replace(policy, validity_ms=longest))
             probe = row.last_probe or {}
             until = probe.get("withheld_until_ms")
             recalled[camera] = Recalled(judgement.standing, probe.get("at_ms") if until else None, until)
