@@ -65,13 +65,20 @@ def add_entries(
     connection: Connection, entries: Sequence[EntryRow], nodes: Sequence[tuple[int, int, bytes]]
 ) -> None:
     """Append entries and the tree's nodes (level, position, hash) that they complete."""
-    if entries:
-        connection.execute(insert(register_entry), [row._asdict() for row in entries])
-    if nodes:
-        connection.execute(
-            insert(register_node),
-            [{"level": level, "position": position, "hash": node} for level, position, node in nodes],
-        )
+    _insert_all(connection, register_entry.name, EntryRow._fields, entries)
+    _insert_all(connection, register_node.name, ("level", "position", "hash"), nodes)
+
+
+def _insert_all(
+    connection: Connection, table: str, columns: Sequence[str], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Tuples as they are, straight to the driver: half the time of a batch was SQLAlchemy turning dicts
+    into these same tuples. The names are ours; every value is bound."""
+    if rows:
+        mark = "?" if connection.dialect.paramstyle == "qmark" else "%s"
+        marks = ", ".join([mark] * len(columns))
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"  # noqa: S608
+        connection.exec_driver_sql(statement, list(rows))
 
 
 def read_node(connection: Connection, level: int, position: int) -> bytes:

@@ -45,6 +45,6 @@ def rows_of(
         chain.link = next_link(chain.link, leaf)
         nodes += chain.tree.append(leaf)
         rows.append(
-            EntryRow(chain.size, entry.at, entry.kind, entry.user, entry.camera, leaf, chain.link, body)
+            EntryRow(chain.size, entry.at, str(entry.kind), entry.user, entry.camera, leaf, chain.link, body)
         )
     return rows, nodes

@@ -77,7 +77,7 @@ def encode(entry: Entry) -> bytes:
         _check(entry.details, 0)
         body["details"] = dict(entry.details)
     try:
-        data = _canonical(body)
+        data = _encoder.encode(body).encode()
     except (UnicodeEncodeError, TypeError, ValueError) as error:
         raise InvalidInputError(f"the entry cannot be written down: {type(error).__name__}") from None
     if len(data) > LARGEST_BODY:
@@ -105,10 +105,7 @@ def decode(body: bytes) -> Entry:
     return entry
 
 
-def _canonical(value: object) -> bytes:
-    return json.dumps(
-        value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
-    ).encode()
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
 
 
 def _check(value: object, depth: int) -> None:
