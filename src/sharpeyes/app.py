@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import uvicorn
 import uvloop
@@ -91,7 +93,7 @@ class Service:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Secret | None]:
         """Everything but the API, for as long as the block lasts; gives the admin token if one was made."""
-        try:
+        with contextlib.closing(self.database), sole_user(self.settings.data_dir):
             self.database.upgrade()
             token = await self.database.awrite(self._prepare)
             targets, policies = await self.database.aread(self._read)
@@ -105,8 +107,6 @@ class Service:
                 self._watching = False
                 await self.enrolment.stop()
                 await self.fleet.stop()
-        finally:
-            self.database.close()
 
     async def reload(self) -> None:
         """Watch what the registry says now."""
@@ -137,6 +137,23 @@ class Service:
         credentials = open_credentials(connection, self._vault)
         cameras = list_cameras(connection)
         return list(targets_of(cameras, devices, credentials, policies)), policies
+
+
+@contextlib.contextmanager
+def sole_user(folder: Path) -> Iterator[None]:
+    """One service a data directory: two would both watch, and both write what they saw.
+
+    UnavailableError if another process has it. The lock ends with the process, however that ends.
+    """
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnavailableError(
+                f"another SharpEyes runs on {folder}",
+                mend="Stop it, or choose another directory with --data-dir",
+            ) from None
+        yield
 
 
 def targets_of(
@@ -241,15 +258,15 @@ def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def run_until_signalled(settings: Settings, config: Config, *, started: Callable[[Started], None]) -> None:
-    """:func:`run` on a uvloop of its own, until SIGINT or SIGTERM."""
+def until_signalled(main: Callable[[asyncio.Event], Coroutine[None, None, None]]) -> None:
+    """Run ``main`` on a uvloop of its own; the event it is given is set by SIGINT or SIGTERM."""
 
-    async def main() -> None:
+    async def guarded() -> None:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await run(settings, config, stop=stop, started=started)
+        await main(stop)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+        runner.run(guarded())

@@ -29,13 +29,14 @@ def serve(
     Every option is also a variable, SHARPEYES_CONFIG and so on; the option wins. The first start prints an
     administrator's token, once. SIGTERM or Ctrl-C ends it: what is under way is finished and written.
     """
-    from sharpeyes.app import run_until_signalled
+    from sharpeyes.app import run, until_signalled
     from sharpeyes.cli.logs import set_up_logs
     from sharpeyes.config import Settings, load
 
     settings = Settings.read(config=config, data_dir=data_dir, host=host, port=port, log_level=log_level)
     set_up_logs(settings.log_level)
-    run_until_signalled(settings, load(settings.config), started=_greet)
+    city = load(settings.config)
+    until_signalled(lambda stop: run(settings, city, stop=stop, started=_greet))
 
 
 def _greet(started: Started) -> None:
