@@ -110,6 +110,12 @@ def test_a_copy_for_a_third_party(site: Path) -> None:
     assert (told["ok"], "altered" in told["error"]) == (False, True)
 
 
+def test_a_copy_on_standard_output(site: Path) -> None:
+    result = run("export", *SPAN, "--out", "-", "--data-dir", str(site))
+    assert [json.loads(line)["seq"] for line in result.stdout.splitlines()[1:]] == list(range(6, 16))
+    assert "cannot be written" in refusal("export", *SPAN, "--out", "/nowhere/x", "--data-dir", str(site))
+
+
 def test_taking_a_copy_is_registered_itself(site: Path) -> None:
     run("export", *SPAN, "--out", str(site / "copy"), "--data-dir", str(site))
     with sqlite3.connect(site / "sharpeyes.db") as connection:

@@ -474,7 +474,12 @@ async def test_accounts_are_managed_by_administrators_and_nobody_raises_themselv
         await city.people.set_roles(feng, wang.id, {Role.AUDITOR, Role.ADMIN})
     await city.people.set_roles(feng, wang.id, {Role.MAINTAINER})
     assert await city.check("wang", "park") is Reason.MAINTAINER
-    await city.people.set_password(wang, wang.id, Secret("another good password"))
+    for old in (None, Secret("wrong password!")):
+        with pytest.raises(ForbiddenError, match="old password"):
+            await city.people.set_password(wang, wang.id, Secret("another good password"), old=old)
+    with pytest.raises(ForbiddenError):
+        await city.people.set_password(wang, feng.id, Secret("another good password"), old=PASSWORD)
+    await city.people.set_password(wang, wang.id, Secret("another good password"), old=PASSWORD)
     with pytest.raises(UnauthenticatedError):
         await city.log_in()
     await city.log_in(Secret("another good password"))

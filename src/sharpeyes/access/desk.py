@@ -115,14 +115,21 @@ class Desk:
         if isinstance(answer, Refused):
             await self._register.append(
                 entries.refused(
-                    now, subject, answer, step=action, camera=camera[:64], grant=grant, address=address
+                    now,
+                    subject,
+                    answer,
+                    step=action,
+                    camera=camera[:64],
+                    grant=grant[:64] if grant else None,
+                    address=address,
                 )
             )
         return answer
 
     async def look_again(self, by: str, camera: str, action: Action, grant: str | None) -> Decision:
         """The same question for a picture that runs already: by exactly the right that it was begun under.
-        Nothing is registered; the end of the view says why it ended."""
+        Nothing is registered; the end of the view says why it ended. Whoever asks and gets an error instead
+        of an answer must stop the picture: the right cannot be seen to hold."""
         now = self._clock()
 
         def again(connection: Connection) -> Decision:

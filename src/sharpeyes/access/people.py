@@ -247,11 +247,16 @@ class People:
         values = {"disabled_ms": None if enabled else now}
         await self._change(by, user_id, "enabled" if enabled else "disabled", values, end=not enabled)
 
-    async def set_password(self, by: Subject | None, user_id: str, password: Secret) -> None:
-        """A new password, by oneself or an administrator; every session of the user ends."""
-        if by is not None and by.id != user_id:
-            self._check_admin(by)
+    async def set_password(
+        self, by: Subject | None, user_id: str, password: Secret, *, old: Secret | None = None
+    ) -> None:
+        """A new password, by an administrator, or by oneself with the old one: a session left open is not
+        enough. Every session of the user ends."""
         account = await self._database.aread(lambda c: get_account(c, user_id))
+        if by is None or by.id != user_id:
+            self._check_admin(by)
+        elif old is None or not await self._matches(account, old):
+            raise ForbiddenError("the old password is wrong")
         check_strength(password, username=account.username)
         encoded = await self._hash(password)
         await self._change(by, user_id, "password", {"password": encoded}, end=True)

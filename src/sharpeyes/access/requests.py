@@ -15,7 +15,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from sharpeyes.access.policy import Rules
+from sharpeyes.access.policy import DAY, Rules
 from sharpeyes.domain.access import (
     FORBIDDEN_PLACES,
     WATCHING_ROLES,
@@ -39,6 +39,8 @@ SHORTEST_REASON = 4
 """Characters: enough that a dot is no reason, few enough for two words of Chinese."""
 LONGEST_REASON = 2_000
 LONGEST_CASE_NUMBER = 100
+FARTHEST_START_MS = 90 * DAY
+"""Nobody knows today why they will need to look in a year."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,8 @@ def submit(
     if application.purpose is Purpose.INVESTIGATION and not case_number:
         raise InvalidInputError("case_number: an investigation has one", mend="Give the number of the case")
     start = now if application.start is None else max(now, application.start)
+    if start - now > FARTHEST_START_MS:
+        raise InvalidInputError("start: more than 90 days ahead", mend="Ask nearer to the time")
     end = Ms(start + policy.default_life_ms) if application.end is None else application.end
     if end <= start:
         raise InvalidInputError("end: is not after the start, or already past")

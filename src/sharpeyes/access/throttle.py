@@ -3,9 +3,10 @@
 Three counts are kept, each with a wait that doubles and a ceiling: per account *and* address, per account
 over all addresses, and per address over all accounts. A count is forgotten after a quiet quarter of an hour.
 
-Nobody can lock somebody else out: an address from which the account has logged in before is not held to the
-count over all addresses, so its owner waits only for what was done from there; and no wait is longer than
-its ceiling. An attempt within a wait is refused unchecked and does not lengthen it.
+A stranger cannot lock somebody out: an address from which the account has logged in before is not held to
+the count over all addresses, so its owner waits only for what was done from there. Somebody at a *new*
+address may have to compete with the guesser for the attempts that are let through, one a minute at the least.
+An attempt within a wait is refused unchecked and does not lengthen it.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -114,13 +114,7 @@ def export(
         if not first:
             raise NotFoundError("the register has no entry in this span")
         append_now(database, [entries.exported(_now(), None, first=first, last=last)])
-        lines = database.read(lambda connection: list(lines_of(connection, first, last)))
-    if str(out) == "-":
-        sys.stdout.writelines(lines)
-    else:
-        with out.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(lines)
-    reached = json.loads(lines[0])["last"]
+        reached = database.read(lambda connection: _write(out, lines_of(connection, first, last)))
     typer.echo(f"Entries {first} to {reached}; check with `sharpeyes audit check`", err=True)
     if reached < last:
         typer.echo(f"Entries {reached + 1} to {last} are not covered by a checkpoint yet", err=True)
@@ -256,6 +250,21 @@ def _verifiers(key: str | None, folder: Path, origin: str | None) -> tuple[Verif
             f"there is no key of a register in {folder}", mend="Give its public key with --key"
         )
     return signer_at(folder / KEY_FILE, origin or ORIGIN)[1]
+
+
+def _write(out: Path, lines: Iterator[str]) -> int:
+    """Write an export line by line; returns the number of its last entry."""
+    from sharpeyes.domain.errors import InvalidInputError
+
+    head = next(lines)
+    try:
+        with nullcontext(sys.stdout) if str(out) == "-" else out.open("w", encoding="utf-8") as file:
+            file.write(head)
+            file.writelines(lines)
+    except OSError as error:
+        raise InvalidInputError(f"{out} cannot be written: {error.strerror}") from None
+    last: int = json.loads(head)["last"]
+    return last
 
 
 def _text(path: Path) -> str:

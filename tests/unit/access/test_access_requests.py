@@ -158,6 +158,7 @@ def test_what_nobody_decides_expires() -> None:
         ({"purpose_text": " "}, "purpose_text"),
         ({"purpose": Purpose.INVESTIGATION}, "case_number"),
         ({"case_number": "x" * 101}, "case_number"),
+        ({"start": Ms(NOW + 90 * 24 * HOUR + 1)}, "start: more than 90 days"),
         ({"end": NOW}, "end: is not after"),
         ({"start": Ms(NOW + 9), "end": Ms(NOW + 9)}, "end: is not after"),
         ({"end": Ms(NOW + 7 * 24 * HOUR + 1)}, "lasts at most 168 hours"),
