@@ -55,6 +55,7 @@ async def discover(search: Search, progress: Progress | None = None) -> list[Fou
     """Every device found, in the order of addresses; one that could not be enrolled, with its error.
 
     :raises InvalidInputError: one of ``search.xaddrs`` is no URL of a device service.
+    :raises UnavailableError: this machine has no sockets left for the sweep.
     """
     tell = progress or (lambda step, done, total: None)  # noqa: ARG005
     named = [Target(xaddr=device_service_url(xaddr)) for xaddr in search.xaddrs]
@@ -65,24 +66,27 @@ async def discover(search: Search, progress: Progress | None = None) -> list[Fou
         heard += 1
         tell(Step.PROBE, heard, 0)
 
-    async with asyncio.TaskGroup() as group:
-        answers = group.create_task(
-            ask_around(
-                multicast=search.interfaces,
-                unicast=hosts(search.networks) if search.unicast else (),
-                believed=search.networks,
-                wait_s=search.wait_s,
-                heard=count,
+    try:
+        async with asyncio.TaskGroup() as group:
+            answers = group.create_task(
+                ask_around(
+                    multicast=search.interfaces,
+                    unicast=hosts(search.networks) if search.unicast else (),
+                    believed=search.networks,
+                    wait_s=search.wait_s,
+                    heard=count,
+                )
             )
-        )
-        swept = group.create_task(
-            sweep(
-                search.networks if search.sweep else (),
-                search.ports,
-                pace=search.pace,
-                progress=lambda done, total: tell(Step.SWEEP, done, total),
+            swept = group.create_task(
+                sweep(
+                    search.networks if search.sweep else (),
+                    search.ports,
+                    pace=search.pace,
+                    progress=lambda done, total: tell(Step.SWEEP, done, total),
+                )
             )
-        )
+    except ExceptionGroup as group_of:
+        raise group_of.exceptions[0] from None
     targets, unfit = _targets(answers.result(), swept.result(), named)
     found = await _enrol_all(search, targets, tell)
     return sorted([*unfit, *found], key=lambda device: (device.address, device.xaddr))
@@ -100,8 +104,11 @@ def _targets(
         if not sighting.xaddrs:
             unfit.append(_unbelieved(sighting))
             continue
-        # A device with several addresses is enrolled over one: the one that it answered from, if there is.
-        xaddrs = sorted(sighting.xaddrs, key=lambda url: f"//{sighting.source}" not in url)
+        # A device with several addresses is enrolled over one: the one that it answered from, if there is;
+        # a link-local one last, since without its zone it leads nowhere.
+        xaddrs = sorted(
+            sighting.xaddrs, key=lambda url: (f"//{sighting.source}" not in url, "//[fe80:" in url)
+        )
         xaddr = device_service_url(xaddrs[0])
         if xaddr in targets or (match.endpoint is not None and match.endpoint in endpoints):
             continue

@@ -50,7 +50,7 @@ def networks(cidrs: Sequence[str], *, large: bool = False) -> list[Network]:
             f"cidr: {count} addresses are too many for one search (at most {MAX_HOSTS}, a /16)",
             mend="Give smaller networks, or confirm with --large",
         )
-    if count > 1 << 24:
+    if count > 1 << 20:
         raise InvalidInputError(f"cidr: {count} addresses cannot be searched", mend="Give smaller networks")
     return found
 
@@ -84,31 +84,33 @@ async def sweep(
     work = ((host, port) for port in ports for host in hosts(found))
     urls: list[str] = []
     done = 0
+    exhausted = False
     loop = asyncio.get_running_loop()
     start, begun = loop.time(), 0
 
     async def worker() -> None:
-        nonlocal begun, done
+        nonlocal begun, done, exhausted
         for host, port in work:
             begun += 1
             ahead = start + begun / pace.per_second - loop.time()
             if ahead > 0:
                 await asyncio.sleep(ahead)
-            answer = await knock(host, port, connect_s=pace.connect_s, answer_s=pace.answer_s)
+            try:
+                answer = await knock(host, port, connect_s=pace.connect_s, answer_s=pace.answer_s)
+            except OSError:
+                exhausted = True
+                return
             if answer is Knock.DEVICE:
                 urls.append(knock_url(host, port))
             done += 1
             if progress is not None:
                 progress(done, total)
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(pace.in_flight, _descriptors(), total)):
-                group.create_task(worker())
-    except* OSError:
-        raise UnavailableError(
-            "the sweep ran out of file descriptors", mend="Raise the limit with ulimit -n"
-        ) from None
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(pace.in_flight, _descriptors(), total)):
+            group.create_task(worker())
+    if exhausted:
+        raise UnavailableError("the sweep ran out of file descriptors", mend="Raise the limit with ulimit -n")
     return sorted(urls)
 
 

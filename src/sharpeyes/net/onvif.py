@@ -223,7 +223,7 @@ class OnvifDevice:
         self._deadline = asyncio.get_running_loop().time() + client.limits.device_s
         self._digest: dict[str, Authenticator] = {}
         self._use_digest = False
-        self._refused: set[str] = set()
+        self._tried_date = False
         self._proved = False
 
     @property
@@ -347,9 +347,9 @@ class OnvifDevice:
             if outcome is Outcome.UNSUPPORTED:
                 labels = ", ".join(self._digest[origin].offered)
                 raise OnvifError(Trouble.AUTH_UNSUPPORTED, operation, f"no known way to log in ({labels})")
-        elif not self._use_digest and not self._proved and "date" not in self._refused:
+        elif not self._use_digest and not self._proved and not self._tried_date:
             # A clock that reads local time as UTC: WS-Security goes by another clock than the one told.
-            self._refused.add("date")
+            self._tried_date = True
             told, header = self.clock_offset_s or 0.0, self._date_offset_s
             if header is not None and abs(header - told) > _CLOCKS_AGREE_S:
                 self.clock_offset_s = header

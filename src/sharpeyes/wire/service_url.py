@@ -26,8 +26,9 @@ def device_service_url(text: str) -> str:
     return parts._replace(path="/onvif/device_service").geturl() if parts.path in ("", "/") else url
 
 
+# In queries, and in paths like /user=admin_password=abc_channel=1_stream=0.sdp.
 _SECRET_PAIR = re.compile(
-    r"((?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token)=)[^&/;?#_]*", re.IGNORECASE
+    r"((?:user(?:name)?|usr|pass(?:word|wd)?|pwd|psw|auth|token)=)(?:(?!_[a-z]+=)[^&/;?#])*", re.IGNORECASE
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 from contextlib import AsyncExitStack, ExitStack
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 from sharpeyes.cli import app
 from sharpeyes.discovery.discover import Search, Step, discover
 from sharpeyes.discovery.sweep import Pace, hosts, networks, sweep
-from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.domain.errors import InvalidInputError, UnavailableError
 from sharpeyes.net.knock import Knock, knock
 from sharpeyes.net.onvif import OnvifLimits
 from sharpeyes.net.ws_discovery import discover as ask_around
@@ -71,6 +72,17 @@ async def test_every_device_of_a_network_is_found_and_progress_is_told() -> None
     assert told[-1] == (90, 90)
 
 
+async def test_no_descriptors_left_is_not_nobody_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sweep that could not ask must not say that it found nothing."""
+
+    async def exhausted(*_: object, **__: object) -> Knock:
+        raise OSError(errno.EMFILE, "too many open files")
+
+    monkeypatch.setattr("sharpeyes.discovery.sweep.knock", exhausted)
+    with pytest.raises(UnavailableError, match="ulimit"):
+        await discover(Search(networks=[ip_network("127.0.6.0/30")], unicast=False))
+
+
 def test_networks_are_bounded() -> None:
     assert len(list(hosts(networks(["10.0.0.0/24", "10.0.0.128/25", "10.0.1.9"])))) == 255
     assert list(hosts(networks(["fd00::/126"])))
@@ -80,7 +92,7 @@ def test_networks_are_bounded() -> None:
         networks(["10.0.0.0/16", "10.1.0.0/16"])
     assert networks(["10.0.0.0/15"], large=True)
     with pytest.raises(InvalidInputError):
-        networks(["10.0.0.0/7"], large=True)
+        networks(["10.0.0.0/11"], large=True)
     with pytest.raises(InvalidInputError, match=r"192\.0\.2"):
         networks(["10.0.0.0/33"])
 

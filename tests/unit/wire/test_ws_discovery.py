@@ -129,6 +129,7 @@ def test_lists_are_bounded() -> None:
             "rtsp://h/user=admin_password=tlJwpbo6_channel=1_stream=0.sdp?real_stream",
             "rtsp://192.0.2.7/user=_password=_channel=1_stream=0.sdp?real_stream",
         ),
+        ("rtsp://h/cam?password=a_b_c&x=1", "rtsp://192.0.2.7/cam?password=&x=1"),
         (" rtsp://h/a b ", "rtsp://192.0.2.7/a%20b"),
         ("http://h/a", None),
         ("rtsp:///a", None),
