@@ -290,13 +290,17 @@ def test_a_service_that_keeps_crashing_does_not_lock_accounts(tmp_path: Path) ->
 
 def test_a_credential_that_is_missing_here_is_our_fault(tmp_path: Path) -> None:
     with city(tmp_path) as (place, run):
-        (camera,) = place.build({"h": 1})
+        own, devices = place.build({"h": 1, "nvr": 1})
 
         async def story() -> None:
             fleet, board = place.fleet()
-            await fleet.start([place.target(replace(camera, credential="gone"))])
+            targets = [
+                place.target(replace(own, credential="gone")),
+                place.target(devices, credential="gone"),
+            ]
+            await fleet.start(targets)
             await asyncio.sleep(200)
-            assert states(board) == {UNKNOWN: 1}
+            assert states(board) == {UNKNOWN: 2}
             await fleet.stop()
 
         run(story())

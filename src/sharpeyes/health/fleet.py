@@ -80,6 +80,9 @@ class Target:
     """Seconds between two looks."""
     sessions: int = 2
     """Sessions that may be open on its host at once; of several answers for one host the smallest holds."""
+    credential: str | None = None
+    """Name of the credential that it takes if not its own but its device's; one that is named and not there
+    is our fault."""
     credential_changed: Ms | None = None
     """When its credentials were last changed: a refusal before that is void."""
 
@@ -498,9 +501,10 @@ class Fleet:
             self._arm(gate, now)
             return
         request, credentials = target.request, target.request.credentials
-        if target.camera.credential is not None and credentials is None:
+        named = target.camera.credential or target.credential
+        if named is not None and credentials is None:
             unit.queued = False
-            message = f"credential {target.camera.credential} is not there"
+            message = f"credential {named} is not there"
             self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
             self._arm(gate, now)
             return
