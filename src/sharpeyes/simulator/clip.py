@@ -71,7 +71,9 @@ class ClipSpec:
         }
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:
-                raise InvalidInputError(f"{name} of a clip is {getattr(self, name)}", mend=f"Give {least} to {most}")
+                raise InvalidInputError(
+                    f"{name} of a clip is {getattr(self, name)}", mend=f"Give {least} to {most}"
+                )
         if self.width % 2 or self.height % 2:
             raise InvalidInputError("width and height of a clip are odd", mend="Give even numbers")
 
@@ -118,7 +120,9 @@ def encode(spec: ClipSpec) -> bytes:
         frame.pts = number
         coded = context.encode(frame)
         if number % spec.gop == 0:
-            _, still = cv2.imencode(".jpg", cv2.resize(scene.still(number), small, interpolation=cv2.INTER_AREA))
+            _, still = cv2.imencode(
+                ".jpg", cv2.resize(scene.still(number), small, interpolation=cv2.INTER_AREA)
+            )
             stills.append(still.tobytes())
         for packet in coded:
             keys += [len(units)] if packet.is_keyframe else []
@@ -129,7 +133,12 @@ def encode(spec: ClipSpec) -> bytes:
     if len(units) != spec.gop * spec.gops or keys != list(range(0, len(units), spec.gop)):
         raise UnavailableError(f"the encoder made {len(units)} frames with keyframes at {keys[:8]}")
     body = b"".join(units) + b"".join(stills)
-    head = {"spec": asdict(spec), "units": [*map(len, units)], "stills": [*map(len, stills)], "crc": zlib.crc32(body)}
+    head = {
+        "spec": asdict(spec),
+        "units": [*map(len, units)],
+        "stills": [*map(len, stills)],
+        "crc": zlib.crc32(body),
+    }
     return _MAGIC + json.dumps(head).encode() + b"\n" + body
 
 
@@ -210,7 +219,13 @@ class ClipLibrary:
         return True
 
     def _make(self, spec: ClipSpec) -> ClipSpec:
-        command = [sys.executable, "-m", "sharpeyes.simulator.clip", str(self.folder), json.dumps(asdict(spec))]
+        command = [
+            sys.executable,
+            "-m",
+            "sharpeyes.simulator.clip",
+            str(self.folder),
+            json.dumps(asdict(spec)),
+        ]
         run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
         if run.returncode:
             last = (run.stderr.strip().splitlines() or ["no message"])[-1]
@@ -346,7 +361,9 @@ class Clip:
             form = f"packetization-mode=1;profile-level-id={profile};sprop-parameter-sets={','.join(sets)}"
         else:
             name = "H265"
-            form = ";".join(f"sprop-{kind}={value}" for kind, value in zip(("vps", "sps", "pps"), sets, strict=True))
+            form = ";".join(
+                f"sprop-{kind}={value}" for kind, value in zip(("vps", "sps", "pps"), sets, strict=True)
+            )
         return (
             f"m=video 0 RTP/AVP {PAYLOAD_TYPE}\r\nb=AS:{self.spec.kbps}\r\n"
             f"a=rtpmap:{PAYLOAD_TYPE} {name}/{CLOCK_RATE}\r\na=fmtp:{PAYLOAD_TYPE} {form}\r\n"
@@ -380,7 +397,10 @@ class Clip:
 
 _STAMP = struct.Struct(">HI")
 _SETS = {Codec.H264: frozenset({7, 8}), Codec.H265: frozenset({32, 33, 34})}
-_SKIPPED = {Codec.H264: frozenset({6, 9, 12}), Codec.H265: frozenset({35, 38, 39, 40})}  # SEI, delimiter, filler
+_SKIPPED = {
+    Codec.H264: frozenset({6, 9, 12}),
+    Codec.H265: frozenset({35, 38, 39, 40}),
+}  # SEI, delimiter, filler
 
 
 def _fragments(nal: bytes, codec: Codec) -> Iterator[bytes]:

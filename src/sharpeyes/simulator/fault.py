@@ -124,7 +124,9 @@ class Fault:
                 object.__setattr__(self, "phase", FaultPhase.DESCRIBE)
             elif self.phase not in phases:
                 known = ", ".join(sorted(phases))
-                raise InvalidInputError(f"fault {self.kind} cannot have phase {self.phase}", mend=f"Use one of {known}")
+                raise InvalidInputError(
+                    f"fault {self.kind} cannot have phase {self.phase}", mend=f"Use one of {known}"
+                )
         own = _NUMBERS.get(self.kind)
         for name in ("percent", "bytes_per_s", "seconds"):
             value = getattr(self, name)
@@ -155,14 +157,18 @@ class Fault:
         if isinstance(given, str):
             given = {"kind": given}
         if not isinstance(given, Mapping):
-            raise InvalidInputError("fault is no mapping", mend='Write for example {"kind": "hang", "phase": "setup"}')
+            raise InvalidInputError(
+                "fault is no mapping", mend='Write for example {"kind": "hang", "phase": "setup"}'
+            )
         unknown = sorted(str(key) for key in given if key not in cls.__slots__)
         if unknown:
             raise InvalidInputError(
                 f"fault has an unknown field {unknown[0]!r}", mend=f"Known are {', '.join(cls.__slots__)}"
             )
         phase = given.get("phase")
-        numbers = {name: given[name] for name in ("percent", "bytes_per_s", "seconds") if given.get(name) is not None}
+        numbers = {
+            name: given[name] for name in ("percent", "bytes_per_s", "seconds") if given.get(name) is not None
+        }
         for name, value in numbers.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise InvalidInputError(f"{name} of the fault is {value!r}", mend="Give a number")

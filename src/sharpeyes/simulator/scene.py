@@ -21,7 +21,15 @@ Image = npt.NDArray[np.uint8]
 _EPOCH = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 _NOISE_MARGIN = 64
 _SKIES = ((225, 190, 150), (200, 200, 195), (235, 205, 170), (170, 160, 190), (190, 175, 160))
-_PAINTS = ((40, 40, 200), (210, 210, 215), (60, 60, 60), (170, 90, 40), (60, 150, 190), (90, 130, 60), (30, 180, 230))
+_PAINTS = (
+    (40, 40, 200),
+    (210, 210, 215),
+    (60, 60, 60),
+    (170, 90, 40),
+    (60, 150, 190),
+    (90, 130, 60),
+    (30, 180, 230),
+)
 _GROUNDS = ((96, 100, 98), (84, 88, 92), (110, 112, 108))
 
 
@@ -32,7 +40,9 @@ class Scene:
     the main and the sub-stream of one camera show the same view.
     """
 
-    def __init__(self, seed: int, width: int, height: int, fps: float, picture: Picture = Picture.NORMAL) -> None:
+    def __init__(
+        self, seed: int, width: int, height: int, fps: float, picture: Picture = Picture.NORMAL
+    ) -> None:
         self.width, self.height, self.fps, self.picture, self.seed = width, height, fps, picture, seed
         self._random = np.random.default_rng(seed)
         self._horizon = int(height * self._random.uniform(0.34, 0.46))
@@ -114,7 +124,12 @@ class Scene:
     def _road(self, image: Image) -> None:
         width, height, horizon, centre = self.width, self.height, self._horizon, self._vanishing
         half = int(width * 0.03)
-        edge = [[centre - half, horizon], [centre + half, horizon], [int(width * 1.05), height], [-int(width * 0.05), height]]
+        edge = [
+            [centre - half, horizon],
+            [centre + half, horizon],
+            [int(width * 1.05), height],
+            [-int(width * 0.05), height],
+        ]
         cv2.fillConvexPoly(image, np.array(edge, np.int32), (72, 70, 68))
         for share in (0.0, 0.25, 0.5, 0.75, 1.0):
             for step in range(12):
@@ -123,7 +138,9 @@ class Scene:
                 cv2.line(image, self._on_road(share, near), self._on_road(share, far), (205, 215, 215), thick)
 
     def _tree(self, image: Image) -> None:
-        x = int(self.width * self._random.choice([self._random.uniform(0, 0.16), self._random.uniform(0.84, 1.0)]))
+        x = int(
+            self.width * self._random.choice([self._random.uniform(0, 0.16), self._random.uniform(0.84, 1.0)])
+        )
         foot = int(self.height * self._random.uniform(0.5, 0.75))
         size = int(self.height * self._random.uniform(0.05, 0.1))
         cv2.line(image, (x, foot), (x, foot - 2 * size), (40, 60, 80), max(2, size // 6))
@@ -146,10 +163,18 @@ class Scene:
         near = self._depth(vehicle, number) ** 1.6
         x, y = self._on_road(vehicle[0], near)
         wide, tall = int(self.width * 0.15 * (near + 0.06)), int(self.height * 0.18 * (near + 0.06))
-        cv2.rectangle(image, (x - wide // 2, y - tall // 5), (x + wide // 2, y + tall // 20), (28, 28, 30), -1)
-        cv2.rectangle(image, (x - wide // 2, y - tall * 3 // 4), (x + wide // 2, y - tall // 8), vehicle[3], -1)
-        cv2.rectangle(image, (x - wide * 3 // 8, y - tall), (x + wide * 3 // 8, y - tall // 2), vehicle[3], -1)
-        cv2.rectangle(image, (x - wide // 3, y - tall * 9 // 10), (x + wide // 3, y - tall * 3 // 5), (90, 80, 60), -1)
+        cv2.rectangle(
+            image, (x - wide // 2, y - tall // 5), (x + wide // 2, y + tall // 20), (28, 28, 30), -1
+        )
+        cv2.rectangle(
+            image, (x - wide // 2, y - tall * 3 // 4), (x + wide // 2, y - tall // 8), vehicle[3], -1
+        )
+        cv2.rectangle(
+            image, (x - wide * 3 // 8, y - tall), (x + wide * 3 // 8, y - tall // 2), vehicle[3], -1
+        )
+        cv2.rectangle(
+            image, (x - wide // 3, y - tall * 9 // 10), (x + wide // 3, y - tall * 3 // 5), (90, 80, 60), -1
+        )
 
     def _spoil(self, image: Image) -> Image:
         width, height = self.width, self.height
@@ -185,8 +210,11 @@ class Scene:
         now = _EPOCH + timedelta(seconds=number / self.fps)
         scale = self.height / 540
         rows = ((f"{now:%Y-%m-%d %H:%M:%S}", (0.03, 0.07)), (f"CAM {self.seed:03d}", (0.76, 0.95)))
-        for text, (x, y) in rows:
-            at = (int(self.width * x), int(self.height * y))
-            for tone, thick in (((20, 20, 20), 4), ((245, 245, 245), 1.6)):
-                thickness = max(1, round(thick * scale))
-                cv2.putText(image, text, at, cv2.FONT_HERSHEY_SIMPLEX, scale, tone, thickness, cv2.LINE_AA)
+        for text, (left, foot) in rows:
+            at = (int(self.width * left), int(self.height * foot))
+            # The outline is the text shifted, not drawn thicker: a thicker font is also wider.
+            edge = max(1, round(1.4 * scale))
+            for x, y in ((-edge, -edge), (edge, -edge), (-edge, edge), (edge, edge), (0, 0)):
+                tone = (20, 20, 20) if x else (245, 245, 245)
+                put = (at[0] + x, at[1] + y)
+                cv2.putText(image, text, put, cv2.FONT_HERSHEY_SIMPLEX, scale, tone, edge, cv2.LINE_AA)
