@@ -306,6 +306,51 @@ async def test_withdrawn_is_withdrawn(city: City) -> None:
         await city.desk.approve(city.id("zhao"), request.id, "police")
 
 
+async def test_another_process_learns_of_every_change_from_the_register(city: City) -> None:
+    """What is told to listeners here can be asked for there."""
+    request = await city.desk.submit(city.id("wang"), city.form("park"))
+    at = city.register.size
+
+    async def news() -> Changed:
+        nonlocal at
+        at, changed = await city.desk.changed_since(at)
+        return changed
+
+    _, grant = await city.desk.approve(city.id("zhao"), request.id, "police")
+    assert grant is not None
+    assert await news() == city.told[-1]
+    await city.desk.revoke(city.id("zhao"), grant.id, "no longer needed")
+    assert await news() == city.told[-1] == Changed(grants=frozenset({grant.id}))
+    await city.people.set_enabled(city.who["feng"], city.id("wang"), False)
+    assert await news() == city.told[-1] == Changed(users=frozenset({city.id("wang")}))
+    await city.desk.override(city.id("zhou"), ["gate"], LIVE, "Fire at the school gate")
+    assert await news() == city.told[-1]
+    await city.desk.set_place(city.id("feng"), "park", Place.BATH)
+    assert await news() == city.told[-1] == Changed(cameras=frozenset({"park"}))
+    await city.desk.set_policy(city.id("feng"), replace(DEFAULTS[Tier.COMMUNITY], approvers=2))
+    assert await news() == city.told[-1] == Changed(policy=True)
+    await city.check("wang", "park")
+    assert not await news()
+    assert at == city.register.size
+
+
+async def test_a_listener_that_fails_does_not_keep_the_news_from_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changes, told = Changes(), list[Changed]()
+
+    def fail(_: Changed) -> None:
+        raise RuntimeError("no")
+
+    changes.listen(fail)
+    stop = changes.listen(told.append)
+    changes.tell(Changed(policy=True))
+    stop()
+    changes.tell(Changed(policy=True))
+    assert told == [Changed(policy=True)]
+    assert "a listener for changed rights failed" in caplog.text
+
+
 # --- emergencies --------------------------------------------------------------------------------------
 
 

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from sharpeyes.access import entries, grants, requests
-from sharpeyes.access.changes import Changed, Changes
+from sharpeyes.access.changes import TELLING, Changed, Changes, changed_by
 from sharpeyes.access.decide import decide, decide_among
 from sharpeyes.access.policy import DEFAULTS, Rules, ViewPolicy
-from sharpeyes.access.register.entry import Entry
+from sharpeyes.access.register.entry import Entry, decode
 from sharpeyes.access.register.writer import Register
 from sharpeyes.access.requests import Application
 from sharpeyes.domain.access import (
@@ -62,6 +62,7 @@ from sharpeyes.store.access import (
     read_policies,
 )
 from sharpeyes.store.database import Database
+from sharpeyes.store.register import read_head, read_kinds_after
 
 T = TypeVar("T")
 
@@ -138,6 +139,17 @@ class Desk:
             return decide(subject, target, action, named, now, self.rules(connection))
 
         return await self._database.aread(again)
+
+    async def changed_since(self, entry: int) -> tuple[int, Changed]:
+        """What changed since the register had that many entries, and how many it has now. To be asked every
+        second by a gateway in another process; one that gets no answer stops its pictures."""
+
+        def read(connection: Connection) -> tuple[int, Changed]:
+            size = read_head(connection).size
+            rows = read_kinds_after(connection, entry, TELLING)
+            return size, changed_by(decode(row.body) for row in rows)
+
+        return await self._database.aread(read)
 
     def _decide(
         self, connection: Connection, by: str, camera: str, action: Action, grant: str | None, now: Ms

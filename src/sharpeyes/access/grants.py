@@ -6,6 +6,8 @@ runs under the grant is judged again at once (see ``desk``).
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 from sharpeyes.access.policy import OVERRIDE_ROLES, Rules, ViewPolicy
@@ -193,6 +195,11 @@ def counts_against(opened: Override, now: Ms) -> bool:
     if opened.review is None:
         return now >= opened.review_by
     return not opened.review.justified or opened.review.at >= opened.review_by
+
+
+def count_against(overrides: Iterable[Override], now: Ms) -> dict[str, int]:
+    """How many of these overrides count against each department, those with none left out."""
+    return dict(Counter(opened.department for opened in overrides if counts_against(opened, now)))
 
 
 def _check_running(grant: Grant, now: Ms) -> None:

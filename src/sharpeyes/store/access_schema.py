@@ -1,7 +1,8 @@
 """Tables of authorised views: people, requests, grants, overrides, and the register of all that was done.
 
 They belong to the one schema (see ``schema``). The register's three tables are append-only: triggers, made
-by the migration, refuse every update, delete and insertion out of order.
+by the migration, refuse every update, delete and insertion out of order. (A later migration that has SQLite
+write one of them anew must make its triggers anew as well.)
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from access_people import (
 )
 
 from sharpeyes.access.grants import (
+    count_against,
     counts_against,
     ended,
     extend,
@@ -196,6 +197,8 @@ def test_an_override_that_nobody_reviews_in_time_counts_against_the_department()
     assert not counts_against(opened, Ms(opened.review_by - 1))
     assert counts_against(opened, opened.review_by)
     assert counts_against(review(opened, AUDITOR, True, "fine, but late", opened.review_by), NOW)
+    assert count_against([opened, opened], opened.review_by) == {"police": 2}
+    assert count_against([opened], NOW) == {}
 
 
 # --- policy -------------------------------------------------------------------------------------------

@@ -200,6 +200,20 @@ async def test_a_commit_that_fails_is_told_and_the_next_one_works(site: Site) ->
     assert site.verify().ok
 
 
+async def test_callers_who_leave_harm_nobody(site: Site) -> None:
+    async with site.register(queue=10, batch=5) as register:
+        asks = [asyncio.ensure_future(register.append(an_entry(number))) for number in range(100)]
+        await asyncio.sleep(0)
+        for ask in asks[::2]:
+            ask.cancel()
+        numbers = await asyncio.gather(*asks[1::2])
+        assert numbers == sorted(numbers)
+        assert register.healthy
+    stored = {row.camera_id for rows in site.database.read(lambda c: list(read_entries(c))) for row in rows}
+    assert {f"c{number}" for number in range(1, 100, 2)} <= stored
+    assert site.verify().ok
+
+
 async def test_nothing_is_taken_before_and_after(site: Site) -> None:
     register = site.register()
     with pytest.raises(UnavailableError):
@@ -473,6 +487,12 @@ async def test_entries_are_written_although_the_file_cannot_be(
     async with register:
         for number in range(1, 31):
             await register.append(an_entry(number))
+            await asyncio.sleep(0)
+        for _ in range(200):
+            if not register.healthy:
+                break
+            await asyncio.sleep(0.01)
+        assert not register.healthy
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1  # said once, not at each checkpoint
     assert "cannot be written" in errors[0].getMessage()

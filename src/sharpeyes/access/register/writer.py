@@ -152,6 +152,11 @@ class Register:
         """Entries that are durable, as far as this process knows."""
         return self._chain.size
 
+    @property
+    def healthy(self) -> bool:
+        """Whether entries are being written and checkpoints reach their file."""
+        return self._task is not None and not self._task.done() and not self._file_failing
+
     async def append(self, entry: Entry) -> int:
         """Write one entry; returns its number once it is durable. InvalidInputError if it cannot be encoded,
         UnavailableError if it could not be stored. If the caller is cancelled meanwhile, the entry may yet
@@ -289,8 +294,8 @@ class Register:
                 raise RegisterDamagedError(
                     f"the register is not the one that was signed: {head.size} entries are here, "
                     f"and the checkpoint over {size} does not fit them",
-                    mend="Run `sharpeyes audit verify`; restore the database, or archive it with its "
-                    "checkpoints and begin a new one",
+                    mend="Run `sharpeyes audit verify` and restore the database. To go on without what was "
+                    "lost, move the checkpoint file aside and keep it: it is the evidence",
                 )
             if note is filed:
                 self._filed = size
