@@ -41,8 +41,8 @@ from sharpeyes.store.cameras import get_cameras
 from sharpeyes.store.organisation import list_areas
 
 UP = frozenset({State.ONLINE, State.DEGRADED})
-EPISODES = 200
-"""So many of a zone are learned from."""
+RAISED_AT_ONCE = 500
+"""Tickets raised in one tick, the worst first: the rest comes with the next, and others may write between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +100,8 @@ class Round:
         self.flapping = self._find_flapping()
         for item in list(self.tickets.values()):
             self._follow(item)
-        for item, place in self._wanted():
+        wanted = sorted(self._wanted(), key=lambda pair: (pair[0].severity.rank, pair[0].started))
+        for item, place in wanted[:RAISED_AT_ONCE]:
             self._raise(item, place)
         self._learn()
         self.desk.flush()
@@ -244,14 +245,7 @@ class Round:
             self._end(item)
             self.desk.tell(item, Topic.UP)
             return
-        if item.key.scope is Scope.NODE and item.recovered is None:
-            found = self.blamed if item.key.kind is FaultKind.OFFLINE else self.flapping
-            item = (
-                replace(item, children=len(found[item.key.subject].children))
-                if (item.key.subject in found)
-                else item
-            )
-        item = machine.mark_overdue(item, self.now)
+        item = machine.mark_overdue(self._refreshed(item), self.now)
         level = machine.level(item, self.now, self.policy)
         if level > item.level and not self._quiet(item):
             item = self.desk.apply(item, Step(move=Move.ESCALATE, at=self.now, level=level))
@@ -259,6 +253,22 @@ class Round:
         elif item != before:
             store.save_ticket(self.connection, item)
         self.tickets[item.key] = item
+
+    def _refreshed(self, item: Ticket) -> Ticket:
+        """With the cause and the number of children of this moment, while the fault goes on."""
+        if item.recovered is not None:
+            return item
+        if item.key.scope is Scope.NODE:
+            found = self._at_fault(item.key.kind).get(item.key.subject)
+            return replace(item, children=len(found.children)) if found is not None else item
+        watch = self._cameras.get(item.key.subject) if item.key.scope is Scope.CAMERA else None
+        if watch is not None and watch.state.value == item.key.kind.value:
+            return replace(item, cause=watch.cause)
+        return item
+
+    def _at_fault(self, kind: FaultKind) -> Mapping[str, Blamed]:
+        """Nodes that have this kind of fault now."""
+        return self.flapping if kind is FaultKind.FLAPPING else self.blamed
 
     def _quiet(self, item: Ticket) -> bool:
         """Whether nobody is to be pressed now: planned work, or declared out of service meanwhile."""
@@ -278,9 +288,9 @@ class Round:
             return "the node is no longer in the graph"
         if scope is Scope.CAMERA and subject not in self._cameras:
             return "the camera was retired"
-        found = self.flapping if kind is FaultKind.FLAPPING else self.blamed
-        if kind not in (FaultKind.OFFLINE, FaultKind.FLAPPING) or scope is Scope.ZONE:
+        if kind not in (FaultKind.OFFLINE, FaultKind.FLAPPING):
             return None
+        found = self._at_fault(kind)
         above = self.graph.above(subject) if scope is Scope.CAMERA else self.graph.ancestors(subject)
         for node in above:
             if node not in found:
@@ -329,13 +339,12 @@ class Round:
 
     def _verdict_of_node(self, item: Ticket) -> Verdict:
         node = item.key.subject
-        found = self.flapping if item.key.kind is FaultKind.FLAPPING else self.blamed
         cameras = [c for c in self.graph.cameras(node) if c not in self.unseen]
         since = item.started - self.policy.causes.window_ms
         down = [c for c in cameras if c in self.down and self.down[c] >= since]
         up = [c for c in cameras if c not in self.down]
         good: bool | None = None
-        if node in found:
+        if node in self._at_fault(item.key.kind):
             good = False
         elif up and len(up) >= (len(up) + len(down)) * (1 - self.policy.causes.keep):
             good = True
@@ -376,6 +385,8 @@ class Round:
         ]
         for kind, found in ((FaultKind.OFFLINE, self.blamed), (FaultKind.FLAPPING, self.flapping)):
             for node, each in found.items():
+                if kind is FaultKind.OFFLINE and node in self.flapping:
+                    continue  # it has been said that it comes and goes
                 since = each.since if kind is FaultKind.OFFLINE else self.now
                 faults.append((FaultKey(Scope.NODE, node, kind), since, None, len(each.children), None))
         flapping_below = {camera for each in self.flapping.values() for camera in each.children}
@@ -516,14 +527,14 @@ class Round:
             if store.add_episode(self.connection, episode.zone, episode.at, episode.cameras)
         ]
         for zone in {episode.zone for episode in new}:
-            past = store.list_episodes(self.connection, zone, EPISODES)
+            past = store.list_episodes(self.connection, zone)
             known = store.known_nodes(self.connection)
             for branch in causes.learn((Episode(zone, at, cameras) for at, cameras in past), policy):
                 if branch.id not in known and branch.cameras.isdisjoint(self.graph.parent_of):
                     node = Node(
                         id=branch.id,
                         kind=NodeKind.LINK,
-                        name=f"{zone}: {len(branch.cameras)}",
+                        name=f"{zone} × {len(branch.cameras)}",
                         origin=NodeOrigin.LEARNED,
                     )
                     store.put_node(self.connection, node, branch.cameras, now=self.now)

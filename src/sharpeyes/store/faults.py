@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from sharpeyes.domain.errors import ConflictError, NotFoundError
+from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sharpeyes.domain.faults import (
     Entry,
     FaultKey,
@@ -272,8 +272,20 @@ def load_causes(connection: Connection) -> tuple[list[Node], dict[str, str]]:
 def put_node(connection: Connection, node: Node, cameras: Collection[str] | None = None, *, now: Ms) -> None:
     """Declare or change a node; ``cameras``, if given, are exactly those that hang directly from it.
 
-    A node of a device (``device:<id>``) may be put too, to give it a parent, a name or an owner.
+    A node of a device (``device:<id>``) may be put too, to give it a parent, a name or an owner. Raises
+    InvalidInputError if the node would hang from itself, NotFoundError if a camera is not in the registry.
     """
+    parents: dict[str, str | None] = {
+        row.id: row.parent for row in connection.execute(select(cause_node.c.id, cause_node.c.parent))
+    }
+    above, seen = node.parent, {node.id}
+    while above is not None:
+        if above in seen:
+            raise InvalidInputError(f"parent: {node.id} would hang from itself")
+        seen.add(above)
+        above = parents.get(above)
+    if cameras and (strangers := set(cameras) - in_service(connection, cameras)):
+        raise NotFoundError(f"there is no camera {min(strangers)}")
     row = {
         "id": node.id,
         "kind": node.kind.value,
@@ -320,23 +332,35 @@ def known_nodes(connection: Connection) -> set[str]:
     return set(connection.scalars(select(cause_node.c.id)))
 
 
+EPISODES = 200
+"""So many of a zone are remembered."""
+
+
 def add_episode(connection: Connection, zone: str, at: Ms, cameras: Collection[str]) -> bool:
-    """Remember that these fell together; False if it is known already."""
+    """Remember that these fell together, and forget the oldest; False if it is known already."""
     episode = cause_episode.c
     known = select(episode.at_ms).where(episode.zone == zone, episode.at_ms == at)
     if connection.execute(known).first() is not None:
         return False
     connection.execute(insert(cause_episode).values(zone=zone, at_ms=at, cameras=sorted(cameras)))
+    oldest = connection.scalar(
+        select(episode.at_ms)
+        .where(episode.zone == zone)
+        .order_by(episode.at_ms.desc())
+        .offset(EPISODES - 1)
+        .limit(1)
+    )
+    if oldest is not None:
+        connection.execute(cause_episode.delete().where(episode.zone == zone, episode.at_ms < oldest))
     return True
 
 
-def list_episodes(connection: Connection, zone: str, limit: int) -> list[tuple[Ms, frozenset[str]]]:
-    """The last episodes of a zone, newest first."""
+def list_episodes(connection: Connection, zone: str) -> list[tuple[Ms, frozenset[str]]]:
+    """The episodes of a zone, newest first."""
     query = (
         select(cause_episode.c.at_ms, cause_episode.c.cameras)
         .where(cause_episode.c.zone == zone)
         .order_by(cause_episode.c.at_ms.desc())
-        .limit(limit)
     )
     return [(row.at_ms, frozenset(row.cameras)) for row in connection.execute(query)]
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, insert, select, update
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.faults import Delivery, DeliveryState, FaultKind, Notice, Scope, Severity, Topic
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.faults_schema import outbox
+from sharpeyes.store.faults_schema import outbox, ticket
 from sharpeyes.store.schema import chunks
 
 PENDING = outbox.c.state == DeliveryState.PENDING.value
@@ -33,9 +33,9 @@ def enqueue(connection: Connection, deliveries: Iterable[Delivery]) -> int:
     return len(wanted)
 
 
-def told(connection: Connection, ticket: int, cycle: int) -> list[Delivery]:
+def told(connection: Connection, ticket_id: int, cycle: int) -> list[Delivery]:
     """All that was put in about one cycle of a ticket, oldest first."""
-    query = select(outbox).where(outbox.c.ticket == ticket).order_by(outbox.c.seq)
+    query = select(outbox).where(outbox.c.ticket == ticket_id).order_by(outbox.c.seq)
     return [d for d in map(_delivery, connection.execute(query)) if d.notice.cycle == cycle]
 
 
@@ -62,6 +62,7 @@ def claim(
         .where(PENDING, outbox.c.due_ms <= now, outbox.c.recipient.not_in(under_way))
         .order_by(outbox.c.seq)
         .limit(limit)
+        .with_for_update(skip_locked=True)  # SQLite has one writer and needs none
     )
     if left_out := list(skip):
         query = query.where(outbox.c.recipient.not_in(left_out))
@@ -156,7 +157,7 @@ def list_deliveries(
     connection: Connection,
     state: DeliveryState | None = None,
     *,
-    ticket: int | None = None,
+    ticket_id: int | None = None,
     before: int | None = None,
     limit: int = 100,
 ) -> list[Delivery]:
@@ -164,23 +165,11 @@ def list_deliveries(
     query = select(outbox).order_by(outbox.c.seq.desc()).limit(limit)
     if state is not None:
         query = query.where(outbox.c.state == state.value)
-    if ticket is not None:
-        query = query.where(outbox.c.ticket == ticket)
+    if ticket_id is not None:
+        query = query.where(outbox.c.ticket == ticket_id)
     if before is not None:
         query = query.where(outbox.c.seq < before)
     return [_delivery(row) for row in connection.execute(query)]
-
-
-def next_due(connection: Connection) -> Ms | None:
-    """When the next attempt may be made, None if nothing waits."""
-    free = func.coalesce(outbox.c.leased_ms, 0)
-    wait = (
-        func.max(outbox.c.due_ms, free)
-        if connection.dialect.name == "sqlite"
-        else func.greatest(outbox.c.due_ms, free)
-    )
-    found: Ms | None = connection.scalar(select(func.min(wait)).where(PENDING))
-    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,10 +204,16 @@ def count(connection: Connection) -> list[OutboxCount]:
 
 
 def forget_sent(connection: Connection, before: Ms, *, limit: int = 10_000) -> int:
-    """Drop what was sent before that instant, at most ``limit`` rows; how many there were."""
+    """Drop what was sent before that instant about tickets that have ended since, at most ``limit`` rows; how
+    many there were. While a ticket is open, it must be known who has heard of it."""
     old = (
         select(outbox.c.seq)
-        .where(outbox.c.state == DeliveryState.SENT.value, outbox.c.sent_ms < before)
+        .join(ticket, ticket.c.id == outbox.c.ticket)
+        .where(
+            outbox.c.state == DeliveryState.SENT.value,
+            outbox.c.sent_ms < before,
+            ticket.c.closed_ms < before,
+        )
         .limit(limit)
         .scalar_subquery()
     )

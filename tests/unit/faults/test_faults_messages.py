@@ -315,6 +315,8 @@ def test_the_sign_of_dingtalk() -> None:
         ("::1", True, (), False),
         ("::ffff:127.0.0.1", True, (), False),
         ("fe80::1", True, (), False),
+        ("64:ff9b::10.1.2.3", True, (), False),
+        ("2002:0a01:0203::1", True, (), False),
         ("2001:4860:4860::8888", True, (), True),
         ("10.1.2.3", False, ("10.0.0.0/8",), True),
         ("::ffff:10.1.2.3", False, ("10.0.0.0/8",), True),

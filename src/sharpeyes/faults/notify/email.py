@@ -98,6 +98,9 @@ def _hand_over(
     except (OSError, smtplib.SMTPException, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise DeliveryError(f"no mail to {channel.host}: {reason}") from None
+    finally:
+        for connection in opened:
+            connection.close()
 
 
 def _connect(channel: Email, context: ssl.SSLContext, hello: str, opened: list[smtplib.SMTP]) -> smtplib.SMTP:

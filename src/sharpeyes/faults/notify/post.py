@@ -48,11 +48,22 @@ class Guard:
     """Networks of our own: private addresses, and plain HTTP, are for these alone."""
 
     def permits(self, address: Address, *, tls: bool) -> bool:
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
+        address = _innermost(address)
         if any(address in network for network in self.allow):
             return True
         return tls and address.is_global and not address.is_multicast
+
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+def _innermost(address: Address) -> Address:
+    """The IPv4 address that an IPv6 address leads to (mapped, 6to4, NAT64), else the address itself."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return address
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or address
 
 
 @dataclass(frozen=True, slots=True)
