@@ -482,6 +482,16 @@ async def test_a_mail_server_that_refuses_or_hangs(office: Office, word: str, re
             assert len({mail.content["Message-ID"] for mail in server.mails}) == 1
 
 
+async def test_what_was_taken_is_not_sent_again_for_want_of_a_farewell(office: Office) -> None:
+    async with SmtpServer() as server:
+        server.replies["QUIT"] = [""]
+        office.staff(room(mailbox(server, timeout_s=0.4)))
+        office.say()
+        await office.drain()
+    assert office.states == ["sent"]
+    assert len(server.mails) == 1
+
+
 async def test_a_mail_server_that_drips_does_not_hold_a_thread(office: Office) -> None:
     async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import timedelta, timezone
@@ -288,7 +290,9 @@ async def test_a_flapping_recorder_is_one_ticket_too(build: Build) -> None:
         "node:device:nvr-1:flapping",
         "node:device:nvr-1:offline",
     }
-    assert any(t.key.kind is FaultKind.FLAPPING for t in town.tickets())
+    flapping = next(t for t in town.tickets() if t.key.kind is FaultKind.FLAPPING)
+    assert START < flapping.started == flapping.raised
+    assert all(t.raised <= flapping.raised for t in town.tickets()), "then each fall is no news"
 
 
 async def test_many_unrelated_cameras_at_once_are_our_own_outage(build: Build) -> None:
@@ -471,6 +475,31 @@ async def test_a_retired_camera_voids_its_ticket(build: Build) -> None:
     await town.run(MINUTE)
     (ticket,) = town.tickets()
     assert (ticket.stage, ticket.evidence) == (TicketStage.VOIDED, None)
+
+
+async def test_it_runs_on_when_the_store_fails(build: Build, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="sharpeyes.faults.loop")
+    town = build(singles=1, recipients=WATCHERS)
+    woken = asyncio.Event()
+    town.options["wake"] = woken.set
+    town.start()
+    town.set(["cam-0"], State.OFFLINE)
+    town.probe()
+    town.database.write(lambda c: c.exec_driver_sql("ALTER TABLE silence RENAME TO gone") and None)
+    work = asyncio.ensure_future(town.loop.run(lambda: Ms(START + HOUR), every_s=0.01))
+    try:
+        async with asyncio.timeout(5):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
+            town.database.write(lambda c: c.exec_driver_sql("ALTER TABLE gone RENAME TO silence") and None)
+            await woken.wait()
+            await asyncio.sleep(0.05)
+    finally:
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    assert len(town.tickets()) == 1
+    assert [r.message for r in caplog.records] == ["faults cannot be watched", "faults are watched again"]
 
 
 async def test_old_news_and_strangers_are_passed_over(build: Build) -> None:

@@ -8,6 +8,8 @@ changes nothing.
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -25,6 +27,8 @@ from sharpeyes.faults.round import UP, Outcome, Round
 from sharpeyes.faults.ticket import Step
 from sharpeyes.store import faults as store
 from sharpeyes.store.database import Database
+
+log = logging.getLogger(__name__)
 
 
 class Loop:
@@ -44,6 +48,8 @@ class Loop:
         self._database = database
         self._office = Office(policy or FaultPolicy(), tuple(rules), tuple(recipients), fallback_unit)
         self._wake = wake
+        self.outcome = Outcome()
+        """Of the last tick: who is blind, what is suppressed, which cameras to look at sooner."""
         self._stamp: tuple[object, ...] | None = None
         self._graph = Graph((), {})
 
@@ -60,10 +66,32 @@ class Loop:
             turn = Round(connection, self._office, self._graph_now(connection), now, failing_canaries or {})
             return turn.run(), turn.told
 
-        outcome, told = await self._database.awrite(step)
+        self.outcome, told = await self._database.awrite(step)
         if told:
             self._wake()
-        return outcome
+        return self.outcome
+
+    async def run(
+        self,
+        clock: Callable[[], Ms],
+        failing_canaries: Callable[[], Mapping[str, Ms]] = dict,
+        *,
+        every_s: float = 10.0,
+    ) -> None:
+        """Tick until cancelled. Failures are said, once, and outlived: the next tick makes up for them."""
+        broken = False
+        while True:
+            try:
+                await self.tick(clock(), failing_canaries())
+            except Exception:  # whatever it is, faults must be watched on
+                if not broken:
+                    log.exception("faults cannot be watched")
+                broken = True
+            else:
+                if broken:
+                    log.info("faults are watched again")
+                broken = False
+            await asyncio.sleep(every_s)
 
     async def move(
         self,

@@ -71,6 +71,13 @@ def test_the_highest_node_that_the_evidence_reaches(fallen: tuple[str, ...], bla
     assert all(each.since == min(down[c] for c in each.children) for each in found.values())
 
 
+def test_what_has_one_branch_only_is_not_blamed_for_it() -> None:
+    chain = Graph(
+        [node("link"), node("switch", "link"), node("nvr", "switch")], {f"c{n}": "nvr" for n in range(4)}
+    )
+    assert blame(chain, dict.fromkeys(chain.parent_of, NOW), (), {}, POLICY).keys() == {"nvr"}
+
+
 def test_falls_far_apart_are_not_simultaneous() -> None:
     assert blame(CITY, fall("nvr-1.", step=200_000), (), {}, POLICY) == {}
 

@@ -82,14 +82,22 @@ class Courier:
         self._woken.set()
 
     async def run(self) -> None:
-        """Until cancelled. Failures of the store are said and outlived."""
+        """Until cancelled. Failures of the store are said, once, and outlived."""
+        broken = False
         while True:
             self._woken.clear()
             try:
-                if await self.deliver_due():
-                    continue
+                tried = await self.deliver_due()
             except Exception:  # whatever it is, notifications must go on
-                log.exception("the outbox could not be emptied")
+                if not broken:
+                    log.exception("the outbox cannot be emptied")
+                broken = True
+            else:
+                if broken:
+                    log.info("the outbox is emptied again")
+                broken = False
+                if tried:
+                    continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._policy.idle_s):
                     await self._woken.wait()

@@ -43,36 +43,49 @@ async def send(channel: Email, message: Message, language: Language) -> None:
         mail = letter(channel, message, language)
     except InvalidInputError as error:
         raise DeliveryError(error.message, mend=error.mend) from None
-    opened: list[smtplib.SMTP] = []
-    work = asyncio.ensure_future(asyncio.to_thread(_hand_over, channel, mail, password, opened))
+    handing = _Handing()
+    work = asyncio.ensure_future(asyncio.to_thread(_hand_over, channel, mail, password, handing))
     try:
         async with asyncio.timeout(channel.timeout_s):
             await asyncio.shield(work)
     except TimeoutError:
-        raise DeliveryError(f"{channel.host} did not finish within {channel.timeout_s:g} s") from None
+        if not handing.taken:
+            raise DeliveryError(f"{channel.host} did not finish within {channel.timeout_s:g} s") from None
     finally:
         if not work.done():
             # Whatever the thread waits for, it waits no longer; what it says then is nobody's concern.
             work.add_done_callback(lambda done: done.cancelled() or done.exception())
-            for connection in opened:
-                _cut(connection)
+            handing.cut()
 
 
-def _hand_over(
-    channel: Email, mail: EmailMessage, password: Secret | None, opened: list[smtplib.SMTP]
-) -> None:
+class _Handing:
+    """A mail on its way, as both threads see it."""
+
+    def __init__(self) -> None:
+        self.connection: smtplib.SMTP | None = None
+        self.taken = False
+        """The server has said yes: whatever goes wrong from here on, it must not be sent again."""
+
+    def cut(self) -> None:
+        sock = getattr(self.connection, "sock", None)
+        if sock is not None:
+            with suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+def _hand_over(channel: Email, mail: EmailMessage, password: Secret | None, handing: _Handing) -> None:
     context = ssl.create_default_context(cafile=channel.ca_file)
     hello = channel.sender.rpartition("@")[2]
     try:
-        with _connect(channel, context, hello, opened) as smtp:
-            if channel.security == "starttls":
-                smtp.starttls(context=context)
-            if channel.username is not None and password is not None:
-                smtp.login(channel.username, password.reveal())
-            smtp.send_message(mail, channel.sender, [channel.to])
-            # Taken: what goes wrong with QUIT does not matter, or it would be sent twice.
-            with suppress(OSError, smtplib.SMTPException):
-                smtp.quit()
+        smtp = _connect(channel, context, hello, handing)
+        if channel.security == "starttls":
+            smtp.starttls(context=context)
+        if channel.username is not None and password is not None:
+            smtp.login(channel.username, password.reveal())
+        smtp.send_message(mail, channel.sender, [channel.to])
+        handing.taken = True
+        with suppress(OSError, smtplib.SMTPException):
+            smtp.quit()
     except smtplib.SMTPRecipientsRefused as error:
         code, _text = next(iter(error.recipients.values()))
         raise DeliveryError(
@@ -99,30 +112,23 @@ def _hand_over(
         reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
         raise DeliveryError(f"no mail to {channel.host}: {reason}") from None
     finally:
-        for connection in opened:
-            connection.close()
+        if handing.connection is not None:
+            handing.connection.close()
 
 
-def _connect(channel: Email, context: ssl.SSLContext, hello: str, opened: list[smtplib.SMTP]) -> smtplib.SMTP:
-    """Connect, and let ``opened`` know the connection before anything is awaited from the server."""
+def _connect(channel: Email, context: ssl.SSLContext, hello: str, handing: _Handing) -> smtplib.SMTP:
+    """Connect, and make the connection known before anything is awaited from the server."""
 
     class Plain(smtplib.SMTP):
         def connect(self, *args: object, **kwargs: object) -> tuple[int, bytes]:
-            opened.append(self)
+            handing.connection = self
             return super().connect(*args, **kwargs)  # type: ignore[arg-type]
 
     class Sealed(smtplib.SMTP_SSL):
         def connect(self, *args: object, **kwargs: object) -> tuple[int, bytes]:
-            opened.append(self)
+            handing.connection = self
             return super().connect(*args, **kwargs)  # type: ignore[arg-type]
 
     if channel.security == "tls":
         return Sealed(channel.host, channel.port, hello, timeout=channel.timeout_s, context=context)
     return Plain(channel.host, channel.port, hello, timeout=channel.timeout_s)
-
-
-def _cut(connection: smtplib.SMTP) -> None:
-    sock = getattr(connection, "sock", None)
-    if sock is not None:
-        with suppress(OSError):
-            sock.shutdown(socket.SHUT_RDWR)
