@@ -26,7 +26,7 @@ from sharpeyes.api.context import Context
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.config import Config, Settings
 from sharpeyes.discovery.enrolment import Enrolment
-from sharpeyes.domain.camera import Camera, Device, StreamRole
+from sharpeyes.domain.camera import SESSIONS, Camera, Device, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.organisation import Tier, TierPolicy
@@ -37,7 +37,7 @@ from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
-from sharpeyes.store.credentials import open_credentials
+from sharpeyes.store.credentials import changes, open_credentials
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
 from sharpeyes.store.organisation import list_tiers
@@ -134,9 +134,10 @@ class Service:
         policies = {tier: TierPolicy(tier=tier) for tier in Tier}
         policies |= {policy.tier: policy for policy in list_tiers(connection)}
         devices = {device.id: device for device in list_devices(connection)}
-        credentials = open_credentials(connection, self._vault)
+        accounts = open_credentials(connection, self._vault)
+        changed = changes(connection)
         cameras = list_cameras(connection)
-        return list(targets_of(cameras, devices, credentials, policies)), policies
+        return list(targets_of(cameras, devices, accounts, changed, policies)), policies
 
 
 @contextlib.contextmanager
@@ -159,23 +160,29 @@ def sole_user(folder: Path) -> Iterator[None]:
 def targets_of(
     cameras: Iterable[Camera],
     devices: Mapping[str, Device],
-    credentials: Mapping[str, Credentials],
+    accounts: Mapping[str, Credentials],
+    changed: Mapping[str, Ms],
     policies: Mapping[Tier, TierPolicy],
 ) -> Iterator[Target]:
-    """How to look at each camera: at its sub-stream if it has one, with its own or its device's account."""
+    """How to look at each camera: at its sub-stream if it has one, with its own or its device's account.
+
+    ``changed`` says when the password of an account was last changed.
+    """
     for camera in cameras:
         device = devices.get(camera.device or "")
-        name = camera.credential or (device.credential if device else None)
-        request = ProbeRequest(
-            url=camera.stream(StreamRole.SUB).url,
-            credentials=credentials.get(name) if name else None,
-            transport=camera.transport,
+        account = camera.credential or (device.credential if device else None)
+        yield Target(
+            camera=camera,
+            request=ProbeRequest(
+                url=camera.stream(StreamRole.SUB).url,
+                credentials=accounts.get(account or ""),
+                transport=camera.transport,
+            ),
+            cadence_s=camera.liveness_s or policies[camera.tier].liveness_s,
+            sessions=device.session_limit if device else SESSIONS,
+            credential=account,
+            credential_changed=changed.get(account or ""),
         )
-        cadence_s = camera.liveness_s or policies[camera.tier].liveness_s
-        if device is None:
-            yield Target(camera=camera, request=request, cadence_s=cadence_s)
-        else:
-            yield Target(camera=camera, request=request, cadence_s=cadence_s, sessions=device.session_limit)
 
 
 def context_of(service: Service) -> Context:

@@ -85,16 +85,20 @@ def demo(
     They are found over ONVIF on loopback addresses and checked like any others. Ctrl-C ends it.
     """
     from rich.console import Console
+    from rich.progress import Progress
 
     from sharpeyes.app import run, until_signalled
     from sharpeyes.cli.logs import set_up_logs
     from sharpeyes.config import Settings, load
-    from sharpeyes.simulator import Addressing, Simulator
-    from sharpeyes.simulator.fleet import SIMULATED, city
+    from sharpeyes.simulator.fleet import SIMULATED, Addressing, city
+    from sharpeyes.simulator.simulator import Simulator
 
     set_up_logs(log_level)
     console = Console()
     fleet, networks = _settle(city(cameras, seed=seed))
+    faults = {device.id: device.fault for device in fleet.devices if device.fault is not None}
+    # A camera that is down from the beginning is never found: faults come once all are enrolled.
+    fleet = replace(fleet, devices=tuple(replace(device, fault=None) for device in fleet.devices))
     _make_empty(data_dir)
     (data_dir / "password.txt").write_text(SIMULATED.password.reveal(), encoding="utf-8")
     (data_dir / "password.txt").chmod(0o600)
@@ -104,15 +108,21 @@ def demo(
     config = load(file)
 
     async def main(stop: asyncio.Event) -> None:
-        simulator = Simulator(
-            fleet, Addressing(rtsp_port=RTSP_PORT, onvif_port=ONVIF_PORT, discovery_port=None)
-        )
-        with console.status("Drawing the city (the first time takes a while) ..."):
-            await simulator.start()
+        place = Addressing(rtsp_port=RTSP_PORT, onvif_port=ONVIF_PORT, discovery_port=None)
+        simulator = Simulator(fleet, addressing=place)
+        with Progress(console=console, transient=True) as bar:
+            drawing = bar.add_task("Drawing the city's pictures, once", total=None)
+            await simulator.start(lambda done, total: bar.update(drawing, completed=done, total=total))
         watching: list[asyncio.Task[None]] = []
+
+        async def story(service: Service) -> None:
+            await service.enrolment.searched.wait()
+            for device, fault in faults.items():
+                await simulator.set_fault(device, fault)
 
         def greet(started: Started) -> None:
             _greet(console, started)
+            watching.append(asyncio.create_task(story(started.service), name="demo-story"))
             watching.append(asyncio.create_task(_watch(console, started.service), name="demo-table"))
 
         try:

@@ -64,6 +64,8 @@ class Enrolment:
         every_s: float = EVERY_S,
     ) -> None:
         self.last: Run | None = None
+        self.searched = asyncio.Event()
+        """Set once the first search has ended."""
         self._database = database
         self._networks = networks
         self._credentials = credentials
@@ -111,6 +113,7 @@ class Enrolment:
                 log.exception("the search for cameras failed")
                 self._note(errors=(*self.last.errors, ("search", type(error).__name__)))
             self._note(ended=self._clock(), step=None)
+            self.searched.set()
             run = self.last
             log.info(
                 "searched %d networks: %d devices found, %d enrolled, %d cameras new, %d errors",

@@ -9,6 +9,10 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 
 
+SESSIONS = 2
+"""RTSP sessions that the prober holds open on a device at a time unless told otherwise."""
+
+
 class Codec(StrEnum):
     """Video codecs whose keyframes are understood."""
 
@@ -76,7 +80,7 @@ class Device:
     xaddr: str | None = None
     """URL of the ONVIF device service."""
     firmware: str | None = None
-    session_limit: int = 2
+    session_limit: int = SESSIONS
     """RTSP sessions that the prober may hold open on this device at a time."""
     credential: str | None = None
     """Name of the credential for its ONVIF services, None if it asks for none."""

@@ -69,7 +69,6 @@ class FailureKind(StrEnum):
     TLS = "tls"
     AUTH_FAILED = "auth_failed"
     AUTH_UNSUPPORTED = "auth_unsupported"
-    BUSY = "busy"
     NOT_FOUND = "not_found"
     RTSP_STATUS = "rtsp_status"
     MALFORMED = "malformed"
@@ -78,6 +77,8 @@ class FailureKind(StrEnum):
     NO_KEYFRAME = "no_keyframe"
     UNDECODABLE = "undecodable"
     # the prober's side
+    BUSY = "busy"
+    """Its sessions are taken by others: it works, and we could not look."""
     CREDENTIALS_MISSING = "credentials_missing"
     NO_DESCRIPTORS = "no_descriptors"
     NO_ROUTE = "no_route"
@@ -94,6 +95,7 @@ class FailureKind(StrEnum):
 
 PROBER_FAULTS = frozenset(
     {
+        FailureKind.BUSY,
         FailureKind.CREDENTIALS_MISSING,
         FailureKind.NO_DESCRIPTORS,
         FailureKind.NO_ROUTE,

@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
-from sharpeyes.domain.camera import Camera
+from sharpeyes.domain.camera import SESSIONS, Camera
 from sharpeyes.domain.errors import NotFoundError, UnavailableError
 from sharpeyes.domain.health import Blame, Failure, FailureKind, Phase, ProbeResult, Rung, Timings
 from sharpeyes.domain.time import Ms
@@ -78,7 +78,7 @@ class Target:
     """What to ask of it, with its credentials."""
     cadence_s: float = 30.0
     """Seconds between two looks."""
-    sessions: int = 2
+    sessions: int = SESSIONS
     """Sessions that may be open on its host at once; of several answers for one host the smallest holds."""
     credential: str | None = None
     """Name of the credential that it takes if not its own but its device's; one that is named and not there

@@ -57,6 +57,12 @@ def open_credentials(connection: Connection, vault: Vault) -> Mapping[str, Crede
     }
 
 
+def changes(connection: Connection) -> dict[str, Ms]:
+    """When each account's password was last changed: what a device said before is void."""
+    rows = connection.execute(select(credential.c.id, credential.c.changed_ms))
+    return {row.id: Ms(row.changed_ms) for row in rows}
+
+
 def list_credentials(connection: Connection) -> dict[str, str]:
     """User names by the name of the account, those without a password included."""
     query = select(credential.c.id, credential.c.username).order_by(credential.c.id)
