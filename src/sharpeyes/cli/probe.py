@@ -146,7 +146,7 @@ def _draw(result: ProbeResult, url: str, *, verbose: bool) -> None:
 
     from sharpeyes.domain.health import Blame, Rung
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{escape(url)}[/]")
     timings = result.timings
     reached_ms = {

@@ -19,8 +19,11 @@ _STATUS_LINE = re.compile(rb"RTSP/\d\.\d[ \t]+(\d{3})(?:[ \t]+([^\r\n]*?))?[ \t]
 _REQUEST_LINE = re.compile(rb"([A-Z_]{3,32})[ \t]+(\S+)[ \t]+RTSP/\d\.\d[ \t]*\r?$")
 _LENGTH = re.compile(r"\+?([0-9]{1,9})(?![0-9])")
 _HEAD_END = re.compile(rb"\n\r?\n")
-_RESYNC = re.compile(rb"RTSP/1\.|\$[\x00-\x0f]")
-_BEGINNING = re.compile(rb"(?:R(?:T(?:S(?:P(?:/1?)?)?)?)?|\$)?\Z")
+_BEGINNING = re.compile(
+    rb"(?:[A-Z_]{1,32}|RTSP/[\d.]*)(?:[ \t]|\Z)"
+)  # of a start line, as far as it is there
+_CANDIDATE = re.compile(rb"[A-Z_$\r\n \t\0]")  # bytes that may begin something
+_MAX_LIKELY_CHANNEL = 15
 UNSAFE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 """Characters that no message may hold outside its body."""
 
@@ -162,7 +165,7 @@ class MessageReader:
     ``offset`` of an error counts bytes since the connection began.
     """
 
-    __slots__ = ("_chunks", "_have", "_junk", "_limits", "_need", "_offset", "_scanned", "sink")
+    __slots__ = ("_chunks", "_have", "_junk", "_limits", "_lost", "_need", "_offset", "_scanned", "sink")
 
     def __init__(self, limits: Limits | None = None, *, sink: FrameSink | None = None) -> None:
         self._limits = limits or Limits()
@@ -172,6 +175,7 @@ class MessageReader:
         self._need = 0  # nothing can be done before there are so many bytes
         self._scanned = 0  # the head's end is not before here
         self._junk = 0
+        self._lost = False  # framing was lost: what comes next must look the part
         self._offset = 0  # in the connection, of the first byte that waits
 
     @property
@@ -194,8 +198,15 @@ class MessageReader:
         while at < end:
             first = data[at]
             if first == 0x24:  # $
+                if self._lost and end - at < 2:
+                    self._need = 2
+                    break
+                if self._lost and data[at + 1] > _MAX_LIKELY_CHANNEL:
+                    at += self._skip(data, at)
+                    continue
                 if self.sink is not None:
-                    at = self.sink(data, at)
+                    begun, at = at, self.sink(data, at)
+                    self._lost = self._lost and at == begun
                     if at >= end or data[at] != 0x24:
                         continue
                 if end - at < 4:
@@ -207,6 +218,7 @@ class MessageReader:
                     break
                 if self.sink is None:
                     messages.append(Interleaved(data[at + 1], data[at + 4 : at + size]))
+                self._lost = False
                 at += size
             elif first in b"\r\n \t\0":
                 at += 1
@@ -225,14 +237,11 @@ class MessageReader:
         """Length of the message or junk at ``at``; 0 if it is not complete, with ``_need`` set."""
         limits = self._limits
         line_end = data.find(b"\n", at, at + limits.head_bytes)
-        if line_end < 0 and (len(data) - at < limits.head_bytes):
-            # Not even a line. Binary is junk at once, else a desynchronised stream waits for a newline.
-            if data[at] > 0x7F or data[at] < 0x20:
+        if line_end < 0:
+            if len(data) - at >= limits.head_bytes or not _BEGINNING.match(data, at):
                 return self._skip(data, at)
             self._need = len(data) - at + 1
             return 0
-        if line_end < 0:
-            return self._skip(data, at)
         line = data[at:line_end]
         status = _STATUS_LINE.match(line)
         request = None if status is not None else _REQUEST_LINE.match(line)
@@ -256,6 +265,7 @@ class MessageReader:
             self._need = total
             return 0
         self._scanned = 0
+        self._lost = False
         body = data[head_end.end() : at + total]
         if status is not None:
             messages.append(Response(int(status[1]), _text(status[2] or b""), headers, body))
@@ -298,16 +308,14 @@ class MessageReader:
         return int(digits[1])
 
     def _skip(self, data: bytes, at: int) -> int:
-        """Length of what belongs to no message: a body longer than declared, or lost framing."""
-        line_end = data.find(b"\n", at) + 1
-        found = _RESYNC.search(data, at + 1, line_end or len(data))
-        if found is not None:
-            stop = found.start()
-        elif line_end:
-            stop = line_end
-        else:  # what may be the beginning of something at the very end stays for the next bytes
-            beginning = _BEGINNING.search(data, max(at + 1, len(data) - 7))
-            stop = beginning.start() if beginning is not None else len(data)
+        """Length of what belongs to no message: a body longer than declared, or lost framing.
+
+        The byte at ``at`` begins nothing; the next that might is looked at in its turn. So what is found does
+        not depend on how the bytes arrived.
+        """
+        candidate = _CANDIDATE.search(data, at + 1)
+        stop = candidate.start() if candidate is not None else len(data)
+        self._lost = True
         self._junk += stop - at
         self._scanned = 0
         if self._junk > self._limits.junk_bytes:
