@@ -1,8 +1,8 @@
 """Clips: encoded once, kept in a cache folder, packetised into RTP once, shared by all who watch.
 
-A clip is a loop of some groups of pictures. It is packetised when loaded, framed for a TCP connection, and frame
-``n`` of the endless stream is the stored frame with its sequence numbers and time stamps moved on: no receiver
-sees where the loop closes.
+A clip is a loop of some groups of pictures. It is packetised when loaded, framed for a TCP connection, and
+frame ``n`` of the endless stream is the stored frame with its sequence numbers and time stamps moved on: no
+receiver sees where the loop closes.
 """
 
 from __future__ import annotations
@@ -173,6 +173,8 @@ class ClipLibrary:
         self._in_band = in_band
         self._jobs = jobs or max(1, os.cpu_count() or 1)
         self._clips: dict[ClipSpec, Clip] = {}
+        self._children: set[subprocess.Popen[str]] = set()
+        self._closed = False
 
     def __getitem__(self, spec: ClipSpec) -> Clip:
         """A clip that :meth:`prepare` made ready."""
@@ -201,6 +203,12 @@ class ClipLibrary:
                 if progress is not None:
                     progress(number, len(wanted))
 
+    def close(self) -> None:
+        """Whoever still makes clips, stops; :meth:`prepare` then raises."""
+        self._closed = True
+        for child in tuple(self._children):
+            child.kill()
+
     def _writable(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -226,9 +234,14 @@ class ClipLibrary:
             str(self.folder),
             json.dumps(asdict(spec)),
         ]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
-        if run.returncode:
-            last = (run.stderr.strip().splitlines() or ["no message"])[-1]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:  # noqa: S603 - our own module
+            self._children.add(child)
+            if self._closed:
+                child.kill()
+            _, said = child.communicate()
+            self._children.discard(child)
+        if child.returncode:
+            last = (said.strip().splitlines() or ["no message"])[-1]
             raise UnavailableError(f"making a {spec.width}x{spec.height} {spec.codec} clip failed: {last}")
         return spec
 
@@ -255,8 +268,8 @@ def store(spec: ClipSpec, folder: Path) -> Path:
 class Clip:
     """A loaded clip: RTP packets of every frame, ready to be sent in an RTSP connection.
 
-    ``data`` is a clip file; ValueError if it is not one of ``spec``. With ``in_band`` the parameter sets also travel before
-    each keyframe, else in the SDP alone.
+    ``data`` is a clip file; ValueError if it is not one of ``spec``. With ``in_band`` the parameter sets also
+    travel before each keyframe, else in the SDP alone.
     """
 
     def __init__(self, spec: ClipSpec, data: bytes, *, in_band: bool = True) -> None:

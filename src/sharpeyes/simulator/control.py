@@ -39,7 +39,7 @@ class ControlServer:
         self.url = ""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen. InvalidInputError for an address that others can reach, UnavailableError if the port is taken."""
+        """Listen. InvalidInputError unless loopback, UnavailableError if the port is taken."""
         try:
             loopback = ipaddress.IPv4Address(host).is_loopback
         except ValueError:

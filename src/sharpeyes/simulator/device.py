@@ -307,7 +307,7 @@ def _free_port(address: str) -> int:
 
 
 def _full_listener(address: str, port: int) -> list[socket.socket]:
-    """A listener whose queue is full, with what fills it: the kernel leaves who connects without an answer."""
+    """A listener whose queue is full, with what fills it: who connects hears nothing."""
     sockets = [listener(address, port, 0)]
     for _ in range(4):
         filler = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

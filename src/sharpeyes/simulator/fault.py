@@ -104,7 +104,7 @@ _NUMBERS: dict[FaultKind, tuple[str, float, float, float]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault with its measure. A measure that the kind does not have is refused; one not given is the default.
+    """One fault with its measure. A measure that the kind does not have is refused, a missing one defaulted.
 
     ``InvalidInputError`` names the field and what it may be.
     """
@@ -189,7 +189,7 @@ E = TypeVar("E", bound=StrEnum)
 
 def _member(kinds: type[E], field: str, value: object) -> E:
     try:
-        return kinds(value)
+        return kinds(str(value))
     except ValueError:
         known = ", ".join(sorted(kinds))
         raise InvalidInputError(f"{field} of the fault is {value!r}", mend=f"Use one of {known}") from None

@@ -155,7 +155,7 @@ class Addressing:
         endless = "/" not in self.network
         last = int(first) + 2**20 if endless else int(network.broadcast_address)
         for number in range(int(first), last + 1):
-            if number & 255 not in (0, 255) or network.num_addresses <= 2 and not endless:
+            if number & 255 not in (0, 255) or (network.num_addresses <= 2 and not endless):
                 yield str(ipaddress.IPv4Address(number))
         raise InvalidInputError(f"network {self.network} has too few addresses", mend="Give a larger network")
 

@@ -52,7 +52,7 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-Handler = Callable[[HttpRequest], HttpResponse | None | Awaitable[HttpResponse]]
+Handler = Callable[[HttpRequest], HttpResponse | Awaitable[HttpResponse] | None]
 """None: never answer."""
 
 

@@ -40,7 +40,7 @@ class Sink(Protocol):
 
 
 class Source(Protocol):
-    """What a playback wants to know of its camera; asked again for every frame, so that faults act at once."""
+    """What a playback wants to know of its camera; asked for every frame, so that faults act at once."""
 
     @property
     def current_fault(self) -> Fault | None: ...
@@ -95,8 +95,8 @@ class Pacer:
 class Playback:
     """One session's way through a clip.
 
-    Frame numbers are the camera's own and never end, so two sessions of one camera see the same picture at the
-    same time, and a later session sees a later one. Starts at the last keyframe, or mid-way (``live``).
+    Frame numbers are the camera's own and never end, so two sessions of one camera see the same picture at
+    the same time, and a later session sees a later one. Starts at the last keyframe, or mid-way (``live``).
     Sequence numbers have no gap but by the fault ``loss``: what a slow reader misses was never packetised.
     """
 

@@ -111,10 +111,11 @@ class OnvifService:
         operation = body[0]
         name = xml.local(operation)
         if name not in _OPEN and not self._admitted(request, xml.child(root, "Header"), fault):
-            if self._box.plan.onvif_login in (
-                OnvifLogin.DIGEST,
-                OnvifLogin.BOTH,
-            ) and "UsernameToken" not in str(request.body):
+            login = self._box.plan.onvif_login
+            # A device that knows HTTP Digest alone does not look at a UsernameToken; one that knows both has.
+            if login is OnvifLogin.DIGEST or (
+                login is OnvifLogin.BOTH and b"UsernameToken" not in request.body
+            ):
                 return HttpResponse(401, headers=(("WWW-Authenticate", self._challenge()),))
             raise _SoapFault(400, "Sender", "NotAuthorized", "Sender not authorized")
         two = operation.tag.startswith(f"{{{_MEDIA2}}}")
@@ -269,8 +270,8 @@ def _sources(box: Box, _: Element) -> str:
     for channel in box.plan.channels:
         spec = channel.streams[0][1]
         rows.append(
-            f'<trt:VideoSources token="{source_token(box.plan, channel)}"><tt:Framerate>{spec.fps:g}</tt:Framerate>'
-            f"<tt:Resolution><tt:Width>{spec.width}</tt:Width><tt:Height>{spec.height}</tt:Height>"
+            f'<trt:VideoSources token="{source_token(box.plan, channel)}">'
+            f"<tt:Framerate>{spec.fps:g}</tt:Framerate><tt:Resolution><tt:Width>{spec.width}</tt:Width><tt:Height>{spec.height}</tt:Height>"
             "</tt:Resolution></trt:VideoSources>"
         )
     return f"<trt:GetVideoSourcesResponse>{''.join(rows)}</trt:GetVideoSourcesResponse>"
@@ -279,7 +280,8 @@ def _sources(box: Box, _: Element) -> str:
 def _source_configuration(box: Box, channel: ChannelPlan) -> str:
     spec, token = channel.streams[0][1], source_token(box.plan, channel)
     return (
-        f"<tt:Name>{escape(channel.name or channel.id)}</tt:Name><tt:UseCount>{len(channel.streams)}</tt:UseCount>"
+        f"<tt:Name>{escape(channel.name or channel.id)}</tt:Name>"
+        f"<tt:UseCount>{len(channel.streams)}</tt:UseCount>"
         f"<tt:SourceToken>{token}</tt:SourceToken>"
         f'<tt:Bounds x="0" y="0" width="{spec.width}" height="{spec.height}"/>'
     )
@@ -296,10 +298,12 @@ def _profiles1(box: Box, _: Element) -> str:
             else ""
         )
         rows.append(
-            f'<trt:Profiles token="{token}" fixed="true"><tt:Name>{escape(channel.name or channel.id)} {role}</tt:Name>'
+            f'<trt:Profiles token="{token}" fixed="true">'
+            f"<tt:Name>{escape(channel.name or channel.id)} {role}</tt:Name>"
             f'<tt:VideoSourceConfiguration token="configuration_{source_token(box.plan, channel)}">'
             f"{_source_configuration(box, channel)}</tt:VideoSourceConfiguration>"
-            f'<tt:VideoEncoderConfiguration token="encoder_{token}"><tt:Name>{role}</tt:Name><tt:UseCount>1</tt:UseCount>'
+            f'<tt:VideoEncoderConfiguration token="encoder_{token}">'
+            f"<tt:Name>{role}</tt:Name><tt:UseCount>1</tt:UseCount>"
             f"<tt:Encoding>{name}</tt:Encoding><tt:Resolution><tt:Width>{spec.width}</tt:Width>"
             f"<tt:Height>{spec.height}</tt:Height></tt:Resolution><tt:Quality>4</tt:Quality><tt:RateControl>"
             f"<tt:FrameRateLimit>{spec.fps:.0f}</tt:FrameRateLimit><tt:EncodingInterval>1</tt:EncodingInterval>"
@@ -314,11 +318,13 @@ def _profiles1(box: Box, _: Element) -> str:
 def _profiles2(box: Box, _: Element) -> str:
     rows = []
     for token, channel, role, spec in _profiles(box):
+        profile = "High" if spec.codec is Codec.H264 else "Main"
         rows.append(
-            f'<tr2:Profiles token="{token}" fixed="true"><tr2:Name>{escape(channel.name or channel.id)} {role}</tr2:Name>'
+            f'<tr2:Profiles token="{token}" fixed="true">'
+            f"<tr2:Name>{escape(channel.name or channel.id)} {role}</tr2:Name>"
             f'<tr2:Configurations><tr2:VideoSource token="configuration_{source_token(box.plan, channel)}">'
-            f'{_source_configuration(box, channel)}</tr2:VideoSource><tr2:VideoEncoder token="encoder_{token}"'
-            f' GovLength="{spec.gop}" Profile="{"High" if spec.codec is Codec.H264 else "Main"}">'
+            f"{_source_configuration(box, channel)}</tr2:VideoSource>"
+            f'<tr2:VideoEncoder token="encoder_{token}" GovLength="{spec.gop}" Profile="{profile}">'
             f"<tt:Name>{role}</tt:Name><tt:UseCount>1</tt:UseCount>"
             f"<tt:Encoding>{'H264' if spec.codec is Codec.H264 else 'H265'}</tt:Encoding>"
             f"<tt:Resolution><tt:Width>{spec.width}</tt:Width><tt:Height>{spec.height}</tt:Height></tt:Resolution>"

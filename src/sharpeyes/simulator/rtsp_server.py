@@ -7,6 +7,7 @@ connections a device and silence by the owner.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import re
 import secrets
@@ -64,9 +65,13 @@ class Host(Protocol):
 
     guard: Guard
     address: str
-    pacer: Pacer
-    live_start: bool
-    """Sessions start between keyframes."""
+
+    @property
+    def pacer(self) -> Pacer: ...
+
+    @property
+    def live_start(self) -> bool:
+        """Whether sessions start between keyframes."""
 
     def find(self, path: str) -> tuple[Channel, StreamRole] | None:
         """The stream of an RTSP path."""
@@ -190,10 +195,8 @@ class UdpSink:
             pass  # a full buffer or a closed port loses packets, as on any network
 
     def control(self, packet: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self._pair.rtcp.sendto(packet, self._control)
-        except OSError:
-            pass
 
     def trickle(self, data: bytes, room: int) -> int:
         """Whole packets, the last of them beyond ``room``."""
@@ -285,7 +288,7 @@ class RtspConnection(asyncio.Protocol):
     # --- requests ---
 
     def _answer(self, request: Request) -> None:
-        sequence = request.headers.get("cseq", "")
+        sequence = request.headers.get("cseq") or ""
         if not sequence or not sequence.strip().isdigit():
             self._reply(400, "0")
             return
@@ -302,13 +305,13 @@ class RtspConnection(asyncio.Protocol):
             self._reply(405 if known else 501, sequence, [("Allow", _METHODS)])
             return
         if "require" in request.headers:
-            self._reply(551, sequence, [("Unsupported", request.headers.get("require", ""))])
+            self._reply(551, sequence, [("Unsupported", request.headers.get("require") or "")])
             return
         if not self._admitted(request, fault):
             self._nonce = self._nonce or secrets.token_hex(16)
             self._reply(401, sequence, [("WWW-Authenticate", self._host.guard.challenge(self._nonce))])
             return
-        session = request.headers.get("session", "").partition(";")[0].strip()
+        session = (request.headers.get("session") or "").partition(";")[0].strip()
         needs = request.method in ("PLAY", "PAUSE", "TEARDOWN")
         if (session and session != self._session) or (needs and self._session and not session):
             self._reply(454, sequence)
@@ -354,7 +357,7 @@ class RtspConnection(asyncio.Protocol):
         return guard.admits(request.method, self._nonce, request.headers.get("authorization"))
 
     def _describe(self, request: Request, sequence: str, channel: Channel, role: StreamRole) -> None:
-        accept = request.headers.get("accept", "application/sdp")
+        accept = request.headers.get("accept") or "application/sdp"
         if "application/sdp" not in accept and "*/*" not in accept:
             self._reply(406, sequence)
             return

@@ -1,7 +1,7 @@
 """Synthetic street scenes, drawn with numpy and OpenCV: what a virtual camera looks at.
 
-A scene is a pure function of (seed, size, picture, frame number). Imported only by whoever makes clips, so that
-a serving process carries neither OpenCV nor FFmpeg.
+A scene is a pure function of (seed, size, picture, frame number). Imported only by whoever makes clips, so
+that a serving process carries neither OpenCV nor FFmpeg.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Scene:
         image = self._base.copy()
         for vehicle in sorted(self._traffic, key=lambda each: self._depth(each, number)):
             self._vehicle(image, vehicle, number)
-        image = self._spoil(image)
+        image = np.asarray(self._spoil(image), np.uint8)
         self._clock(image, number)
         return image
 
@@ -107,7 +107,8 @@ class Scene:
             self._tree(image)
         speckle = random.normal(0, 5, (height // 3 + 1, width // 3 + 1, 1)).astype(np.float32)
         texture = cv2.resize(speckle, (width, height), interpolation=cv2.INTER_LINEAR)[:, :, None]
-        return np.clip(image + texture, 0, 255).astype(np.uint8)
+        spotted: Image = np.clip(image + texture, 0, 255).astype(np.uint8)
+        return spotted
 
     def _house(self, image: Image, left: int, foot: int, wide: int, tall: int, tone: Any) -> None:
         wall = tuple(int(part) for part in tone)
@@ -150,7 +151,7 @@ class Scene:
             cv2.circle(image, (x + int(dx), foot - 2 * size + int(dy)), max(2, size // 2), leaf, -1)
 
     def _on_road(self, share: float, near: float) -> tuple[int, int]:
-        """The pixel at ``share`` (0..1) over the road's width, ``near`` 0 at the horizon, 1 at the lower edge."""
+        """The pixel at ``share`` (0..1) over the road's width, ``near`` 0 at the horizon, 1 at the foot."""
         half = self.width * 0.03
         left = (self._vanishing - half) * (1 - near) - self.width * 0.05 * near
         right = (self._vanishing + half) * (1 - near) + self.width * 1.05 * near
@@ -176,7 +177,7 @@ class Scene:
             image, (x - wide // 3, y - tall * 9 // 10), (x + wide // 3, y - tall * 3 // 5), (90, 80, 60), -1
         )
 
-    def _spoil(self, image: Image) -> Image:
+    def _spoil(self, image: Image) -> Any:
         width, height = self.width, self.height
         match self.picture:
             case Picture.BLACK:
@@ -189,7 +190,7 @@ class Scene:
                 return cv2.GaussianBlur(image, (0, 0), width / 160)
             case Picture.SHIFT:
                 turn = cv2.getRotationMatrix2D((width * 0.5, height * 0.5), 6.0, 1.25)
-                turn[:, 2] += (width * 0.28, height * 0.12)
+                turn[:, 2] += np.array([width * 0.28, height * 0.12])
                 return cv2.warpAffine(image, turn, (width, height), borderMode=cv2.BORDER_REFLECT)
             case Picture.STRIPES:
                 rows = 55 * np.sin(np.arange(height) * (2 * math.pi * 18 / height))
@@ -200,7 +201,7 @@ class Scene:
                 return np.clip(image * np.array([0.55, 1.25, 0.6]), 0, 255).astype(np.uint8)
             case Picture.OCCLUDED:
                 cloth = np.array([[-0.1, 0.3], [0.45, 0.12], [0.78, 0.4], [0.7, 1.1], [-0.1, 1.1]])
-                cv2.fillPoly(image, [(cloth * (width, height)).astype(np.int32)], (52, 58, 66))
+                cv2.fillPoly(image, [(cloth * np.array([width, height])).astype(np.int32)], (52, 58, 66))
                 return image
             case _:
                 return image

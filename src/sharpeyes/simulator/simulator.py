@@ -31,8 +31,8 @@ class Simulator:
             url = simulator.endpoints["camera-0001"].url
             await simulator.set_fault("camera-0001", Fault(kind=FaultKind.BLACK))
 
-    ``in_band``: parameter sets also before each keyframe, not in the SDP alone. ``live_start``: sessions start
-    between keyframes, as most cameras do, instead of at one.
+    ``in_band``: parameter sets also before each keyframe, not in the SDP alone. ``live_start``: sessions
+    start between keyframes, as most cameras do, instead of at one.
     """
 
     def __init__(
@@ -46,6 +46,7 @@ class Simulator:
     ) -> None:
         self.fleet = fleet
         self.addressing = addressing or Addressing()
+        self._cache, self._in_band = cache, in_band
         self._library = ClipLibrary(cache, in_band=in_band)
         self._live_start = live_start
         self._devices: dict[str, Device] = {}
@@ -66,6 +67,7 @@ class Simulator:
         UnavailableError if a port is taken or a clip cannot be made; then nothing is left open.
         """
         loop = asyncio.get_running_loop()
+        self._library = ClipLibrary(self._cache, in_band=self._in_band)
         self._stage = Stage(loop, self._library, Pacer(loop), self._live_start)
         self._addresses, self._opened = self.addressing.addresses(), 0
         raise_descriptor_limit()
@@ -81,6 +83,7 @@ class Simulator:
 
     async def stop(self) -> None:
         """Close everything; running sessions are broken off."""
+        self._library.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
@@ -156,9 +159,9 @@ class Simulator:
     async def set_fault(self, target: str, fault: Fault) -> None:
         """Break a camera (or a whole recorder) in this way instead of any other, from now on.
 
-        Running sessions are hit, too. Picture faults begin at the next keyframe; their clip is made first if it is
-        not in the cache. NotFoundError for an unknown id; InvalidInputError for a fault that a single channel of a
-        recorder cannot have.
+        Running sessions are hit, too. Picture faults begin at the next keyframe; their clip is made first if
+        it is not in the cache. NotFoundError for an unknown id; InvalidInputError for a fault that a single
+        channel of a recorder cannot have.
         """
         device, channel = self._target(target)
         if channel is not None and len(device.channels) > 1 and fault.whole_device:

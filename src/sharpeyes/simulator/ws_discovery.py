@@ -39,7 +39,8 @@ _ANSWER = (
     "<a:To>http://schemas.xmlsoap.org/ws/2004/08/addressing/role/anonymous</a:To>"
     "<a:Action>http://schemas.xmlsoap.org/ws/2005/04/discovery/ProbeMatches</a:Action></s:Header>"
     "<s:Body><d:ProbeMatches><d:ProbeMatch><a:EndpointReference><a:Address>{endpoint}</a:Address>"
-    "</a:EndpointReference><d:Types>dn:NetworkVideoTransmitter tds:Device</d:Types><d:Scopes>{scopes}</d:Scopes>"
+    "</a:EndpointReference><d:Types>dn:NetworkVideoTransmitter tds:Device</d:Types>"
+    "<d:Scopes>{scopes}</d:Scopes>"
     "<d:XAddrs>{xaddr}</d:XAddrs><d:MetadataVersion>1</d:MetadataVersion></d:ProbeMatch></d:ProbeMatches>"
     "</s:Body></s:Envelope>"
 )
@@ -62,7 +63,7 @@ class DiscoveryResponder:
         """Whether multicast probes reach us."""
 
     def open(self, port: int, interfaces: Sequence[str]) -> None:
-        """Listen on the UDP port, and join the group on the interfaces with these addresses. OSError if taken."""
+        """Listen, and join the group on the interfaces with these addresses. OSError if the port is taken."""
         opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         try:
             opened.setblocking(False)
