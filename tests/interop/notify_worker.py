@@ -9,9 +9,10 @@ from datetime import UTC
 from ipaddress import ip_network
 
 from sharpeyes.domain.time import Ms
+from sharpeyes.faults.notify.channels import Channel, Email, SecretRef, Webhook
 from sharpeyes.faults.notify.courier import Courier, CourierPolicy
 from sharpeyes.faults.notify.post import Guard
-from sharpeyes.faults.notify.recipients import Channel, Email, Recipient, SecretRef, Webhook
+from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.store.database import Database
 
 

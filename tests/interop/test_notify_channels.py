@@ -38,19 +38,10 @@ from sharpeyes.domain.faults import (
     Topic,
 )
 from sharpeyes.domain.time import Ms
+from sharpeyes.faults.notify.channels import Channel, DingTalk, Email, SecretRef, Webhook, WeCom
 from sharpeyes.faults.notify.courier import Courier, CourierPolicy
 from sharpeyes.faults.notify.post import Guard
-from sharpeyes.faults.notify.recipients import (
-    Channel,
-    DingTalk,
-    Email,
-    Language,
-    Recipient,
-    SecretRef,
-    Webhook,
-    WeCom,
-    plan,
-)
+from sharpeyes.faults.notify.recipients import Language, Recipient, plan
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
 from sharpeyes.store.database import Database

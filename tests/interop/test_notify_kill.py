@@ -28,7 +28,8 @@ from sharpeyes.domain.faults import (
     Topic,
 )
 from sharpeyes.domain.time import Ms
-from sharpeyes.faults.notify.recipients import Email, Recipient, plan
+from sharpeyes.faults.notify.channels import Email
+from sharpeyes.faults.notify.recipients import Recipient, plan
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
 from sharpeyes.store.database import Database

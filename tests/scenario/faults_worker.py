@@ -12,7 +12,8 @@ from faults_town import MINUTE, START
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.loop import Loop
-from sharpeyes.faults.notify.recipients import Recipient, SecretRef, Webhook
+from sharpeyes.faults.notify.channels import SecretRef, Webhook
+from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.store.database import Database
 from sharpeyes.store.telemetry import StoredStanding, load_standings, write_batch
 

@@ -31,7 +31,8 @@ from sharpeyes.domain.faults import (
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.faults.causes import BlindReason
-from sharpeyes.faults.notify.recipients import Recipient, SecretRef, Webhook
+from sharpeyes.faults.notify.channels import SecretRef, Webhook
+from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.faults.policy import RouteRule
 from sharpeyes.faults.statistics import statistics
 from sharpeyes.store import faults as store
@@ -315,6 +316,19 @@ async def test_many_unrelated_cameras_at_once_are_our_own_outage(build: Build) -
     town.set(town.cameras[-1:], State.OFFLINE)
     await town.run(10 * MINUTE)
     assert {str(t.key) for t in town.tickets() if t.open} == {f"camera:{town.cameras[-1]}:offline"}
+
+
+async def test_our_own_outage_is_held_against_nobody(build: Build) -> None:
+    town = build(singles=12)
+    await town.tick()
+    town.set(["cam-0"], State.OFFLINE)
+    await town.run(10 * MINUTE)
+    town.set(["cam-0"], State.ONLINE)
+    await town.run(MINUTE)
+    town.set(town.cameras, State.OFFLINE)
+    await town.run(10 * MINUTE)
+    repaired = next(t for t in town.tickets() if t.key.subject == "cam-0")
+    assert repaired.stage is TicketStage.VERIFYING, "no relapse: we just do not see it"
 
 
 async def test_a_failing_canary_makes_the_zone_unseen(build: Build) -> None:

@@ -23,18 +23,10 @@ from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Delivery, DeliveryState, FaultKind, Notice, Scope, Severity, Topic
 from sharpeyes.domain.time import Ms, from_datetime
 from sharpeyes.faults.notify import email, robots, webhook
+from sharpeyes.faults.notify.channels import Email, SecretRef, Webhook
 from sharpeyes.faults.notify.courier import CourierPolicy
 from sharpeyes.faults.notify.post import Guard
-from sharpeyes.faults.notify.recipients import (
-    Email,
-    Language,
-    Recipient,
-    SecretRef,
-    Webhook,
-    by_id,
-    plan,
-    when,
-)
+from sharpeyes.faults.notify.recipients import Language, Recipient, by_id, plan, when
 from sharpeyes.faults.notify.text import compose, plain, span
 
 SHANGHAI = timezone(timedelta(hours=8))

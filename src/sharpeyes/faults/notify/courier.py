@@ -16,8 +16,9 @@ from random import random
 from sharpeyes.domain.faults import Delivery
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.notify import email, robots, webhook
+from sharpeyes.faults.notify.channels import DingTalk, Email, Webhook, WeCom
 from sharpeyes.faults.notify.post import DeliveryError, Guard
-from sharpeyes.faults.notify.recipients import DingTalk, Email, Recipient, Webhook, WeCom, by_id
+from sharpeyes.faults.notify.recipients import Recipient, by_id
 from sharpeyes.faults.notify.text import compose
 from sharpeyes.store import outbox
 from sharpeyes.store.database import Database

@@ -15,8 +15,9 @@ from email.utils import format_datetime
 
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.faults.notify.channels import Email
 from sharpeyes.faults.notify.post import DeliveryError
-from sharpeyes.faults.notify.recipients import Email, Language
+from sharpeyes.faults.notify.recipients import Language
 from sharpeyes.faults.notify.text import Message
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sharpeyes.domain.errors import InvalidInputError, SharpEyesError
-from sharpeyes.faults.notify.recipients import check_url
+from sharpeyes.faults.notify.channels import check_url
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -16,8 +16,8 @@ from urllib.parse import quote_plus
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.time import Ms
+from sharpeyes.faults.notify.channels import DingTalk, WeCom
 from sharpeyes.faults.notify.post import DeliveryError, Guard, check_status, host_of, post
-from sharpeyes.faults.notify.recipients import DingTalk, WeCom
 from sharpeyes.faults.notify.text import Message
 
 WECOM_BYTES = 4096

@@ -17,8 +17,8 @@ from dataclasses import asdict
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.time import Ms, iso
+from sharpeyes.faults.notify.channels import Webhook
 from sharpeyes.faults.notify.post import DeliveryError, Guard, check_status, host_of, post
-from sharpeyes.faults.notify.recipients import Webhook
 from sharpeyes.faults.notify.text import Message
 
 PREFIX = "whsec_"
