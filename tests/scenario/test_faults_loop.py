@@ -33,7 +33,7 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.faults.causes import BlindReason
 from sharpeyes.faults.notify.channels import SecretRef, Webhook
 from sharpeyes.faults.notify.recipients import Recipient
-from sharpeyes.faults.policy import RouteRule
+from sharpeyes.faults.policy import FaultPolicy, RouteRule, Times
 from sharpeyes.faults.statistics import statistics
 from sharpeyes.store import faults as store
 from sharpeyes.store.faults import TicketFilter
@@ -183,9 +183,22 @@ async def test_a_recorder_of_32_channels_makes_one_ticket(build: Build) -> None:
     assert node.evidence is not None
     assert node.evidence["said"] == "30 of 32 cameras are up"
     assert town.database.read(store.suppressed) == {}
+    assert len(town.tickets()) == 2, "who is late has his time from now on"
     await town.run(6 * MINUTE)
     left = [t.key.subject for t in town.tickets() if t.open]
     assert sorted(left) == ["cam-3", *channels[30:]], "who stays down after it has a ticket of his own"
+
+
+async def test_a_hasty_policy_still_waits_for_the_others_to_fall(build: Build) -> None:
+    times = dict.fromkeys(Severity, Times(raise_after=0, acknowledge=MINUTE, resolve=HOUR))
+    town = build(channels=8, singles=1, policy=FaultPolicy(times=times))
+    await town.tick()
+    for channel in town.cameras[:8]:
+        town.set([channel], State.OFFLINE)
+        await town.run(20 * SECOND, step_ms=10 * SECOND)
+    town.set(["cam-0"], State.OFFLINE)
+    await town.run(MINUTE)
+    assert [t.key.subject for t in town.tickets()] == ["device:nvr-1", "cam-0"]
 
 
 async def test_one_channel_down_before_is_not_taken_over(build: Build) -> None:

@@ -284,8 +284,8 @@ class Round:
     def _lost(self, item: Ticket) -> str | None:
         """Why a ticket has no object any more, None if it has."""
         scope, subject, kind = item.key.scope, item.key.subject, item.key.kind
-        if scope is Scope.NODE and subject not in self.graph.nodes:
-            return "the node is no longer in the graph"
+        if scope is Scope.NODE and not self.graph.cameras(subject):
+            return "nothing hangs from the node any more"
         if scope is Scope.CAMERA and subject not in self._cameras:
             return "the camera was retired"
         if kind not in (FaultKind.OFFLINE, FaultKind.FLAPPING):
