@@ -456,6 +456,15 @@ async def test_a_disabled_user_is_out_at_once(city: City) -> None:
         await city.desk.submit(city.id("wang"), city.form("park"))
 
 
+async def test_an_account_that_is_disabled_while_its_password_is_checked_gets_no_session(city: City) -> None:
+    asked = asyncio.create_task(city.log_in())
+    await asyncio.sleep(0.005)
+    await city.people.set_enabled(city.who["feng"], city.id("wang"), False)
+    with pytest.raises(UnauthenticatedError):
+        await asked
+    assert not await city.people.sessions_of(city.id("wang"))
+
+
 async def test_failures_are_registered_and_slowed_but_only_where_they_come_from(city: City) -> None:
     await city.log_in()
     for _ in range(4):
@@ -467,6 +476,7 @@ async def test_failures_are_registered_and_slowed_but_only_where_they_come_from(
     await city.log_in()
     outcomes = [(e.details["outcome"], e.address) for e in city.entries(Kind.LOGIN)]
     assert outcomes == [("ok", HOME), *[("wrong", "203.0.113.9")] * 4, ("ok", HOME)]
+    assert {entry.user for entry in city.entries(Kind.LOGIN)} == {city.id("wang")}
 
 
 async def test_a_name_that_does_not_exist_is_answered_alike_and_not_written_down(city: City) -> None:

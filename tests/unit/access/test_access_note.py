@@ -1,5 +1,7 @@
 """Signed checkpoints: the format of C2SP, and what is not accepted."""
 
+import base64
+
 import pytest
 
 from sharpeyes.access.register.note import Checkpoint, NoteError, Signer, Verifier, split
@@ -68,10 +70,15 @@ def test_signatures_of_witnesses_are_passed_over() -> None:
     ],
 )
 def test_a_signed_text_that_is_no_checkpoint_is_refused(text: str) -> None:
-    import base64
-
     signature = base64.b64encode(SIGNER.verifier.key_id + SIGNER._key.sign(text.encode())).decode()
     with pytest.raises(NoteError):
+        SIGNER.verifier.open(f"{text}\n— city.example/register {signature}\n")
+
+
+def test_a_checkpoint_of_another_register_under_the_same_key_is_refused() -> None:
+    text = "town.example/register\n1\n" + NOTE.split("\n")[2] + "\n"
+    signature = base64.b64encode(SIGNER.verifier.key_id + SIGNER._key.sign(text.encode())).decode()
+    with pytest.raises(NoteError, match="of another register: 'town.example/register'"):
         SIGNER.verifier.open(f"{text}\n— city.example/register {signature}\n")
 
 

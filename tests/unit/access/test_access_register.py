@@ -420,6 +420,14 @@ async def test_a_forged_checkpoint_in_the_file(site: Site) -> None:
     )
 
 
+async def test_a_checkpoint_moved_to_another_size(site: Site) -> None:
+    await site.fill(25)
+    site.tamper(("UPDATE register_checkpoint SET size = 11 WHERE size = 10", ()))
+    assert found(site.verify(), Wrong.CHECKPOINT) == (
+        "checkpoint 11 in the database is stored under another size than it states"
+    )
+
+
 async def test_two_registers_under_one_key(site: Site) -> None:
     await site.fill(25)
     with site.file.open("a") as file:
@@ -549,6 +557,8 @@ async def test_an_export_that_was_touched_is_refused(site: Site) -> None:
     assert "line 4: entry 9 should stand here" in refusal([*lines[:3], *lines[4:]])
     assert "entry 19 is missing" in refusal(lines[:-1])
     assert "entry 20 should stand here" in refusal([*lines, lines[-1].replace('"seq":19', '"seq":20')])
+    shorter = lines[0].replace('"size":25', '"size":24')
+    assert "over another number of entries" in refusal([shorter, *lines[1:]])
     assert "forged" in refusal([lines[0].replace("\\n25\\n", "\\n26\\n"), *lines[1:]])
     assert "line 1: is not a JSON object" in refusal([])
     assert "not an export" in refusal(["{}"])
