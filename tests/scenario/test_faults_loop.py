@@ -381,6 +381,20 @@ async def test_planned_work_is_silent(build: Build) -> None:
     assert [t.key.subject for t in town.tickets()] == ["cam-0", "device:nvr-1"]
 
 
+async def test_planned_work_stops_the_pressing_too(build: Build) -> None:
+    town = build(singles=1, recipients=WATCHERS)
+    await town.tick()
+    town.set(["cam-0"], State.OFFLINE)
+    await town.run(10 * MINUTE)
+    span = Span(town.now, Ms(town.now + 3 * HOUR))
+    work = Silence(id="w", scope=Scope.CAMERA, subject="cam-0", span=span, reason="digging", by="li")
+    town.database.write(lambda c: store.add_silence(c, work))
+    await town.run(3 * HOUR - MINUTE, step_ms=MINUTE)
+    assert town.tickets()[0].level == 0
+    await town.run(2 * MINUTE)
+    assert town.tickets()[0].level == 1
+
+
 async def test_escalation_once_a_level_and_overdue_for_good(build: Build) -> None:
     town = build(singles=1, recipients=WATCHERS)
     await town.tick()
