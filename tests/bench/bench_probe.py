@@ -3,8 +3,8 @@
     python tests/bench/bench_probe.py [--probes 4000] [--in-flight 400] [--json]
 
 A light server in another process plays a camera with digest authentication: a keyframe of 76 KB in 57 RTP
-packets, then silence. CPU is user + system time of this process alone. Figures depend on the machine; ratios to
-what is measured in the same run depend on it less.
+packets, then silence. CPU is user + system time of this process alone. Figures depend on the machine; ratios
+to what is measured in the same run depend on it less.
 """
 
 from __future__ import annotations
@@ -101,7 +101,8 @@ async def fleet(url: str, count: int, in_flight: int) -> list[Failure | None]:
 
     async def worker() -> None:
         for _ in left:
-            verdicts.append((await probe(request)).failure)
+            result = await probe(request)
+            verdicts.append(result.failure)
 
     await asyncio.gather(*(worker() for _ in range(in_flight)))
     return verdicts

@@ -222,11 +222,11 @@ class _Attempt:
                 self._connection = connection
                 self._connect_ms = self._elapsed()
                 self._rung = max(self._rung, Rung.REACHABLE)
-                dialogue.note(f"= connected to {address} port {url.port}")
+                dialogue.note(f"* connected to {address} port {url.port}")
                 if url.secure:
                     self._phase = Phase.TLS
                     fingerprint = await connection.secure(url.host, self._request.tls)
-                    dialogue.note(f"= TLS, certificate SHA-256 {fingerprint}")
+                    dialogue.note(f"* TLS, certificate SHA-256 {fingerprint}")
         except TimeoutError:
             what = {Phase.RESOLVE: f"the name {url.host} is not resolved", Phase.CONNECT: "no connection"}
             self._timed_out(what.get(self._phase, "no TLS"))
@@ -245,7 +245,7 @@ class _Attempt:
             self._ready(event)
         elif isinstance(event, Playing):
             self._play_ms = self._elapsed()
-            dialogue.note("= waiting for media")
+            dialogue.note("* waiting for media")
         elif isinstance(event, TransportRefused):
             self._other_transport()
         elif isinstance(event, Moved):
@@ -334,7 +334,7 @@ class _Attempt:
         self._rung = Rung.KEYFRAME
         self._keyframe = Keyframe(codec=codec, data=data, rtp_time=rtp_time)
         self._dialogue.note(
-            f"= {codec} keyframe of {len(data)} bytes after {self._receiver.packets} packets, "
+            f"* {codec} keyframe of {len(data)} bytes after {self._receiver.packets} packets, "
             f"{self._receiver.lost} lost"
         )
         if self._request.observe_s <= 0:

@@ -402,7 +402,7 @@ class Dialogue:
             )
         if (target.port, target.secure) != (self.url.port, self.url.secure):
             self.state = State.ENDED
-            self.note(f"= moved to {target.text}")
+            self.note(f"* moved to {target.text}")
             return Moved(target)
         self.url, self._base = target, target.text
         self.state = State.NEW
@@ -428,7 +428,7 @@ class Dialogue:
 
     def _set_up(self, response: Response) -> Event:
         session, _, parameters = (response.headers.get("Session") or "").partition(";")
-        self._session = UNSAFE.sub("", session).strip() or None
+        self._session = (session if session.isprintable() else UNSAFE.sub("", session)).strip() or None
         if match := _TIMEOUT.search(parameters):
             self.session_timeout_s = float(max(2, int(match[1])))
         fields = _transport_fields(response.headers.get("Transport") or "")
