@@ -214,6 +214,23 @@ async def test_one_channel_down_before_is_not_taken_over(build: Build) -> None:
     }
 
 
+async def test_a_fault_of_its_own_is_not_mixed_with_the_recorders(build: Build) -> None:
+    town = build(channels=8)
+    await town.tick()
+    town.set(["nvr-1.0"], State.OFFLINE)
+    await town.run(10 * MINUTE)
+    town.set(["nvr-1.0"], State.ONLINE)
+    await town.run(MINUTE)
+    town.set(town.cameras, State.OFFLINE)
+    await town.run(10 * MINUTE)
+    own, node = town.tickets()
+    assert (own.key.subject, own.stage, own.failed) == ("nvr-1.0", TicketStage.VERIFYING, 0)
+    assert (node.key.scope, node.children) == (Scope.NODE, 8)
+    town.set(town.cameras, State.ONLINE)
+    await town.run(5 * MINUTE)
+    assert [t.stage for t in town.tickets()] == [TicketStage.CLOSED] * 2
+
+
 async def test_a_switch_takes_over_from_its_recorders(build: Build) -> None:
     town = build(channels=4, recorders=3)
     switch = Node(id="switch-9", kind=NodeKind.SWITCH, name="Switch 9", department="police")

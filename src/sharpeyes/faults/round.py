@@ -332,8 +332,8 @@ class Round:
                 good = {State.ONLINE: True, State.DEGRADED: False}.get(watch.state)
             case _:
                 good = {State.ONLINE: True, State.DEGRADED: True, State.OFFLINE: False}.get(watch.state)
-        if good is False and watch.camera in self.ours:
-            good = None
+        if good is False and (watch.camera in self.ours or watch.upstream is not None):
+            good = None  # that it is down now is not its own doing
         said = watch.state.value if watch.cause is None else f"{watch.state}: {watch.cause}"
         return Verdict(good=good, since=since, observed=self._observed.get(watch.camera), said=said)
 
