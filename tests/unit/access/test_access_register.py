@@ -15,7 +15,7 @@ from sharpeyes.access.register.note import Signer
 from sharpeyes.access.register.proof import check_export, export, prove_consistency, prove_inclusion
 from sharpeyes.access.register.tree import Frontier, leaf_hash
 from sharpeyes.access.register.verify import Verdict, Wrong, verify
-from sharpeyes.access.register.writer import Register, RegisterDamagedError, last_filed, signer_at
+from sharpeyes.access.register.writer import Register, RegisterDamagedError, append_now, last_filed, signer_at
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError, UnavailableError
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.database import Database
@@ -227,11 +227,47 @@ async def test_nothing_is_taken_before_and_after(site: Site) -> None:
 async def test_a_checkpoint_follows_within_the_interval(site: Site) -> None:
     async with site.register(checkpoint_interval_s=0.01) as register:
         await register.append(an_entry(1))
-        for _ in range(500):
-            if site.file.exists() and last_filed(site.file):
-                break
-            await asyncio.sleep(0.01)
+        await until(lambda: site.file.exists() and last_filed(site.file) is not None)
         assert SIGNER.verifier.open(last_filed(site.file) or "").size == 1
+
+
+async def until(done: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
+
+
+async def test_what_a_command_appended_is_signed_by_the_idle_service(site: Site) -> None:
+    async with site.register(checkpoint_interval_s=0.02):
+        append_now(site.database, [an_entry(1), an_entry(2)])
+        await until(lambda: site.verify().covered == 2)
+        append_now(site.database, [an_entry(3)])
+        await until(lambda: site.verify().covered == 3)
+    assert site.verify().ok
+
+
+async def test_a_checkpoint_file_that_comes_back_gets_what_it_missed(site: Site) -> None:
+    folder = site.file.parent / "mount"
+    folder.write_text("not a folder yet")
+    site.file = folder / "checkpoints"
+    async with site.register(checkpoint_interval_s=0.02, checkpoint_file=None) as register:
+        await register.append(an_entry(1))
+    folder.unlink()
+    folder.mkdir()
+    async with site.register(checkpoint_interval_s=0.02) as register:
+        await register.append(an_entry(2))
+        folder.rename(folder.with_name("away"))
+        folder.write_text("in the way")
+        await register.append(an_entry(3))
+        await until(lambda: not register.healthy)
+        folder.unlink()
+        folder.with_name("away").rename(folder)
+        await until(lambda: register.healthy)
+    verdict = site.verify()
+    assert (verdict.ok, verdict.covered) == (True, 3)
+    assert "\n3\n" in site.file.read_text()
 
 
 # --- what the database itself refuses -----------------------------------------------------------------
@@ -496,11 +532,7 @@ async def test_entries_are_written_although_the_file_cannot_be(
         for number in range(1, 31):
             await register.append(an_entry(number))
             await asyncio.sleep(0)
-        for _ in range(200):
-            if not register.healthy:
-                break
-            await asyncio.sleep(0.01)
-        assert not register.healthy
+        await until(lambda: not register.healthy)
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 1  # said once, not at each checkpoint
     assert "cannot be written" in errors[0].getMessage()

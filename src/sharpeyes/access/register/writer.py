@@ -124,6 +124,7 @@ class Register:
         self._signed = 0
         self._filed = 0
         self._file_failing = False
+        self._file_due = True
         self._filing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
@@ -145,7 +146,6 @@ class Register:
             await self._task
         if self._filing:
             await self._filing
-            await self._file_checkpoints()
 
     @property
     def size(self) -> int:
@@ -184,7 +184,7 @@ class Register:
         while running:
             batch: list[_Pending] = []
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout_at(due if self._chain.size > self._signed else None):
+                async with asyncio.timeout_at(due):
                     first = await self._queue.get()
                     running = first is not None
                     if first is not None:
@@ -227,9 +227,9 @@ class Register:
                 done.set_result(result)
         if committed.checkpoint:
             self._signed = committed.checkpoint.size
-            if (
-                self._filing is None or self._filing.done()
-            ):  # else it will find this one too, or the next does
+        if committed.checkpoint or sign:
+            self._file_due = True
+            if self._filing is None or self._filing.done():
                 self._filing = asyncio.create_task(self._file_checkpoints(), name="register-checkpoints")
         return sign or committed.checkpoint is not None
 
@@ -303,14 +303,17 @@ class Register:
         self._chain = read_chain(connection)
 
     async def _file_checkpoints(self) -> None:
-        """Append to the file what the database has and it has not: after a commit, a crash or a full disk."""
+        """Append to the file what the database has and it has not: after a commit, a crash or a full disk.
+        Tried again at least once an interval, whether or not there is something new."""
         if self._file is None:
             return
         try:
-            rows = await self._database.aread(lambda c: read_checkpoints(c, self._filed))
-            if rows:
-                await asyncio.to_thread(append_notes, self._file, [row.note for row in rows])
-                self._filed = rows[-1].size
+            while self._file_due:
+                self._file_due = False
+                rows = await self._database.aread(lambda c: read_checkpoints(c, self._filed))
+                if rows:
+                    await asyncio.to_thread(append_notes, self._file, [row.note for row in rows])
+                    self._filed = rows[-1].size
             if self._file_failing:
                 self._file_failing = False
                 log.warning("register: checkpoints are written to %s again", self._file)
@@ -321,7 +324,7 @@ class Register:
 
 
 def append_now(database: Database, entries: Sequence[Entry]) -> None:
-    """Append a few entries from a command, without a key: the service signs them with its next checkpoint."""
+    """Append a few entries from a command, without a key: the service signs them within its interval."""
 
     def write(connection: Connection) -> None:
         lock_register(connection)
