@@ -215,19 +215,19 @@ async def test_one_channel_down_before_is_not_taken_over(build: Build) -> None:
 
 
 async def test_a_fault_of_its_own_is_not_mixed_with_the_recorders(build: Build) -> None:
-    town = build(channels=8)
+    town = build(channels=8, policy=FaultPolicy(settle_ms=HOUR))
     await town.tick()
     town.set(["nvr-1.0"], State.OFFLINE)
     await town.run(10 * MINUTE)
     town.set(["nvr-1.0"], State.ONLINE)
-    await town.run(MINUTE)
+    await town.run(50 * MINUTE, step_ms=5 * MINUTE)
     town.set(town.cameras, State.OFFLINE)
     await town.run(10 * MINUTE)
     own, node = town.tickets()
     assert (own.key.subject, own.stage, own.failed) == ("nvr-1.0", TicketStage.VERIFYING, 0)
     assert (node.key.scope, node.children) == (Scope.NODE, 8)
     town.set(town.cameras, State.ONLINE)
-    await town.run(5 * MINUTE)
+    await town.run(65 * MINUTE, step_ms=5 * MINUTE)
     assert [t.stage for t in town.tickets()] == [TicketStage.CLOSED] * 2
 
 
