@@ -53,8 +53,8 @@ def discover(
 ) -> None:
     """Find ONVIF devices and ask each what it is: identity, clock, channels, streams.
 
-    Exit codes: 0 if at least one device was enrolled or none was found, 1 if devices were found but none
-    could be enrolled, 2 for wrong use. A device that cannot be enrolled is listed with its error.
+    Exit codes: 0 if the search was done, whatever it found, 2 for wrong use. A device that cannot be enrolled
+    is listed with its error.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -91,8 +91,6 @@ def discover(
         )
     else:
         _print_table(found)
-    if found and not any(device.channels for device in found):
-        raise typer.Exit(1)
 
 
 def _credentials(username: str | None, password_file: str | None) -> Credentials | None:

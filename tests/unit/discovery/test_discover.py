@@ -204,7 +204,7 @@ def closed_port() -> int:
 
 def test_a_device_that_cannot_be_enrolled_is_an_object_with_its_error() -> None:
     result = run("--xaddr", f"http://127.0.0.1:{closed_port()}/", "--json")
-    assert result.exit_code == 1
+    assert result.exit_code == 0
     [device] = json.loads(result.stdout)
     assert device["error"]["kind"] == "refused"
     assert device["channels"] == []
