@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Coroutine
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -108,6 +110,50 @@ async def fleet(url: str, count: int, in_flight: int) -> list[Failure | None]:
     return verdicts
 
 
+class Floor(asyncio.Protocol):
+    """The same exchange with nothing understood: what sockets and the loop cost by themselves."""
+
+    requests = tuple(
+        b"%b x RTSP/1.0\r\nCSeq: %d\r\n%b\r\n"
+        % (method, number, b"Authorization: x\r\n" if number > 1 else b"")
+        for number, method in enumerate((b"DESCRIBE", b"DESCRIBE", b"SETUP", b"PLAY", b"TEARDOWN"), 1)
+    )
+
+    def __init__(self, expected: int) -> None:
+        self.done = asyncio.get_running_loop().create_future()
+        self.answers = self.received = 0
+        self.expected = expected
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport
+        transport.write(self.requests[0])  # type: ignore[attr-defined]
+
+    def data_received(self, data: bytes) -> None:
+        self.answers += 1
+        if self.answers < 4:
+            self.transport.write(self.requests[self.answers])  # type: ignore[attr-defined]
+            return
+        self.received += len(data)
+        if self.received >= self.expected and not self.done.done():
+            self.transport.write(self.requests[4])  # type: ignore[attr-defined]
+            self.transport.close()
+            self.done.set_result(None)
+
+
+async def floor(port: int, expected: int, count: int, in_flight: int) -> list[None]:
+    left = iter(range(count))
+
+    async def worker() -> None:
+        for _ in left:
+            made = await asyncio.get_running_loop().create_connection(
+                lambda: Floor(expected), "127.0.0.1", port
+            )
+            await made[1].done
+
+    await asyncio.gather(*(worker() for _ in range(in_flight)))
+    return [None] * count
+
+
 def cpu_of_ffprobe(url: str) -> float | None:
     """CPU seconds of one ffprobe on the same server, None without ffprobe."""
     if shutil.which("ffprobe") is None:
@@ -157,12 +203,29 @@ def parse_cost(clip: Clip, packets: list[bytes]) -> float:
     return (time.process_time() - begun) / rounds * 1e6
 
 
-def measure(url: str, count: int, in_flight: int, loop_factory: object) -> dict[str, float]:
+def measure(
+    run: Callable[[], Coroutine[None, None, list[Failure | None]]], loop_factory: object
+) -> dict[str, float]:
+    """The best of three rounds: other work on the machine can only add."""
+    best: dict[str, float] = {}
     with asyncio.Runner(loop_factory=loop_factory) as runner:  # type: ignore[arg-type]
-        runner.run(fleet(url, 200, 8))  # warm
-        cpu, wall = time.process_time(), time.perf_counter()
-        verdicts = runner.run(fleet(url, count, in_flight))
-        cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+        runner.run(run())
+        gc.collect()
+        gc.freeze()  # as a service does behind its start: what lives for ever is not looked through again
+        for _ in range(3):
+            found = one_round(runner, run)
+            if not best or found["cpu_ms_a_probe"] < best["cpu_ms_a_probe"]:
+                best = found
+    return best
+
+
+def one_round(
+    runner: asyncio.Runner, run: Callable[[], Coroutine[None, None, list[Failure | None]]]
+) -> dict[str, float]:
+    cpu, wall = time.process_time(), time.perf_counter()
+    verdicts = runner.run(run())
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    count = len(verdicts)
     failures = Counter(str(failure.kind) for failure in verdicts if failure is not None)
     if failures:
         print("failures:", dict(failures), file=sys.stderr)
@@ -186,22 +249,28 @@ def main() -> None:
     context = multiprocessing.get_context("spawn")
     server = context.Process(target=serve, args=(there, clip.sdp(), interleave(packets)), daemon=True)
     server.start()
-    url = f"rtsp://127.0.0.1:{here.recv()}/live"
+    port = here.recv()
+    url, expected = f"rtsp://127.0.0.1:{port}/live", len(interleave(packets))
+    count, in_flight = given.probes, given.in_flight
+    ours = measure(lambda: fleet(url, count, in_flight), uvloop.new_event_loop)
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    least = measure(lambda: floor(port, expected, count, in_flight), uvloop.new_event_loop)
     figures: dict[str, object] = {
         "packets": len(packets),
         "bytes": sum(map(len, packets)),
         "cores": os.cpu_count(),
         "parse_us": round(parse_cost(clip, packets), 1),
-        "uvloop_one_at_a_time": measure(url, 1000, 1, uvloop.new_event_loop),
-        "uvloop_fleet": measure(url, given.probes, given.in_flight, uvloop.new_event_loop),
-        "asyncio_fleet": measure(url, given.probes, given.in_flight, asyncio.new_event_loop),
-        "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "uvloop_fleet": ours,
+        "uvloop_floor": least,
+        "floor_ratio": ours["cpu_ms_a_probe"] / least["cpu_ms_a_probe"],
+        "uvloop_one_at_a_time": measure(lambda: fleet(url, 1000, 1), uvloop.new_event_loop),
+        "asyncio_fleet": measure(lambda: fleet(url, count, in_flight), asyncio.new_event_loop),
+        "rss_mb": rss,
     }
     peer = cpu_of_ffprobe(url)
     if peer is not None:
-        ours = figures["uvloop_fleet"]["cpu_ms_a_probe"]  # type: ignore[index]
         figures["ffprobe_cpu_ms"] = peer * 1000
-        figures["ffprobe_ratio"] = peer * 1000 / ours
+        figures["ffprobe_ratio"] = peer * 1000 / ours["cpu_ms_a_probe"]
     here.send("stop")
     server.join(5)
     if given.json:
