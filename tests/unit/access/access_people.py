@@ -4,7 +4,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
-from sharpeyes.access.policy import DEFAULTS, HOUR, MINUTE, Rules
+from sharpeyes.access.policy import DEFAULTS, HOUR, Rules
+from sharpeyes.access.policy import MINUTE as MINUTE  # for the tests
 from sharpeyes.access.requests import Application
 from sharpeyes.domain.access import Action, Grant, Purpose, Role, Subject, Target, Terms
 from sharpeyes.domain.organisation import Tier
@@ -84,6 +85,3 @@ def rules(tier: Tier, **changes: object) -> Rules:
     """The defaults with one tier changed."""
     changed = replace(DEFAULTS[tier], **changes)  # type: ignore[arg-type]
     return Rules(zone=SHANGHAI, tiers={**DEFAULTS, tier: changed})
-
-
-__all__ = ["HOUR", "MINUTE"]
