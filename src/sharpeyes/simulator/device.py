@@ -280,7 +280,8 @@ class Device:
 
 def listener(address: str, port: int, backlog: int) -> socket.socket:
     """A listening TCP socket. UnavailableError that names address and port, and what to do."""
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # With the protocol named, asyncio knows it for TCP and turns Nagle's delay off on what it accepts.
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         opened.setblocking(False)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

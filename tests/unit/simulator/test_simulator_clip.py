@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from virtual_client import SMALL, device
+from virtual_client import SMALL, device, units
 
 from sharpeyes.domain.camera import Codec
 from sharpeyes.domain.errors import InvalidInputError
@@ -29,23 +29,6 @@ def packets(clip: Clip, n: int, channel: int = 0, shift: int = 0) -> list[bytes]
         found.append(frame[at + 4 : at + 4 + size])
         at += 4 + size
     return found
-
-
-def units(payloads: list[bytes], codec: Codec) -> bytes:
-    """Annex B from RTP payloads: the test's own depacketiser (RFC 6184, RFC 7798)."""
-    out = bytearray()
-    for each in payloads:
-        if codec is Codec.H264 and each[0] & 31 == 28:
-            if each[1] & 0x80:
-                out += b"\0\0\0\1" + bytes([each[0] & 0xE0 | each[1] & 31])
-            out += each[2:]
-        elif codec is Codec.H265 and each[0] >> 1 & 63 == 49:
-            if each[2] & 0x80:
-                out += b"\0\0\0\1" + bytes([each[0] & 0x81 | (each[2] & 63) << 1, each[1]])
-            out += each[3:]
-        else:
-            out += b"\0\0\0\1" + each
-    return bytes(out)
 
 
 @pytest.fixture(params=[SMALL, H265], ids=["h264", "h265"])

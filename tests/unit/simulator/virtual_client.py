@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
+
 from sharpeyes.domain.camera import Codec, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.simulator.clip import ClipSpec
@@ -119,11 +121,24 @@ class Viewer:
         return await self.ask("PLAY")
 
     async def media(self, count: int, seconds: float = 5) -> list[Interleaved]:
-        """So many RTP packets."""
+        """At least so many RTP packets, from the first on."""
         async with asyncio.timeout(seconds):
-            while len(found := [each for each in self.packets if each.channel % 2 == 0]) < count:
+            while len(found := self.rtp) < count:
                 await asyncio.sleep(0.01)
         return found
+
+    async def frames(self, count: int, seconds: float = 5) -> list[Interleaved]:
+        """The RTP packets of so many frames at 25 a second, left-out ones counted."""
+        async with asyncio.timeout(seconds):
+            while (
+                not (found := self.rtp) or (rtp_time(found[-1]) - rtp_time(found[0])) % 2**32 < 3600 * count
+            ):
+                await asyncio.sleep(0.01)
+        return found
+
+    @property
+    def rtp(self) -> list[Interleaved]:
+        return [each for each in self.packets if each.channel % 2 == 0]
 
 
 def answer(challenge: str, account: Credentials, method: str, url: str) -> str:
@@ -167,3 +182,29 @@ def is_keyframe_packet(packet: Interleaved) -> bool:
     """H.264: part of an IDR picture."""
     first = packet.payload[12] & 31
     return first == 5 or (first == 28 and packet.payload[13] & 31 == 5)
+
+
+def units(payloads: list[bytes], codec: Codec) -> bytes:
+    """Annex B from RTP payloads: the test's own depacketiser (RFC 6184, RFC 7798)."""
+    out = bytearray()
+    for each in payloads:
+        if codec is Codec.H264 and each[0] & 31 == 28:
+            if each[1] & 0x80:
+                out += b"\0\0\0\1" + bytes([each[0] & 0xE0 | each[1] & 31])
+            out += each[2:]
+        elif codec is Codec.H265 and each[0] >> 1 & 63 == 49:
+            if each[2] & 0x80:
+                out += b"\0\0\0\1" + bytes([each[0] & 0x81 | (each[2] & 63) << 1, each[1]])
+            out += each[3:]
+        else:
+            out += b"\0\0\0\1" + each
+    return bytes(out)
+
+
+def last_picture(packets: list[Interleaved]) -> av.VideoFrame:
+    """H.264: the last picture that decodes."""
+    decoder = av.CodecContext.create("h264", "r")
+    start = next(index for index, each in enumerate(packets) if each.payload[12] & 31 == 7)
+    data = units([each.payload[12:] for each in packets[start:]], Codec.H264)
+    frames = [*decoder.decode(av.Packet(data)), *decoder.decode(None)]
+    return frames[-1]
