@@ -108,6 +108,38 @@ PROBER_FAULTS = frozenset(
 )
 
 
+class PictureFault(StrEnum):
+    """What can be wrong with a picture."""
+
+    SIGNAL_LOST = "signal_lost"
+    OVER_EXPOSED = "over_exposed"
+    UNDER_EXPOSED = "under_exposed"
+    FROZEN = "frozen"
+    BLURRED = "blurred"
+    COLOR_CAST = "color_cast"
+    COLOR_LOSS = "color_loss"
+    NOISE = "noise"
+    STRIPES = "stripes"
+    OCCLUDED = "occluded"
+    SCENE_SHIFT = "scene_shift"
+    CORRUPT = "corrupt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect:
+    """A fault of the picture that is confirmed: seen in N of M looks and not in as many since."""
+
+    kind: PictureFault
+    severity: int
+    """1 a trained eye sees it, 2 anybody does, 3 it spoils the picture."""
+    since: Ms
+    """The first look that showed it."""
+    score: float = 1.0
+    """How sure the checks are, 0..1."""
+    explanation: str = ""
+    """What was measured, in words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Where and why a probe stopped; the message is for a technician and holds no secret."""
@@ -162,6 +194,8 @@ class ProbeResult:
     packets: int = 0
     lost: int = 0
     """RTP packets that the sequence numbers say were sent but that did not arrive."""
+    received_bytes: int = 0
+    """RTP payload that arrived."""
     keyframe: Keyframe | None = None
     transcript: tuple[str, ...] = ()
     """The dialogue, a line an event, credentials masked: the evidence behind the verdict."""

@@ -505,6 +505,7 @@ class _Attempt:
             bitrate_bps=self._bitrate(),
             packets=receiver.packets if receiver is not None else 0,
             lost=receiver.lost if receiver is not None else 0,
+            received_bytes=receiver.bytes if receiver is not None else 0,
             keyframe=self._keyframe,
             transcript=tuple(self._lines),
         )
