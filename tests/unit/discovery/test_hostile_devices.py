@@ -314,11 +314,13 @@ async def not_http(_: Request, reader: asyncio.StreamReader, writer: asyncio.Str
     ids=lambda value: getattr(value, "__name__", ""),
 )
 async def test_a_device_that_would_hold_us_forever(takeover, kinds: set[str]) -> None:  # type: ignore[no-untyped-def]
+    # What is told apart by its size gets the usual time, so that a slow machine tells it apart as well.
+    limits = QUICK if "timeout" in kinds else OnvifLimits()
     device = Device(takeover=takeover)
     async with device.serving():
-        found = await enrolled(device)
+        found = await enrolled(device, limits=limits)
     assert kind(found) in kinds
-    assert len(device.requests) <= 1 + QUICK.retries
+    assert len(device.requests) <= 1 + limits.retries
 
 
 async def test_what_was_learned_stays_when_the_time_is_up() -> None:
