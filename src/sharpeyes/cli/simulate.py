@@ -117,7 +117,7 @@ async def _play(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
     def told(target: str, fault: Fault | None) -> None:
-        console.print(f"{target}: {'well again' if fault is None else fault.document()}", markup=False)
+        console.print(f"{target}: {'well again' if fault is None else fault}", markup=False)
 
     simulator = Simulator(fleet, addressing=addressing, live_start=live_start)
     server = ControlServer(simulator)

@@ -181,7 +181,16 @@ class Fault:
     def document(self) -> dict[str, str | float]:
         """What :meth:`parse` reads."""
         found = {name: getattr(self, name) for name in self.__slots__}
-        return {name: value for name, value in found.items() if value is not None}
+        return {
+            name: value.value if isinstance(value, StrEnum) else value
+            for name, value in found.items()
+            if value is not None
+        }
+
+    def __str__(self) -> str:
+        """For people: ``hang, phase describe``, ``loss, percent 5``."""
+        kind, *rest = self.document().items()
+        return ", ".join([str(kind[1]), *(f"{name} {value}" for name, value in rest)])
 
 
 E = TypeVar("E", bound=StrEnum)

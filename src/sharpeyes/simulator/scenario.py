@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
@@ -69,7 +69,7 @@ def parse(data: bytes, file: str) -> Scenario:
         raise refuse(None, "larger than 1 MiB")
     loader = None
     try:
-        loader = yaml.SafeLoader(data)
+        loader = _Loader(data)
         root = loader.get_single_node()
         if root is None:
             raise refuse(None, "the file is empty", "Write events:")
@@ -88,7 +88,7 @@ def parse(data: bytes, file: str) -> Scenario:
         return Scenario(events=tuple(events), repeat_s=repeat)
     except (yaml.YAMLError, UnicodeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or "not YAML"
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
         raise ConfigError(str(problem), file=file, line=mark.line + 1 if mark else 1) from error
     finally:
         if loader is not None:
@@ -96,6 +96,15 @@ def parse(data: bytes, file: str) -> Scenario:
 
 
 _Refuse = Callable[..., ConfigError]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 without its booleans: ``off`` is a fault."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 def _event(loader: yaml.SafeLoader, node: yaml.Node, refuse: _Refuse) -> Event:
