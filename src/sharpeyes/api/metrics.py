@@ -6,19 +6,24 @@ Names, units and labels follow the Prometheus conventions: base units, ratios 0.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sharpeyes import __version__
+from sharpeyes.domain.faults import Severity
 from sharpeyes.domain.health import ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier, TierPolicy
+from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board, Entry
 from sharpeyes.health.fleet import Fleet, Probe
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.store.faults import TicketCount
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -41,12 +46,24 @@ class Metrics:
             buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
             registry=self.registry,
         )
+        self._last_probe: float | None = None
+        self._tickets = _TicketCollector()
+        self.registry.register(self._tickets)
 
     def show(
         self, board: Board, fleet: Fleet, recorder: Recorder, policies: Mapping[Tier, TierPolicy]
     ) -> None:
         """Read these at every scrape from now on."""
-        self.registry.register(_FleetCollector(board, fleet, recorder, policies))
+        self.registry.register(
+            _FleetCollector(board, fleet, recorder, policies, last_probe=lambda: self._last_probe)
+        )
+
+    def tell_tickets(self, counts: Sequence[TicketCount], at: Ms) -> None:
+        """Show these open tickets from now on; ``at``: when faults were last looked at and counted.
+
+        Until the first time there are no such series: nothing said is not the same as no faults.
+        """
+        self._tickets.counts, self._tickets.at = tuple(counts), at
 
     def timed(self, probe: Probe) -> Probe:
         """The same probe, its durations taken down."""
@@ -54,6 +71,7 @@ class Metrics:
         async def observed(request: ProbeRequest) -> ProbeResult:
             result = await probe(request)
             self._duration.observe(result.timings.total_ms / 1000)
+            self._last_probe = (result.at + result.timings.total_ms) / 1000
             return result
 
         return observed
@@ -63,9 +81,16 @@ class _FleetCollector(Collector):
     """Reads the board at the moment of the scrape."""
 
     def __init__(
-        self, board: Board, fleet: Fleet, recorder: Recorder, policies: Mapping[Tier, TierPolicy]
+        self,
+        board: Board,
+        fleet: Fleet,
+        recorder: Recorder,
+        policies: Mapping[Tier, TierPolicy],
+        *,
+        last_probe: Callable[[], float | None],
     ) -> None:
         self._board, self._fleet, self._recorder, self._policies = board, fleet, recorder, policies
+        self._last_probe = last_probe
 
     def collect(self) -> Iterator[Metric]:
         tally = self._board.tally()
@@ -104,7 +129,16 @@ class _FleetCollector(Collector):
             target.add_metric([tier.value], policy.target)
             for rung in Rung:
                 rungs.add_metric([tier.value, rung.label], tally.by_rung.get((tier, rung), 0))
-        yield from (cameras, online, coverage, target, rungs)
+        zones = GaugeMetricFamily(
+            "sharpeyes_zone_cameras",
+            "Registered cameras by separate network and present state: a network that cannot be seen is"
+            " unknown as a whole.",
+            labels=["zone", "state"],
+        )
+        for zone in sorted({zone for zone, _ in tally.by_zone}):
+            for state in State:
+                zones.add_metric([zone, state.value], tally.by_zone.get((zone, state), 0))
+        yield from (cameras, online, coverage, target, rungs, zones)
         yield from self._prober()
         yield InfoMetricFamily("sharpeyes_build", "The running version.", value={"version": __version__})
 
@@ -127,6 +161,9 @@ class _FleetCollector(Collector):
             ("telemetry_failing", "1 while the store cannot be written.", int(self._recorder.failing)),
         ):
             yield GaugeMetricFamily(f"sharpeyes_{name}", help_text, value=value)
+        if (last := self._last_probe()) is not None:
+            help_text = "When the latest probe ended. No sample before the first."
+            yield GaugeMetricFamily("sharpeyes_last_probe_timestamp_seconds", help_text, value=last)
         for name, help_text, value in (
             ("prober_stalls", "Times that the prober's event loop stood still.", stats.stalls),
             ("probes_withheld", "Probes without credentials, since these were refused.", stats.withheld),
@@ -134,20 +171,69 @@ class _FleetCollector(Collector):
             yield CounterMetricFamily(f"sharpeyes_{name}", help_text, value=value)
 
 
-def camera_page(board: Board) -> Iterator[str]:
-    """The opt-in page: whether each camera delivers and when it was last seen, named by id only."""
+class _TicketCollector(Collector):
+    """The open tickets as they were last counted."""
+
+    def __init__(self) -> None:
+        self.counts: tuple[TicketCount, ...] = ()
+        self.at: Ms | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        if self.at is None:
+            return
+        tickets = GaugeMetricFamily(
+            "sharpeyes_tickets", "Open tickets of faults by severity and stage.", labels=["severity", "stage"]
+        )
+        overdue: Counter[str] = Counter(dict.fromkeys(Severity, 0))
+        for count in self.counts:
+            tickets.add_metric([count.severity.value, count.stage.value], count.open)
+            overdue[count.severity] += count.overdue
+        late = GaugeMetricFamily(
+            "sharpeyes_tickets_overdue",
+            "Open tickets whose fault outlives its due time.",
+            labels=["severity"],
+        )
+        for severity, number in overdue.items():
+            late.add_metric([severity], number)
+        yield from (tickets, late)
+        yield GaugeMetricFamily(
+            "sharpeyes_tickets_counted_timestamp_seconds",
+            "When faults were last looked at and their tickets counted.",
+            value=self.at / 1000,
+        )
+
+
+async def camera_page(board: Board) -> AsyncIterator[str]:
+    """The opt-in page: whether each camera delivers and when it was last seen, named by id only.
+
+    A copy of the board at one moment, rendered a piece at a time: a hundred thousand cameras do not hold
+    the loop, and cameras may come and go meanwhile.
+    """
+    entries = list(board)
     yield "# HELP sharpeyes_camera_up 1 if the camera delivers, 0 if it is offline; no sample while unseen.\n"
     yield "# TYPE sharpeyes_camera_up gauge\n"
-    for entry in board:
-        if entry.standing.state in SEEN:
-            up = int(entry.standing.state in DELIVERING)
-            yield f'sharpeyes_camera_up{{camera_id="{_label(entry)}"}} {up}\n'
+    for piece in _pieces(entries):
+        yield "".join(
+            f'sharpeyes_camera_up{{camera_id="{_label(entry)}"}} {int(entry.standing.state in DELIVERING)}\n'
+            for entry in piece
+            if entry.standing.state in SEEN
+        )
+        await asyncio.sleep(0)
     yield "# HELP sharpeyes_camera_last_probe_timestamp_seconds When the camera was last seen by a probe.\n"
     yield "# TYPE sharpeyes_camera_last_probe_timestamp_seconds gauge\n"
-    for entry in board:
-        if entry.standing.observed is not None:
-            seconds = entry.standing.observed / 1000
-            yield f'sharpeyes_camera_last_probe_timestamp_seconds{{camera_id="{_label(entry)}"}} {seconds}\n'
+    for piece in _pieces(entries):
+        yield "".join(
+            f'sharpeyes_camera_last_probe_timestamp_seconds{{camera_id="{_label(entry)}"}} '
+            f"{entry.standing.observed / 1000}\n"
+            for entry in piece
+            if entry.standing.observed is not None
+        )
+        await asyncio.sleep(0)
+
+
+def _pieces(entries: Sequence[Entry], size: int = 1000) -> Iterator[Sequence[Entry]]:
+    for start in range(0, len(entries), size):
+        yield entries[start : start + size]
 
 
 def _label(entry: Entry) -> str:
