@@ -72,3 +72,15 @@ class UnavailableError(SharpEyesError):
     """Not now: overloaded, starting, stopping, or a limit is reached."""
 
     kind = "unavailable"
+
+
+class LimitError(SharpEyesError):
+    """One more than is allowed at a time; the message says of what."""
+
+    kind = "limited"
+
+
+class NotAcceptableError(SharpEyesError):
+    """What there is cannot be given in a form that the asker takes."""
+
+    kind = "not_acceptable"

@@ -1,0 +1,247 @@
+"""Live views and still pictures, for whoever brings a ticket: WHEP, MSE over WebSocket, JPEG.
+
+A ticket is a bearer token for one picture, so it goes into the ``Authorization`` header (or the first
+message of a WebSocket), never into a URL, where logs and histories would keep it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.routing import APIRoute
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel
+
+from sharpeyes.api.problems import problem
+from sharpeyes.domain.errors import (
+    InvalidInputError,
+    LimitError,
+    NotAcceptableError,
+    SharpEyesError,
+    UnauthenticatedError,
+)
+from sharpeyes.gateway.doors import ViewDoors
+from sharpeyes.gateway.upstream import PullState
+
+_SDP = "application/sdp"
+_FRAGMENT = "application/trickle-ice-sdpfrag"
+_LARGEST_BODY = 64 * 1024
+_TICKET_WITHIN_S = 5.0
+_SEND_WITHIN_S = 10.0
+_SECONDS_TO_WAIT = "5"
+_POLICY_VIOLATION = 1008
+
+bearer = HTTPBearer(auto_error=False, description="A ticket for this camera, at most a minute old.")
+TicketHeader = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+class _ViewRoute(APIRoute):
+    """Errors that only views have, and the headers that pages of other origins need."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handled(request: Request) -> Response:
+            try:
+                response = await handle(request)
+            except LimitError as error:
+                response = problem(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    error.kind,
+                    error.message,
+                    mend=error.mend,
+                    headers={"Retry-After": _SECONDS_TO_WAIT},
+                )
+            except NotAcceptableError as error:
+                response = problem(HTTPStatus.NOT_ACCEPTABLE, error.kind, error.message, mend=error.mend)
+            _allow_origin(request, response)
+            return response
+
+        return handled
+
+
+router = APIRouter(prefix="/api/v1/views", tags=["views"], route_class=_ViewRoute)
+
+
+def _doors(request: Request) -> ViewDoors:
+    found: ViewDoors = request.app.state.views
+    return found
+
+
+Doors = Annotated[ViewDoors, Depends(_doors)]
+
+
+class ViewShape(BaseModel):
+    """How a view's camera does."""
+
+    state: PullState
+    pictures: int
+
+
+@router.post(
+    "/{camera_id}/whep",
+    status_code=HTTPStatus.CREATED,
+    response_class=Response,
+    responses={201: {"content": {_SDP: {}}, "description": "The answer; `Location` is the view."}},
+    openapi_extra={"requestBody": {"required": True, "content": {_SDP: {"schema": {"type": "string"}}}}},
+)
+async def whep(
+    request: Request, doors: Doors, presented: TicketHeader, camera_id: str, tile: int | None = None
+) -> Response:
+    """Open a live view by WHEP: an SDP offer in, the answer out.
+
+    `tile` is the width of the picture on the page in pixels: small tiles get the sub-stream. 401 ticket, 403
+    not allowed, 404 no such camera, 406 this browser cannot show this camera, 429 a limit, 503 the camera
+    does not deliver.
+    """
+    opened = await doors.gateway.whep(
+        camera_id,
+        _ticket(presented),
+        await _body(request, _SDP),
+        client=_client(request),
+        tile=tile,
+    )
+    return Response(
+        opened.answer,
+        status_code=HTTPStatus.CREATED,
+        media_type=_SDP,
+        headers={"Location": f"{router.prefix}/sessions/{opened.session}", "Cache-Control": "no-store"},
+    )
+
+
+@router.patch("/sessions/{session}", status_code=HTTPStatus.NO_CONTENT)
+async def trickle(request: Request, doors: Doors, session: str) -> None:
+    """More ICE candidates (RFC 8840)."""
+    await doors.gateway.trickle(session, await _body(request, _FRAGMENT), client=_client(request))
+
+
+@router.delete("/sessions/{session}")
+async def leave(request: Request, doors: Doors, session: str) -> None:
+    """End the view."""
+    doors.gateway.leave(session, client=_client(request))
+
+
+@router.get("/sessions/{session}")
+async def state(request: Request, doors: Doors, session: str) -> ViewShape:
+    """Whether the camera delivers; 404 once the view has ended."""
+    now = doors.gateway.state(session, client=_client(request))
+    return ViewShape(state=now.state, pictures=now.pictures)
+
+
+@router.get(
+    "/{camera_id}/snapshot",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}}},
+)
+async def snapshot(request: Request, doors: Doors, presented: TicketHeader, camera_id: str) -> Response:
+    """The camera's latest key picture as JPEG; needs a ticket for a snapshot."""
+    picture = await doors.gateway.snapshot(camera_id, _ticket(presented), client=_client(request))
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.options("/{path:path}", status_code=HTTPStatus.NO_CONTENT, include_in_schema=False)
+async def preflight(path: str) -> None:  # noqa: ARG001 (the same answer for all)
+    """CORS, for the configured origins alone; the headers are set by the route class."""
+
+
+@router.websocket("/{camera_id}/mse")
+async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> None:
+    """Live view as fragmented MP4: the ticket as the first text message, then a text message with the MIME
+    type, then binary segments for a SourceBuffer. A refusal is a text message and a close with 1008."""
+    doors: ViewDoors = socket.app.state.views
+    origin = socket.headers.get("origin")
+    if origin is not None and not _same_site(origin, socket.headers.get("host", "")):
+        if origin not in doors.origins:
+            await socket.close(_POLICY_VIOLATION)
+            return
+    await socket.accept()
+    client = socket.client.host if socket.client else ""
+    try:
+        async with asyncio.timeout(_TICKET_WITHIN_S):
+            ticket = await socket.receive_text()
+        feed = await doors.gateway.feed(camera_id, ticket, client=client, tile=tile)
+    except (TimeoutError, WebSocketDisconnect, KeyError):
+        with contextlib.suppress(RuntimeError):
+            await socket.close(_POLICY_VIOLATION)
+        return
+    except SharpEyesError as error:
+        await socket.send_json({"error": error.kind, "detail": error.message, "mend": error.mend})
+        await socket.close(_POLICY_VIOLATION)
+        return
+    listening = asyncio.create_task(_until_closed(socket))
+    sending = asyncio.create_task(_send(socket, feed.mime, feed.segments()))
+    try:
+        await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        feed.close()
+        for task in (listening, sending):
+            task.cancel()
+        await asyncio.gather(listening, sending, return_exceptions=True)
+        with contextlib.suppress(RuntimeError):
+            await socket.close()
+
+
+async def _until_closed(socket: WebSocket) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, KeyError):
+        while True:
+            await socket.receive_bytes()
+
+
+async def _send(socket: WebSocket, mime: str, segments: Any) -> None:
+    with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):
+        await socket.send_json({"mime": mime})
+        async for segment in segments:
+            async with asyncio.timeout(_SEND_WITHIN_S):
+                await socket.send_bytes(segment)
+
+
+def _ticket(presented: HTTPAuthorizationCredentials | None) -> str:
+    if presented is None:
+        raise UnauthenticatedError(
+            "this needs a ticket", mend="Send 'Authorization: Bearer <ticket>', at most a minute old"
+        )
+    return presented.credentials
+
+
+def _client(request: Request) -> str:
+    return request.client.host if request.client else ""
+
+
+async def _body(request: Request, wanted: str) -> str:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != wanted:
+        raise InvalidInputError(f"Content-Type: {kind[:60] or 'nothing'}", mend=f"Send {wanted}")
+    data = bytearray()
+    async for part in request.stream():
+        data += part
+        if len(data) > _LARGEST_BODY:
+            raise InvalidInputError(f"body: more than {_LARGEST_BODY} bytes")
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise InvalidInputError("body: not UTF-8") from None
+
+
+def _same_site(origin: str, host: str) -> bool:
+    return origin.partition("://")[2] == host
+
+
+def _allow_origin(request: Request, response: Response) -> None:
+    doors: ViewDoors = request.app.state.views
+    origin = request.headers.get("origin")
+    if not doors.origins:
+        return
+    response.headers.append("Vary", "Origin")
+    if origin not in doors.origins:
+        return
+    response.headers["Access-Control-Allow-Origin"] = origin
+    response.headers["Access-Control-Expose-Headers"] = "Location, Retry-After"
+    if request.method == "OPTIONS":
+        response.headers["Access-Control-Allow-Methods"] = "POST, PATCH, DELETE, GET, OPTIONS"
+        response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type"
+        response.headers["Access-Control-Max-Age"] = "600"

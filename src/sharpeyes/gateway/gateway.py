@@ -1,0 +1,300 @@
+"""The gateway as its callers see it: open a view, trickle, leave, take a still picture."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from dataclasses import dataclass
+
+from sharpeyes.domain.access import Action
+from sharpeyes.domain.camera import StreamRole
+from sharpeyes.domain.errors import (
+    InvalidInputError,
+    NotAcceptableError,
+    NotFoundError,
+    SharpEyesError,
+    UnavailableError,
+)
+from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.fmp4 import Feed, Muxer, mime_of
+from sharpeyes.gateway.leases import Access, Lease, Leases
+from sharpeyes.gateway.peer import MAX_OFFER, Peer
+from sharpeyes.gateway.preflight import NotViewable, Viewable, preflight, video_offered
+from sharpeyes.gateway.sender import gso_works
+from sharpeyes.gateway.settings import GatewaySettings
+from sharpeyes.gateway.snapshot import Photographer
+from sharpeyes.gateway.source import Sources
+from sharpeyes.gateway.upstream import Observer, PullState, Source, Upstream
+
+log = logging.getLogger(__name__)
+
+_MAX_FRAGMENT = 16 * 1024
+_MID = re.compile(r"a=mid:(\S{1,32})")
+_UFRAG = re.compile(r"^a=ice-ufrag:(\S{1,256})", re.MULTILINE)
+
+
+@dataclass(slots=True, eq=False)
+class _Session:
+    """One WebRTC view."""
+
+    lease: Lease
+    upstream: Upstream
+    peer: Peer
+    ufrag: str | None
+    patience: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A view that begins as soon as the viewer connects."""
+
+    session: str
+    """Names the view to its viewer; whoever knows it can end it. Not the id in the register."""
+    view: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class ViewState:
+    """What a viewer is told while it waits for its picture to come back."""
+
+    state: PullState
+    pictures: int
+    """Pictures that the camera delivered since it is pulled."""
+
+
+class Gateway:
+    """All views of one process. Use as ``async with Gateway(...) as gateway``."""
+
+    def __init__(
+        self,
+        access: Access,
+        sources: Sources,
+        settings: GatewaySettings,
+        clock: Callable[[], Ms],
+        *,
+        observed: Observer | None = None,
+    ) -> None:
+        self.settings = settings
+        self._sources = sources
+        self._observed = observed
+        self._leases = Leases(access, settings, clock)
+        self._upstreams: dict[tuple[str, StreamRole], Upstream] = {}
+        self._sessions: dict[str, _Session] = {}
+        self._photographer = Photographer()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._open = False
+
+    async def __aenter__(self) -> Gateway:
+        if self.settings.gso:
+            gso_works()
+        await self._leases.start()
+        self._open = True
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._open = False
+        await self._leases.stop()
+        for upstream in tuple(self._upstreams.values()):
+            self._drop(upstream)
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def views(self) -> int:
+        """Views that run or are about to."""
+        return len(self._leases)
+
+    @property
+    def pulls(self) -> int:
+        """Cameras pulled now."""
+        return len(self._upstreams)
+
+    # -- WebRTC (WHEP, RFC 9725 turned around)
+
+    async def whep(
+        self, camera: str, ticket: str, offer: str, *, client: str, tile: int | None = None
+    ) -> Opened:
+        """Open a live view. See :meth:`Leases.admit` for the errors of rights and limits; further:
+        InvalidInputError (the offer), NotAcceptableError (this browser cannot show this camera),
+        UnavailableError (the camera does not deliver)."""
+        async with self._admitted(ticket, camera, Action.LIVE, client, "webrtc") as lease:
+            if len(offer) > MAX_OFFER:
+                raise InvalidInputError(f"offer: longer than {MAX_OFFER} characters")
+            source = await self._sources(camera, tile)
+            with self._pull(source) as upstream:
+                facts = await upstream.ready(self.settings.start_s)
+                chosen = preflight(facts, video_offered(offer))
+                if isinstance(chosen, NotViewable):
+                    raise NotAcceptableError(chosen.message)
+                return await self._connect(lease, upstream, chosen, offer)
+
+    async def trickle(self, session: str, fragment: str, *, client: str) -> None:
+        """Candidates that the viewer found later (RFC 8840). InvalidInputError, NotFoundError."""
+        found = self._find(session, client)
+        if len(fragment) > _MAX_FRAGMENT:
+            raise InvalidInputError(f"fragment: longer than {_MAX_FRAGMENT} characters")
+        ufrag = _UFRAG.search(fragment)
+        if ufrag and found.ufrag and ufrag[1] != found.ufrag:
+            raise InvalidInputError("fragment: ICE cannot be restarted here", mend="Open a new view")
+        mid: str | None = None
+        for line in fragment.splitlines():
+            if match := _MID.match(line):
+                mid = match[1]
+            elif line.startswith("a=candidate:"):
+                await found.peer.candidate(line[2:], mid)
+            elif line.startswith("a=end-of-candidates"):
+                await found.peer.candidate("", mid)
+
+    def leave(self, session: str, *, client: str) -> None:
+        """The viewer goes. NotFoundError."""
+        self._leases.end(self._find(session, client).lease, "left")
+
+    def state(self, session: str, *, client: str) -> ViewState:
+        """How the camera of a view does. NotFoundError once the view has ended."""
+        upstream = self._find(session, client).upstream
+        return ViewState(upstream.state, upstream.hub.pictures)
+
+    async def _connect(self, lease: Lease, upstream: Upstream, chosen: Viewable, offer: str) -> Opened:
+        key = secrets.token_urlsafe(18)
+        peer = Peer(
+            self.settings.ice,
+            gso=self.settings.gso,
+            connected=lambda: self._connected(key),
+            lost=lambda: self._leases.end(lease, "left"),
+        )
+        lease.cut = peer.cut
+        lease.sent = lambda: peer.viewer.octets if peer.viewer else 0
+        lease.ended = lambda: self._ended(key, peer)
+        try:
+            answer = await peer.answer(offer, chosen.offered, upstream.hub)
+            await self._leases.begin(lease)
+        except BaseException:
+            await peer.close()
+            raise
+        ufrag = _UFRAG.search(offer)
+        session = self._sessions[key] = _Session(lease, upstream, peer, ufrag[1] if ufrag else None)
+        if peer.viewer is None:
+            session.patience = asyncio.get_running_loop().call_later(
+                self.settings.connect_s, self._leases.end, lease, "never_connected"
+            )
+        return Opened(key, lease.view, answer)
+
+    def _connected(self, key: str) -> None:
+        session = self._sessions.get(key)
+        if session is not None and session.patience is not None:
+            session.patience.cancel()
+            session.patience = None
+
+    def _ended(self, key: str, peer: Peer) -> None:
+        session = self._sessions.pop(key, None)
+        if session is not None and session.patience is not None:
+            session.patience.cancel()
+        self._spawn(peer.close())
+
+    def _find(self, session: str, client: str) -> _Session:
+        found = self._sessions.get(session)
+        if found is None or found.lease.address != client:
+            raise NotFoundError("There is no such view, or it has ended")
+        return found
+
+    # -- fragmented MP4
+
+    async def feed(self, camera: str, ticket: str, *, client: str, tile: int | None = None) -> Feed:
+        """Open a live view for a WebSocket. Errors as of :meth:`whep`."""
+        async with self._admitted(ticket, camera, Action.LIVE, client, "fmp4") as lease:
+            source = await self._sources(camera, tile)
+            with self._pull(source) as upstream:
+                facts = await upstream.ready(self.settings.start_s)
+                if facts.codec != "h264" or facts.b_frames or not facts.profile:
+                    raise NotAcceptableError(f"The camera sends {facts.codec}, which is not shown this way")
+                muxer = Muxer(facts)
+                made = Feed(mime_of(facts), muxer, left=lambda: self._leases.end(lease, "left"))
+
+                def cut() -> None:
+                    made.cut()
+                    upstream.hub.remove(muxer)
+
+                lease.cut = cut
+                lease.sent = lambda: made.sent
+                await self._leases.begin(lease)
+                upstream.hub.add(muxer)
+                return made
+
+    # -- still pictures
+
+    async def snapshot(self, camera: str, ticket: str, *, client: str) -> bytes:
+        """A JPEG of the camera's latest key picture, registered before it is given. Errors as of
+        :meth:`whep`."""
+        async with self._admitted(ticket, camera, Action.SNAPSHOT, client, "snapshot") as lease:
+            source = await self._sources(camera, None)
+            with self._pull(source) as upstream:
+                facts = await upstream.ready(self.settings.start_s, picture=True)
+                gop = upstream.hub.gop
+                if not gop:
+                    raise UnavailableError("no picture at present", mend="Ask again in a moment")
+                picture = await self._photographer.jpeg(facts.codec, gop[0].units)
+            await self._leases.snapshot(lease, len(picture))
+            self._leases.drop(lease)
+            return picture
+
+    # -- inside
+
+    @contextlib.asynccontextmanager
+    async def _admitted(
+        self, ticket: str, camera: str, action: Action, client: str, path: str
+    ) -> AsyncIterator[Lease]:
+        """A lease that does not outlive an error."""
+        if not self._open:
+            raise UnavailableError("the gateway is starting or stopping")
+        lease = await self._leases.admit(ticket, camera, action, client=client, path=path)
+        try:
+            yield lease
+        except BaseException as error:
+            if lease.started is not None:
+                self._leases.end(lease, "failed")
+            else:
+                self._leases.drop(lease)
+            if isinstance(error, SharpEyesError):
+                log.info("gateway: no view of %s: %s", camera, error.kind)
+            raise
+
+    @contextlib.contextmanager
+    def _pull(self, source: Source) -> Iterator[Upstream]:
+        """The pull of this source, new or running; it does not end while the block lasts."""
+        key = (source.camera, source.role)
+        upstream = self._upstreams.get(key)
+        if upstream is None:
+            if len(self._upstreams) >= self.settings.pulls:
+                raise UnavailableError(
+                    f"this gateway pulls {self.settings.pulls} cameras already", mend="Try again in a moment"
+                )
+            upstream = self._upstreams[key] = Upstream(
+                source,
+                self.settings,
+                left=self._drop,
+                codec_changed=self._codec_changed,
+                observed=self._observed,
+            )
+        with upstream.claimed():
+            yield upstream
+
+    def _drop(self, upstream: Upstream) -> None:
+        """Nobody watches this one any more."""
+        self._upstreams.pop((upstream.source.camera, upstream.source.role), None)
+        self._spawn(upstream.close())
+
+    def _codec_changed(self, upstream: Upstream) -> None:
+        """What viewers agreed on is not what comes now: they must ask anew."""
+        for session in tuple(self._sessions.values()):
+            if session.upstream is upstream:
+                self._leases.end(session.lease, "codec_changed")
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

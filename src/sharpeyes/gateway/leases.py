@@ -1,0 +1,437 @@
+"""The right behind every picture: asked for before the first packet, and again whenever it may have changed.
+
+A view is admitted (ticket, ``decide``, a free seat), begins when its entry in the register is durable, and
+ends by whatever comes first: the viewer leaves, its time is over, somebody takes the right away. Rights are
+looked at again at the instant that the last answer named, when a change is told, and every second besides;
+if they cannot be looked at for some seconds, every picture stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from sharpeyes.access import entries
+from sharpeyes.access.changes import Changed, Changes
+from sharpeyes.access.decide import decide
+from sharpeyes.access.desk import Desk
+from sharpeyes.access.register.entry import Entry
+from sharpeyes.access.register.writer import Register
+from sharpeyes.access.tickets import Ticket, TicketGate
+from sharpeyes.domain.access import Action, Allowed, Decision, Grant, Reason, Refused, Subject, Target, Terms
+from sharpeyes.domain.errors import (
+    ForbiddenError,
+    NotFoundError,
+    SharpEyesError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.seats import Seat, Seats
+from sharpeyes.gateway.settings import GatewaySettings
+from sharpeyes.store.access import get_grant, get_subject, get_target
+from sharpeyes.store.database import Database
+
+log = logging.getLogger(__name__)
+
+_TICKET = frozenset({Reason.TICKET_INVALID, Reason.TICKET_EXPIRED, Reason.TICKET_USED, Reason.TICKET_CLIENT})
+_REMEMBERED_S = (0.5, 2.0, 8.0)
+"""Waits before an end is tried again to be written down."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The rooms of access that the gateway asks."""
+
+    database: Database
+    desk: Desk
+    gate: TicketGate
+    register: Register
+    changes: Changes
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Lease:
+    """One view, from admission to its end."""
+
+    view: str
+    """Its id in the register."""
+    ticket: Ticket
+    address: str
+    path: str
+    allowed: Allowed | None = None
+    """By what right, once that is decided."""
+    cut: Callable[[], None] = lambda: None
+    """Stops the packets, at once; called once."""
+    ended: Callable[[], None] = lambda: None
+    """Called after ``cut``."""
+    sent: Callable[[], int] = lambda: 0
+    """Bytes sent so far."""
+    started: Entry | None = None
+    over: str | None = None
+    """Why it ended."""
+    timer: asyncio.TimerHandle | None = None
+
+    @property
+    def grant(self) -> str | None:
+        """The grant that it runs under."""
+        return self.allowed.grant if self.allowed else self.ticket.grant
+
+    @property
+    def until(self) -> Ms | None:
+        return self.allowed.until if self.allowed else None
+
+    @property
+    def seat(self) -> Seat:
+        return Seat(self.ticket.user, self.ticket.department, self.ticket.camera)
+
+
+class Leases:
+    """All views of one gateway."""
+
+    def __init__(self, access: Access, settings: GatewaySettings, clock: Callable[[], Ms]) -> None:
+        self._access = access
+        self._settings = settings
+        self._clock = clock
+        self._seats = Seats(settings.limits)
+        self._leases: dict[Lease, None] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._watch: asyncio.Task[None] | None = None
+        self._deaf: Callable[[], None] = lambda: None
+        self._seen = 0.0
+        self._blind = False
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    async def start(self) -> None:
+        self._seen = asyncio.get_running_loop().time()
+        self._deaf = self._access.changes.listen(self._changed)
+        self._watch = asyncio.create_task(self._poll(), name="gateway-rights")
+
+    async def stop(self) -> None:
+        """End every view, and write that down."""
+        self._deaf()
+        if self._watch is not None:
+            self._watch.cancel()
+            await asyncio.gather(self._watch, return_exceptions=True)
+        for lease in tuple(self._leases):
+            self.end(lease, "gateway_stopped")
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    # -- a view begins
+
+    async def admit(self, text: str, camera: str, action: Action, *, client: str, path: str) -> Lease:
+        """Whoever brings this ticket may ask for this camera now; nothing is shown yet.
+
+        UnauthenticatedError (no ticket that holds), ForbiddenError, NotFoundError, LimitError,
+        UnavailableError. Every refusal of a right is in the register before it is given.
+        """
+        now = self._clock()
+        ticket = self._access.gate.redeem(text, client, now)
+        if isinstance(ticket, Refused):
+            await self._refuse(None, ticket, camera, None, client, step="ticket")
+        assert isinstance(ticket, Ticket)
+        if ticket.camera != camera:
+            other = Refused(reason=Reason.OTHER_CAMERA, message="The ticket is for another camera")
+            await self._refuse(ticket, other, camera, ticket.grant, client, step=action)
+        if ticket.action != action:
+            unlike = Refused(reason=Reason.ACTION, message=f"The ticket is not for this: {action}")
+            await self._refuse(ticket, unlike, camera, ticket.grant, client, step=action)
+        seat = Seat(ticket.user, ticket.department, ticket.camera)
+        self._seats.take(seat)
+        lease = Lease(
+            view=secrets.token_hex(8),
+            ticket=ticket,
+            address=client,
+            path=path,
+        )
+        self._leases[lease] = None
+        try:
+            lease.allowed = await self._check(lease)
+        except BaseException:
+            self.drop(lease)
+            raise
+        return lease
+
+    async def begin(self, lease: Lease) -> None:
+        """Write the beginning down; on return it is durable and the picture may run. The errors are those of
+        :meth:`admit`."""
+        assert lease.allowed is not None
+        try:
+            now = self._clock()
+            subject, terms = await self._access.database.aread(lambda c: _who(c, lease))
+            lease.started = entries.view_started(
+                now,
+                subject,
+                lease.allowed,
+                view=lease.view,
+                camera=lease.ticket.camera,
+                terms=terms,
+                address=lease.address,
+                path=lease.path,
+            )
+            try:
+                await self._access.register.append(lease.started)
+            except BaseException:
+                lease.started = None  # it may be there or not; there was no picture
+                raise
+            # What changed since the answer was either told meanwhile, or is seen now.
+            decision = await self._look_once(lease)
+        except BaseException:
+            self.end(lease, "refused")
+            raise
+        if isinstance(decision, Refused):
+            self.end(lease, decision.reason)
+            raise _refusal(decision)
+        if lease.over is not None:
+            raise ForbiddenError(f"the view ended before it began: {lease.over}")
+        lease.allowed = decision
+        self._arm(lease)
+
+    def drop(self, lease: Lease) -> None:
+        """It never began."""
+        if lease.over is None:
+            lease.over = "dropped"
+            self._leases.pop(lease, None)
+            self._seats.give_back(lease.seat)
+
+    async def snapshot(self, lease: Lease, size: int) -> None:
+        """Write down that one still picture of ``size`` bytes is given; durable on return."""
+        subject, terms = await self._access.database.aread(lambda c: _who(c, lease))
+        decision = await self._look_once(lease)
+        if isinstance(decision, Refused):
+            raise _refusal(decision)
+        await self._access.register.append(
+            entries.snapshot(
+                self._clock(),
+                subject,
+                decision,
+                camera=lease.ticket.camera,
+                terms=terms,
+                address=lease.address,
+                size=size,
+            )
+        )
+
+    # -- a view ends
+
+    def end(self, lease: Lease, why: str) -> None:
+        """The picture stops before this returns; the account of it is written afterwards."""
+        if lease.over is not None:
+            return
+        lease.over = str(why)
+        lease.cut()
+        self._leases.pop(lease, None)
+        self._seats.give_back(lease.seat)
+        if lease.timer is not None:
+            lease.timer.cancel()
+        if lease.started is not None:
+            ended = entries.view_ended(lease.started, self._clock(), sent_bytes=lease.sent(), why=lease.over)
+            self._spawn(self._write(ended))
+        lease.ended()
+
+    async def _write(self, entry: Entry) -> None:
+        for pause in (*_REMEMBERED_S, None):
+            try:
+                await self._access.register.append(entry)
+            except SharpEyesError as error:
+                if pause is None:
+                    log.error(
+                        "gateway: the end of view %s is not in the register: %s", entry.details["view"], error
+                    )
+                    return
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    # -- rights are looked at again
+
+    def _changed(self, changed: Changed) -> None:
+        affected = [
+            lease
+            for lease in self._leases
+            if changed.policy
+            or lease.ticket.user in changed.users
+            or lease.grant in changed.grants
+            or lease.ticket.camera in changed.cameras
+        ]
+        if affected:
+            self._spawn(self._again(affected))
+
+    async def _again(self, leases: Collection[Lease]) -> None:
+        """Ask anew for these. What cannot be asked is left to the poll, which is strict."""
+        try:
+            await self._look(leases)
+        except Exception:
+            log.exception("gateway: rights could not be looked at after a change")
+
+    async def _look(self, leases: Collection[Lease]) -> None:
+        running = [lease for lease in leases if lease.started is not None and lease.over is None]
+        now = self._clock()
+        decisions = await self._access.database.aread(
+            lambda c: _decide_all(c, running, now, self._access.desk)
+        )
+        for lease, decision in zip(running, decisions, strict=True):
+            if lease.over is not None:
+                continue
+            if isinstance(decision, Refused):
+                self.end(lease, decision.reason)
+            elif decision.watermark:  # policy changed: it wants burned in what this gateway cannot burn in
+                self.end(lease, Reason.POLICY)
+            elif decision.until != lease.until:
+                lease.allowed = decision
+                self._arm(lease)
+
+    async def _look_once(self, lease: Lease) -> Decision:
+        now = self._clock()
+        try:
+            (decision,) = await self._access.database.aread(
+                lambda c: _decide_all(c, [lease], now, self._access.desk)
+            )
+        except SharpEyesError:
+            raise
+        except Exception as error:
+            raise UnavailableError("rights cannot be looked at at present") from error
+        return decision
+
+    def _arm(self, lease: Lease) -> None:
+        """Ask again at the instant that the answer names."""
+        if lease.timer is not None:
+            lease.timer.cancel()
+            lease.timer = None
+        until = lease.until
+        if until is not None and lease.over is None:
+            wait_s = max(0.0, (until - self._clock()) / 1000)
+            loop = asyncio.get_running_loop()
+            lease.timer = loop.call_later(min(wait_s, 86_400.0), self._due, lease)
+
+    def _due(self, lease: Lease) -> None:
+        lease.timer = None
+        if lease.until is not None and self._clock() < lease.until:
+            self._arm(lease)
+        else:
+            self._spawn(self._again([lease]))
+
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._settings.poll_s)
+            try:
+                async with asyncio.timeout(self._settings.stale_s / 2):
+                    await self._look(tuple(self._leases))
+            except Exception as error:  # noqa: BLE001  (whatever it is: who cannot look must not show)
+                if not self._blind:
+                    self._blind = True
+                    log.error("gateway: rights cannot be looked at: %s", error)
+            else:
+                self._seen = loop.time()
+                if self._blind:
+                    self._blind = False
+                    log.warning("gateway: rights can be looked at again")
+            if loop.time() - self._seen > self._settings.stale_s:
+                for lease in tuple(self._leases):
+                    self.end(lease, "rights_unknown")
+
+    # -- inside
+
+    async def _check(self, lease: Lease) -> Allowed:
+        ticket = lease.ticket
+        try:
+            decision = await self._access.desk.check(
+                ticket.user, ticket.camera, ticket.action, ticket.grant, address=lease.address
+            )
+        except SharpEyesError:
+            raise
+        except Exception as error:
+            raise UnavailableError("rights cannot be looked at at present") from error
+        if isinstance(decision, Refused):
+            raise _refusal(decision)
+        if ticket.grant is None and decision.grant is not None:
+            # The ticket named the operator's own right; another one is another ticket.
+            none = Refused(reason=Reason.NO_GRANT, message="The ticket names no grant: ask for another")
+            await self._refuse(ticket, none, ticket.camera, None, lease.address, step=ticket.action)
+        if decision.watermark:
+            burned = Refused(
+                reason=Reason.POLICY,
+                message="Policy wants a watermark burned into this picture, which is not possible here",
+            )
+            await self._refuse(ticket, burned, ticket.camera, ticket.grant, lease.address, step=ticket.action)
+        return decision
+
+    async def _refuse(
+        self,
+        ticket: Ticket | None,
+        refused: Refused,
+        camera: str,
+        grant: str | None,
+        address: str,
+        *,
+        step: str,
+    ) -> None:
+        """Register a refusal, then raise it."""
+        subject = None
+        if ticket is not None:
+            try:
+                subject = await self._access.database.aread(lambda c: get_subject(c, ticket.user))
+            except NotFoundError:
+                subject = None
+        await self._access.register.append(
+            entries.refused(
+                self._clock(), subject, refused, step=step, camera=camera[:64], grant=grant, address=address
+            )
+        )
+        raise _refusal(refused)
+
+    def _spawn(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _refusal(refused: Refused) -> SharpEyesError:
+    """The same reason as an error for the API."""
+    text = f"{refused.message} ({refused.reason})"
+    if refused.reason in _TICKET:
+        return UnauthenticatedError(text, mend="Ask for a ticket, and use it once within a minute")
+    if refused.reason is Reason.CAMERA_UNKNOWN:
+        return NotFoundError(text)
+    return ForbiddenError(text)
+
+
+def _who(connection: Connection, lease: Lease) -> tuple[Subject, Terms | None]:
+    subject = get_subject(connection, lease.ticket.user)
+    grant = get_grant(connection, lease.grant) if lease.grant else None
+    return subject, grant.terms if grant else None
+
+
+def _decide_all(connection: Connection, leases: Collection[Lease], now: Ms, desk: Desk) -> list[Decision]:
+    """One transaction for all, each person, camera and grant read once."""
+    rules = desk.rules(connection)
+    subjects: dict[str, Subject] = {}
+    targets: dict[str, Target] = {}
+    grants: dict[str, Grant] = {}
+    decisions: list[Decision] = []
+    for lease in leases:
+        ticket, name = lease.ticket, lease.grant
+        try:
+            if ticket.user not in subjects:
+                subjects[ticket.user] = get_subject(connection, ticket.user)
+            if ticket.camera not in targets:
+                targets[ticket.camera] = get_target(connection, ticket.camera)
+            if name is not None and name not in grants:
+                grants[name] = get_grant(connection, name)
+        except NotFoundError as error:
+            decisions.append(Refused(reason=Reason.NO_GRANT, message=error.message))
+            continue
+        grant = grants[name] if name is not None else None
+        decisions.append(
+            decide(subjects[ticket.user], targets[ticket.camera], ticket.action, grant, now, rules)
+        )
+    return decisions

@@ -1,0 +1,55 @@
+"""Which stream of a camera serves which tile, and how to get at it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy import Connection
+
+from sharpeyes.domain.camera import Camera, Stream, StreamRole
+from sharpeyes.gateway.upstream import Source
+from sharpeyes.net.rtsp_client import TlsPolicy
+from sharpeyes.store.cameras import get_camera
+from sharpeyes.store.credentials import open_credential
+from sharpeyes.store.database import Database
+from sharpeyes.store.devices import get_device
+from sharpeyes.store.vault import Vault
+
+_SMALL_TILE = 704
+"""Width in pixels up to which a sub-stream of unknown size will do."""
+_STRETCH = 1.25
+"""How much a picture may be enlarged before the larger stream is taken."""
+
+Sources = Callable[[str, int | None], Awaitable[Source]]
+"""``(camera, width of the tile in pixels or None)``; NotFoundError."""
+
+
+def stream_for(camera: Camera, tile: int | None) -> Stream:
+    """The sub-stream where it is large enough for the tile, else the main stream."""
+    main, sub = camera.stream(StreamRole.MAIN), camera.stream(StreamRole.SUB)
+    if tile is None:
+        return main
+    enough = sub.width * _STRETCH if sub.width else _SMALL_TILE
+    return sub if tile <= enough else main
+
+
+def registered(database: Database, vault: Vault) -> Sources:
+    """Sources as the registry has them, with the camera's or its device's account."""
+
+    def read(connection: Connection, camera_id: str, tile: int | None) -> Source:
+        camera = get_camera(connection, camera_id)
+        device = get_device(connection, camera.device) if camera.device else None
+        stream = stream_for(camera, tile)
+        name = camera.credential or (device.credential if device else None)
+        return Source(
+            camera=camera.id,
+            role=stream.role,
+            url=stream.url,
+            credentials=open_credential(connection, vault, name) if name else None,
+            tls=TlsPolicy(fingerprint=device.fingerprint if device else None),
+        )
+
+    async def find(camera_id: str, tile: int | None) -> Source:
+        return await database.aread(lambda connection: read(connection, camera_id, tile))
+
+    return find

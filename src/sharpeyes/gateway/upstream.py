@@ -1,0 +1,410 @@
+"""One RTSP pull of one stream, for as long as somebody watches, and a little longer.
+
+It connects, hands whole pictures to its hub, keeps the session alive, and begins anew when the camera goes:
+viewers stay, their numbers and times go on, and the picture comes back without a click. A camera that
+refuses the account is not asked again for minutes, since repeated failures lock accounts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sharpeyes.domain.camera import StreamRole, Transport
+from sharpeyes.domain.credentials import Credentials
+from sharpeyes.domain.errors import InvalidInputError, UnavailableError
+from sharpeyes.domain.health import Failure, FailureKind, Keyframe, Phase, ProbeResult, Rung, Timings
+from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.hub import Hub
+from sharpeyes.gateway.picture import Assembler, StreamFacts
+from sharpeyes.gateway.settings import GatewaySettings
+from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, TlsPolicy, kind_of, resolve
+from sharpeyes.wire.nal import START
+from sharpeyes.wire.rtp import RtpReceiver
+from sharpeyes.wire.rtsp.dialogue import (
+    Described,
+    Dialogue,
+    Ended,
+    Event,
+    Moved,
+    Ready,
+    TransportRefused,
+)
+from sharpeyes.wire.rtsp.url import StreamUrl, parse_url
+from sharpeyes.wire.video import Track
+
+log = logging.getLogger(__name__)
+
+_FIRST_WAIT_S = 0.25
+_LONGEST_WAIT_S = 15.0
+_LOCKED_WAIT_S = 300.0
+_OBSERVE_S = 30.0
+_CHECK_S = 1.0
+_ACCOUNT = frozenset({FailureKind.AUTH_FAILED, FailureKind.AUTH_UNSUPPORTED, FailureKind.CREDENTIALS_MISSING})
+_SPROPS = ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where a stream comes from. Nothing of it is ever shown to a viewer."""
+
+    camera: str
+    role: StreamRole
+    url: str
+    credentials: Credentials | None = None
+    allow_basic: bool = False
+    tls: TlsPolicy = field(default_factory=TlsPolicy)
+
+
+class PullState(StrEnum):
+    """What viewers are told about their picture."""
+
+    STARTING = "starting"
+    PLAYING = "playing"
+    LOST = "lost"
+    """The camera does not deliver at present; it is tried again."""
+
+
+Observer = Callable[[str, ProbeResult], None]
+"""Told, with the camera's id, that media flows: a pull is a probe that costs nothing."""
+
+
+class Upstream:
+    """The pull of one source. ``left`` is called when nobody has watched for the grace period."""
+
+    def __init__(
+        self,
+        source: Source,
+        settings: GatewaySettings,
+        *,
+        left: Callable[[Upstream], None],
+        codec_changed: Callable[[Upstream], None],
+        observed: Observer | None = None,
+    ) -> None:
+        self.source = source
+        self.state = PullState.STARTING
+        self.failure: Failure | None = None
+        self.facts: StreamFacts | None = None
+        self.attempts = 0
+        self._settings = settings
+        self._left = left
+        self._codec_changed = codec_changed
+        self._observed = observed
+        self._loop = asyncio.get_running_loop()
+        self.hub = Hub(idle=self._idle)
+        self._news = asyncio.Event()
+        self._grace: asyncio.TimerHandle | None = None
+        self._claims = 0
+        self._idle()
+        self._task = asyncio.create_task(self._run(), name=f"pull {source.camera}")
+
+    # -- for those who watch
+
+    @contextlib.contextmanager
+    def claimed(self) -> Iterator[None]:
+        """While somebody is about to watch, the pull does not end."""
+        self._claims += 1
+        try:
+            yield
+        finally:
+            self._claims -= 1
+            self._idle()
+
+    async def ready(self, within_s: float, *, picture: bool = False) -> StreamFacts:
+        """What the stream is; with ``picture``, once there is one to begin with. UnavailableError if the
+        camera does not deliver."""
+        try:
+            async with asyncio.timeout(within_s):
+                while True:
+                    if self.state is PullState.LOST and self.failure is not None:
+                        raise _unavailable(self.failure.kind)
+                    if self.facts and not (picture and not self.hub.key_picture.is_set()):
+                        return self.facts
+                    await self._news.wait()
+        except TimeoutError:
+            raise _unavailable(FailureKind.TIMEOUT) from None
+
+    async def close(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    def _idle(self) -> None:
+        """Nobody watches now."""
+        if self._grace is not None:
+            self._grace.cancel()
+        self._grace = self._loop.call_later(self._settings.grace_s, self._over)
+
+    def _over(self) -> None:
+        self._grace = None
+        if not self.hub and not self._claims:
+            self._left(self)
+
+    # -- the pull
+
+    async def _run(self) -> None:
+        wait = _FIRST_WAIT_S
+        while True:
+            self.attempts += 1
+            pull = _Pull(self, self._settings)
+            try:
+                failure = await pull.run()
+            finally:
+                pull.close()
+            if self.state is PullState.PLAYING or self.attempts == 1:
+                log.warning("gateway: camera %s is lost: %s", self.source.camera, failure.kind)
+            self.state, self.failure = PullState.LOST, failure
+            self.hub.restarted()
+            self._tell()
+            if pull.played:
+                wait = _FIRST_WAIT_S
+            pause = _LOCKED_WAIT_S if failure.kind in _ACCOUNT else wait * random.uniform(0.8, 1.2)
+            await asyncio.sleep(pause)
+            wait = min(_LONGEST_WAIT_S, wait * 2)
+
+    def described(self, codec: str) -> None:
+        if self.hub.codec != codec:
+            self.hub.codec = codec
+            if self.facts is not None:
+                self._codec_changed(self)
+        self.facts = None
+
+    def known(self, facts: StreamFacts) -> None:
+        self.facts = facts
+        self._tell()
+
+    def picture(self, units: list[bytes], key: bool, rtp_time: int) -> None:
+        if key and self.state is not PullState.PLAYING:
+            if self.state is PullState.LOST:
+                log.warning("gateway: camera %s is back", self.source.camera)
+            self.state, self.failure = PullState.PLAYING, None
+        self.hub.picture(units, key, rtp_time)
+        if key:
+            self._tell()
+
+    def observe(self, result: ProbeResult) -> None:
+        if self._observed is not None:
+            self._observed(self.source.camera, result)
+
+    def _tell(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+class _Pull:
+    """One connection to the camera, from its beginning to its end."""
+
+    def __init__(self, upstream: Upstream, settings: GatewaySettings) -> None:
+        self._upstream = upstream
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._began = time.perf_counter()
+        self._dialogue: Dialogue | None = None
+        self._connection: RtspConnection | None = None
+        self._over: asyncio.Future[StreamUrl | Failure] = self._loop.create_future()
+        self._track: Track | None = None
+        self._assembler: Assembler | None = None
+        self._receiver: RtpReceiver | None = None
+        self.played = False
+
+    async def run(self) -> Failure:
+        """Until it ends, by whatever."""
+        source = self._upstream.source
+        try:
+            url, from_url = parse_url(source.url)
+        except InvalidInputError:
+            return Failure(Phase.RESOLVE, FailureKind.INTERNAL, "the stream URL is not valid")
+        credentials = source.credentials or from_url
+        redirects = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._settings.start_s):
+                    await self._connect(url, credentials, redirects)
+            except TimeoutError:
+                return Failure(Phase.CONNECT, FailureKind.TIMEOUT, "no connection in time")
+            except NetworkError as error:
+                return Failure(Phase.CONNECT, error.kind, error.message)
+            ended = await self._watch()
+            if isinstance(ended, Failure):
+                return ended
+            assert self._dialogue is not None
+            redirects = self._dialogue.redirects
+            self.close()
+            self._over = self._loop.create_future()
+            url = ended
+
+    async def _connect(self, url: StreamUrl, credentials: Credentials | None, redirects: int) -> None:
+        source = self._upstream.source
+        dialogue = self._dialogue = Dialogue(
+            url,
+            credentials,
+            cnonce=secrets.token_hex(8),
+            allow_basic=source.allow_basic,
+            redirects=redirects,
+        )
+        addresses = await resolve(url.host)
+        for address in addresses:
+            connection = RtspConnection(
+                dialogue, on_event=self._on_event, on_data=self._on_data, on_closed=self._on_closed
+            )
+            try:
+                await connection.connect(address, url.port)
+            except NetworkError:
+                if address is addresses[-1]:
+                    raise
+                continue
+            break
+        self._connection = connection
+        if url.secure:
+            await connection.secure(url.host, source.tls)
+        dialogue.start()
+        connection.flush()
+
+    async def _watch(self) -> StreamUrl | Failure:
+        """Keep-alives, and the eye on a camera that says nothing any more."""
+        assert self._dialogue is not None
+        assert self._connection is not None
+        now = self._loop.time()
+        seen, seen_at, next_alive, next_observation = -1, now, now, now
+        while not self._over.done():
+            await asyncio.wait((self._over,), timeout=_CHECK_S)
+            now = self._loop.time()
+            receiver = self._receiver
+            packets = receiver.packets if receiver is not None else 0
+            if packets != seen:
+                seen, seen_at = packets, now
+            elif now - seen_at > (self._settings.stall_s if packets else self._settings.start_s):
+                return Failure(Phase.MEDIA, FailureKind.NO_MEDIA, "the camera sends nothing any more")
+            if receiver is not None and receiver.ended:
+                return Failure(Phase.MEDIA, FailureKind.CLOSED, "the camera ended the stream")
+            if now >= next_alive:
+                self._dialogue.keep_alive()
+                self._connection.flush()
+                next_alive = now + min(30.0, self._dialogue.session_timeout_s / 2)
+            if self.played and now >= next_observation:
+                next_observation = now + _OBSERVE_S
+                self._observe()
+        return self._over.result()
+
+    def close(self) -> None:
+        """Leave no session and no socket behind."""
+        if self._dialogue is not None:
+            self._dialogue.tear_down()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _end(self, ending: StreamUrl | Failure) -> None:
+        if not self._over.done():
+            self._over.set_result(ending)
+
+    # -- what the camera says
+
+    def _on_event(self, event: Event) -> None:
+        dialogue = self._dialogue
+        if dialogue is None or self._over.done():
+            return
+        if isinstance(event, Described):
+            self._described(event.track)
+        elif isinstance(event, Ready):
+            assert self._track is not None
+            form = self._track.format
+            others = (
+                f.payload_type for f in self._track.media.formats if f.payload_type != form.payload_type
+            )
+            self._receiver = RtpReceiver(self._assembler, (form.payload_type, *others), channel=event.channel)
+            dialogue.sink = self._receiver.frames
+            dialogue.play()
+        elif isinstance(event, TransportRefused):
+            self._end(Failure(Phase.SETUP, FailureKind.RTSP_STATUS, "the camera refuses RTP over TCP"))
+        elif isinstance(event, Moved):
+            self._end(event.url)
+        elif isinstance(event, Ended):
+            self._end(event.failure)
+
+    def _described(self, track: Track) -> None:
+        assert self._dialogue is not None
+        self._track = track
+        if track.codec not in ("h264", "h265"):
+            self._upstream.known(StreamFacts(codec=track.name))
+            self._end(Failure(Phase.DESCRIBE, FailureKind.NO_VIDEO, f"{track.name} cannot be passed on"))
+            return
+        parameters = track.format.parameters
+        self._assembler = Assembler(
+            track.codec,
+            self._picture,
+            numbered=parameters.get("sprop-max-don-diff", "0").strip("0 ") != "",
+        )
+        self._upstream.described(track.codec)
+        self._assembler.parameter_sets(parameters.get(name, "") for name in _SPROPS)
+        if facts := self._assembler.facts:
+            self._upstream.known(facts)
+        self._dialogue.set_up(Transport.TCP)
+
+    def _picture(self, units: list[bytes], key: bool, rtp_time: int) -> None:
+        assert self._assembler is not None
+        if key or self._assembler.b_frames:
+            facts = self._assembler.facts
+            if facts is not None and facts != self._upstream.facts:
+                self._upstream.known(facts)
+        self._upstream.picture(units, key, rtp_time)
+        if key and not self.played:
+            self.played = True
+
+    def _on_data(self) -> None:
+        return
+
+    def _on_closed(self, error: BaseException | None) -> None:
+        self._end(Failure(Phase.MEDIA, kind_of(error), "the connection to the camera ended"))
+
+    def _observe(self) -> None:
+        receiver, track, assembler = self._receiver, self._track, self._assembler
+        gop = self._upstream.hub.gop
+        if receiver is None or track is None or assembler is None or not gop:
+            return
+        geometry = assembler.geometry
+        keyframe = START + START.join(gop[0].units)
+        self._upstream.observe(
+            ProbeResult(
+                at=Ms(time.time_ns() // 1_000_000),
+                rung=Rung.KEYFRAME,
+                failure=None,
+                timings=Timings(total_ms=(time.perf_counter() - self._began) * 1000),
+                codec=assembler.codec,
+                width=geometry.width if geometry else None,
+                height=geometry.height if geometry else None,
+                fps=track.fps(receiver),
+                packets=receiver.packets,
+                lost=receiver.lost,
+                keyframe=Keyframe(codec=assembler.codec, data=keyframe, rtp_time=gop[0].time),
+                transcript=("= seen by the gateway while somebody watched",),
+            )
+        )
+
+
+_SAID = {
+    FailureKind.AUTH_FAILED: "the camera does not accept its account",
+    FailureKind.BUSY: "the camera serves as many viewers as it can",
+    FailureKind.NO_VIDEO: "the camera sends no video that can be passed on",
+    FailureKind.TIMEOUT: "the camera did not answer in time",
+    FailureKind.NO_MEDIA: "the camera sends no picture",
+    FailureKind.REFUSED: "the camera refuses connections",
+    FailureKind.UNREACHABLE: "the camera cannot be reached",
+    FailureKind.CLOSED: "the camera ended the connection",
+}
+
+
+def _unavailable(kind: FailureKind) -> UnavailableError:
+    """For a viewer: the kind alone, since addresses and URLs of cameras are nobody's business."""
+    return UnavailableError(
+        f"no picture at present: {_SAID.get(kind, 'the camera does not deliver')} ({kind})",
+        mend="It is tried again by itself; ask again in a moment",
+    )
