@@ -9,6 +9,7 @@ rungs above) is for whoever takes the result: it needs a thread, the climb does 
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import time
 from dataclasses import dataclass, field
@@ -33,6 +34,8 @@ from sharpeyes.wire.rtsp.dialogue import (
 from sharpeyes.wire.rtsp.url import StreamUrl, parse_url
 from sharpeyes.wire.video import Track
 
+log = logging.getLogger(__name__)
+
 __all__ = ["ProbeRequest", "TlsPolicy", "probe"]
 
 _PHASE_SHARE = 0.5
@@ -47,7 +50,7 @@ _LAG_NOISE_S = 0.02
 class ProbeRequest:
     """What to look at, and how."""
 
-    url: str
+    url: str = field(repr=False)
     """``rtsp://`` or ``rtsps://``; credentials in it are used if ``credentials`` is None, and never shown."""
     credentials: Credentials | None = None
     transport: Transport = Transport.TCP
@@ -76,8 +79,9 @@ async def probe(request: ProbeRequest) -> ProbeResult:
         await attempt.run()
     except NetworkError as error:
         attempt.stop(error.kind, error.message)
-    except Exception as error:  # noqa: BLE001 (a fault of ours must not be held against a camera)
-        attempt.stop(FailureKind.INTERNAL, f"the prober itself failed: {type(error).__name__}: {error}")
+    except Exception as error:  # a fault of ours must not be held against a camera
+        log.exception("a probe failed by a fault of its own")
+        attempt.stop(FailureKind.INTERNAL, f"the prober itself failed: {type(error).__name__}")
     finally:
         attempt.close()
     return attempt.result()
@@ -266,7 +270,7 @@ class _Attempt:
             self._dialogue.set_up(Transport.TCP)
             return
         try:
-            self._udp = UdpPair(self._connection.peer or "", on_rtp=self._on_datagram, on_rtcp=self._on_rtcp)
+            self._udp = UdpPair(*self._connection.addresses, on_rtp=self._on_datagram, on_rtcp=self._on_rtcp)
         except NetworkError as error:
             self.stop(error.kind, error.message)
             return
@@ -372,7 +376,7 @@ class _Attempt:
     def _on_closed(self, error: BaseException | None) -> None:
         kind = kind_of(error)
         if kind is FailureKind.INTERNAL:
-            self.stop(kind, f"the prober itself failed: {type(error).__name__}: {error}")
+            self.stop(kind, f"the prober itself failed: {type(error).__name__}")
         else:
             self._closed("the camera closed the connection", kind)
 

@@ -86,10 +86,12 @@ def kind_of(error: BaseException | None) -> FailureKind:
 
 async def resolve(host: str) -> list[str]:
     """Addresses of a name, at most four; a literal address is itself. NetworkError."""
-    for family in (socket.AF_INET, socket.AF_INET6):
-        with suppress(OSError):
-            socket.inet_pton(family, host)
-            return [host]
+    try:
+        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
+    except OSError:
+        pass
+    else:
+        return [host]
     loop = asyncio.get_running_loop()
     try:
         found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -144,6 +146,7 @@ class RtspConnection(asyncio.Protocol):
             raise NetworkError(
                 FailureKind.INTERNAL, f"the TLS authorities cannot be read: {_reason(error)}"
             ) from error
+        self._closing = True  # the error tells more than the loss of the connection behind it
         try:
             transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
         except (OSError, ValueError) as error:
@@ -153,6 +156,7 @@ class RtspConnection(asyncio.Protocol):
             ) from error
         if transport is None:
             raise NetworkError(FailureKind.CLOSED, "no TLS: the camera closed the connection")
+        self._closing = False
         self._transport = transport
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
         found = hashlib.sha256(certificate).hexdigest()
@@ -169,10 +173,13 @@ class RtspConnection(asyncio.Protocol):
             self._transport.write(out)
 
     @property
-    def peer(self) -> str | None:
-        """Address of the other side."""
-        name = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return name[0] if name else None
+    def addresses(self) -> tuple[str, str]:
+        """Ours and the other side's; empty where the connection is gone already."""
+        if self._transport is None:
+            return "", ""
+        names = (self._transport.get_extra_info(name) for name in ("sockname", "peername"))
+        local, peer = (name[0] if name else "" for name in names)
+        return local, peer
 
     def close(self) -> None:
         """Say what is left to be said, and close. No callback comes after this."""
@@ -210,14 +217,13 @@ class UdpPair:
     """Two neighbouring UDP ports, for RTP and RTCP (RFC 3550 11). Datagrams from other hosts are dropped."""
 
     def __init__(
-        self, peer: str, *, on_rtp: Callable[[bytes], None], on_rtcp: Callable[[bytes], None]
+        self, local: str, peer: str, *, on_rtp: Callable[[bytes], None], on_rtcp: Callable[[bytes], None]
     ) -> None:
-        """Bind. NetworkError if there are no two ports."""
+        """Bind to the ``local`` address. NetworkError if there are no two ports."""
         self._loop = asyncio.get_running_loop()
         self._peer = peer
-        self._family = socket.AF_INET6 if ":" in peer else socket.AF_INET
         try:
-            self._sockets = _bind_pair(self._family)
+            self._sockets = _bind_pair(local)
         except OSError as error:
             raise NetworkError(kind_of(error), f"no UDP ports: {_reason(error)}") from error
         for sock, callback in zip(self._sockets, (on_rtp, on_rtcp), strict=True):
@@ -251,13 +257,13 @@ class UdpPair:
                 callback(data)
 
 
-def _bind_pair(family: int) -> tuple[socket.socket, socket.socket]:
+def _bind_pair(local: str) -> tuple[socket.socket, socket.socket]:
     for _ in range(16):
-        first = _bind(family, 0)
+        first = _bind(local, 0)
         port = first.getsockname()[1]
         neighbour = port ^ 1  # RTP has the even port of the two
         try:
-            second = _bind(family, neighbour)
+            second = _bind(local, neighbour)
         except OSError as error:
             first.close()
             if error.errno != errno.EADDRINUSE:
@@ -267,12 +273,12 @@ def _bind_pair(family: int) -> tuple[socket.socket, socket.socket]:
     raise OSError(errno.EADDRINUSE, "no two neighbouring ports are free")
 
 
-def _bind(family: int, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+def _bind(local: str, port: int) -> socket.socket:
+    sock = socket.socket(socket.AF_INET6 if ":" in local else socket.AF_INET, socket.SOCK_DGRAM)
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER)
-        sock.bind(("", port))
+        sock.bind((local, port))
     except OSError:
         sock.close()
         raise

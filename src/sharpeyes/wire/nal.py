@@ -168,6 +168,10 @@ class NalDepacketiser(Depacketiser):
             except (binascii.Error, ValueError):
                 continue
             self._complete(unit)
+        # Only sets are wanted from there: whatever else came is no picture.
+        self._damaged = True
+        self._finish()
+        self.problem = None
 
     def _picture_starts(self, rtp_time: int) -> None:
         """A payload with another time stamp came: the picture before it is over, marker or not."""

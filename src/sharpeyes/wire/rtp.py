@@ -17,6 +17,7 @@ _FRAME = struct.Struct(">BBHBBHII")
 _PACKET = struct.Struct(">BBHII")
 _MAX_DROPOUT = 3000  # RFC 3550 A.1: beyond this a jump is a restart, not loss
 _REORDER = 32  # packets that wait for an older one, UDP only
+_MIN_TIMES = 6
 _MAX_TIMES = 4096  # pictures over which the frame rate is measured
 _MIN_RUN = 4
 _COUNTING = bytes(range(256))
@@ -256,9 +257,11 @@ def measured_fps(times: list[int], clock_rate: int, declared: float | None) -> f
     rate is the mean over those distances that are near the median one, moved to the declared or the nearest
     customary rate where that is within what such jitter explains.
     """
+    if len(times) < _MIN_TIMES:
+        return declared
     ordered = sorted(set(times))
     deltas = sorted(b - a for a, b in pairwise(ordered))
-    if len(deltas) < 5:
+    if len(deltas) < _MIN_TIMES - 1:
         return declared
     median = deltas[len(deltas) // 2]
     near = [delta for delta in deltas if 0.5 * median < delta < 1.5 * median]

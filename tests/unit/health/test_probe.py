@@ -140,6 +140,10 @@ async def test_credentials_in_the_url_are_used_and_not_shown() -> None:
     assert all("@" not in request.uri for request in cam.requests)
 
 
+def test_a_request_does_not_show_its_url() -> None:
+    assert "hush" not in repr(ProbeRequest(url="rtsp://admin:hush@cam/"))
+
+
 async def test_a_password_in_the_path_is_masked() -> None:
     async with camera() as cam:
         result = await look(cam, cam.url + "/user=admin&password=hush&channel=1.sdp")

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import ssl
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rtp_media import encode
 from scripted_camera import ScriptedCamera
-from sharpeyes.domain.health import FailureKind, Phase, Rung
+from sharpeyes.domain.health import FailureKind, Phase, ProbeResult, Rung
 from sharpeyes.health.probe import ProbeRequest, TlsPolicy, probe
 
 
@@ -83,6 +85,22 @@ async def test_what_is_not_trusted_gets_no_request(camera: ScriptedCamera, polic
             FailureKind.TLS,
         )
         assert camera.requests == []
+
+
+def test_on_uvloop(camera: ScriptedCamera, certificate: tuple[Path, str]) -> None:
+    async def run(policy: TlsPolicy) -> ProbeResult:
+        async with camera:
+            return await probe(ProbeRequest(url=camera.url, tls=policy))
+
+    for policy, kind in (
+        (TlsPolicy(), None),
+        (TlsPolicy(ca_file=str(certificate[0])), None),
+        (TlsPolicy(verify=True), FailureKind.TLS),
+        (TlsPolicy(fingerprint="00" * 32), FailureKind.TLS),
+    ):
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            result = runner.run(run(policy))
+        assert (result.failure and result.failure.kind) == kind
 
 
 async def test_authorities_that_cannot_be_read_are_our_fault(camera: ScriptedCamera) -> None:

@@ -96,6 +96,11 @@ def test_parameter_sets_from_the_description_only() -> None:
     assert keyframe(in_fragments(units()[2:]), sprop=sprop) == expected()
 
 
+def test_a_picture_in_the_description_is_no_picture() -> None:
+    sprop = ",".join(base64.b64encode(unit).decode() for unit in units())
+    assert keyframe([b"\x41\xe0"], sprop=sprop) is None
+
+
 def test_without_parameter_sets_it_is_no_keyframe_and_says_why() -> None:
     depacketiser = H264Depacketiser()
     for unit in units()[2:]:

@@ -16,12 +16,8 @@ from enum import Enum
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.wire.rtsp.message import UNSAFE
 
-_HASHES = {
-    # Strongest first: the order of preference where a camera offers several.
-    name: algorithm
-    for name, algorithm in (("SHA-512-256", "sha512_256"), ("SHA-256", "sha256"), ("MD5", "md5"))
-    if algorithm in hashlib.algorithms_available
-}
+# Strongest first: the order of preference where a camera offers several.
+_HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 _RANK = {name: rank for rank, name in enumerate(_HASHES)}
 _MAX_CHALLENGES = 8
 _MAX_LENGTH = 4096
@@ -48,6 +44,8 @@ class Challenge:
         if self.scheme != "digest":
             return self.scheme.capitalize()
         qop = self.parameters.get("qop")
+        if qop and "auth" in _words(qop):
+            qop = "auth"
         return f"Digest {self.parameters.get('algorithm', 'MD5')}" + (f" qop={qop}" if qop else "")
 
 
@@ -69,15 +67,13 @@ def parse_challenges(values: list[str]) -> list[Challenge]:
     """
     challenges: list[Challenge] = []
     for value in values[:_MAX_CHALLENGES]:
-        for match in _ITEM.finditer(UNSAFE.sub("", value[:_MAX_LENGTH])):
-            name, quoted, single, bare, scheme = match.groups()
-            if scheme is not None:
+        for name, quoted, single, bare, scheme in _ITEM.findall(UNSAFE.sub("", value[:_MAX_LENGTH])):
+            if scheme:
                 if len(challenges) == _MAX_CHALLENGES:
                     return challenges
                 challenges.append(Challenge(scheme.lower(), {}))
             elif challenges:
-                text = next(part for part in (quoted, single, bare) if part is not None)
-                challenges[-1].parameters.setdefault(name.lower(), text)
+                challenges[-1].parameters.setdefault(name.lower(), quoted or single or bare)
     return challenges
 
 
@@ -110,7 +106,8 @@ class Authenticator:
         self._cnonce = cnonce
         self._allow_basic = allow_basic
         self._challenge: Challenge | None = None
-        self._hash = self._nonce = self._ha1 = self._head = self._tail = ""
+        self._hash = hashlib.md5
+        self._nonce = self._ha1 = self._head = self._tail = ""
         self._qop = False
         self._count = 0
         self._tried: set[str] = set()
@@ -156,7 +153,7 @@ class Authenticator:
             return None
         if self._challenge.scheme == "basic":
             account = f"{self._credentials.username}:{self._credentials.password.reveal()}"
-            return "Basic " + base64.b64encode(account.encode()).decode()
+            return "Basic " + base64.b64encode(account.encode("utf-8", "surrogateescape")).decode()
         ha2 = self._digest(f"{method}:{uri}")
         if self._qop:
             self._count += 1
@@ -200,9 +197,7 @@ class Authenticator:
                 self._tail += f', cnonce="{self._cnonce}"'
 
     def _digest(self, text: str) -> str:
-        return hashlib.new(
-            self._hash, text.encode("utf-8", "surrogateescape"), usedforsecurity=False
-        ).hexdigest()
+        return self._hash(text.encode("utf-8", "surrogateescape"), usedforsecurity=False).hexdigest()
 
 
 def _preference(challenge: Challenge) -> int:
