@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from sharpeyes import __version__
 from sharpeyes.api import problems
 from sharpeyes.api.context import Context
-from sharpeyes.api.routes import cameras, discovery, organisation, rates, service, states, tokens
+from sharpeyes.api.routes import blackbox, cameras, discovery, organisation, rates, service, states, tokens
 
 DESCRIPTION = """\
 Every route but health and metrics needs a token: `Authorization: Bearer <token>`.
@@ -29,6 +29,6 @@ def create_api(context: Context) -> FastAPI:
     )
     api.state.context = context
     problems.install(api)
-    for room in (service, cameras, states, rates, organisation, discovery, tokens):
+    for room in (service, blackbox, cameras, states, rates, organisation, discovery, tokens):
         api.include_router(room.router)
     return api

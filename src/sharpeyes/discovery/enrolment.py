@@ -76,6 +76,11 @@ class Enrolment:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def networks(self) -> Sequence[Network]:
+        """What is searched: the operator's word that what answers there may be asked."""
+        return self._networks
+
+    @property
     def running(self) -> bool:
         return self.last is not None and self.last.ended is None
 
