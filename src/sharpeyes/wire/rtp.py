@@ -165,24 +165,35 @@ class RtpReceiver:
             if self.packets or payload_type in self._others or 72 <= payload_type <= 76:
                 return
             self._payload_type = payload_type
-        start = at + 12 + 4 * (flags & 0x0F)
-        if flags & 0x10:  # header extension
-            if end - start < 4:
+        start = at + 12
+        if flags != 0x80:
+            start += 4 * (flags & 0x0F)
+            if flags & 0x10:  # header extension
+                if end - start < 4:
+                    return
+                start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
+            if flags & 0x20:  # padding
+                end -= data[end - 1]
+            if start > end:
                 return
-            start += 4 + 4 * (data[start + 2] << 8 | data[start + 3])
-        if flags & 0x20:  # padding
-            end -= data[end - 1]
-        if start > end:
-            return
         if (number != self._expected or ssrc != self._ssrc) and not self._sequence(number, ssrc):
             return
         self._expected = number + 1 & 0xFFFF
         self.packets += 1
         self.bytes += end - start
+        depacketiser = self._depacketiser
         if rtp_time != self._time:
             self._picture(rtp_time)
-        if self._depacketiser is not None and end > start:
-            self._depacketiser.payload(data, start, end, rtp_time, kind > 0x7F)
+        elif kind < 0x80 and depacketiser is not None and depacketiser.fragments is not None:
+            middle = depacketiser.middle
+            if end - start > len(middle) and data.startswith(middle, start):  # the common case, inlined
+                if depacketiser.wanted:
+                    start += len(middle)
+                    depacketiser.fragments.append(data[start:end])
+                    depacketiser.appended(end - start)
+                return
+        if depacketiser is not None and end > start:
+            depacketiser.payload(data, start, end, rtp_time, kind > 0x7F)
 
     def _sequence(self, number: int, ssrc: int) -> bool:
         """The number is not the expected one. Gives whether the packet is to be used."""
