@@ -31,7 +31,9 @@ def test_rfc_2617_example() -> None:
     assert found["nc"] == "00000001"
 
 
-RFC_7616 = 'realm="http-auth@example.org", qop="auth, auth-int", nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"'
+RFC_7616 = 'realm="http-auth@example.org", qop="auth, auth-int", ' + (
+    'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"'
+)
 
 
 @pytest.mark.parametrize(
