@@ -264,8 +264,8 @@ class Viewer:
         ice = self.connection.getTransceivers()[0].sender.transport.transport._connection
         gather = ice.get_component_candidates
 
-        async def on_loopback(component: int, addresses: list[str], timeout: int = 5) -> list[object]:
-            return await gather(component=component, addresses=["127.0.0.1"], timeout=timeout)
+        async def on_loopback(component: int, addresses: list[str]) -> list[object]:
+            return await gather(component=component, addresses=["127.0.0.1"])
 
         ice.get_component_candidates = on_loopback
         await self.connection.setLocalDescription(await self.connection.createOffer())

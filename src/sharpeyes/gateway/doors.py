@@ -1,4 +1,4 @@
-"""What the API needs of the gateway, in one value: set as ``api.state.gateway``."""
+"""What the API needs of the gateway, in one value: set as ``api.state.views``."""
 
 from __future__ import annotations
 

@@ -59,6 +59,9 @@ class _ViewRoute(APIRoute):
                 )
             except NotAcceptableError as error:
                 response = problem(HTTPStatus.NOT_ACCEPTABLE, error.kind, error.message, mend=error.mend)
+            except SharpEyesError as error:
+                # Answered here and not further out, so that a page of another origin can read why.
+                response = await request.app.exception_handlers[SharpEyesError](request, error)
             _allow_origin(request, response)
             return response
 
@@ -145,7 +148,7 @@ async def snapshot(request: Request, doors: Doors, presented: TicketHeader, came
 
 
 @router.options("/{path:path}", status_code=HTTPStatus.NO_CONTENT, include_in_schema=False)
-async def preflight(path: str) -> None:  # noqa: ARG001 (the same answer for all)
+async def preflight(path: str) -> None:
     """CORS, for the configured origins alone; the headers are set by the route class."""
 
 
@@ -155,10 +158,10 @@ async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> Non
     type, then binary segments for a SourceBuffer. A refusal is a text message and a close with 1008."""
     doors: ViewDoors = socket.app.state.views
     origin = socket.headers.get("origin")
-    if origin is not None and not _same_site(origin, socket.headers.get("host", "")):
-        if origin not in doors.origins:
-            await socket.close(_POLICY_VIOLATION)
-            return
+    own = origin is None or _same_site(origin, socket.headers.get("host", ""))
+    if not own and origin not in doors.origins:
+        await socket.close(_POLICY_VIOLATION)
+        return
     await socket.accept()
     client = socket.client.host if socket.client else ""
     try:
