@@ -257,10 +257,16 @@ class TierShape(Shape):
     tier: str
     target: Ratio
     liveness_s: float
+    quality_s: float
 
     @classmethod
     def of(cls, policy: TierPolicy) -> Self:
-        return cls(tier=policy.tier, target=policy.target, liveness_s=policy.liveness_s)
+        return cls(
+            tier=policy.tier,
+            target=policy.target,
+            liveness_s=policy.liveness_s,
+            quality_s=policy.quality_s,
+        )
 
 
 class DepartmentShape(Shape):

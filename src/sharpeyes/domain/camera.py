@@ -113,6 +113,8 @@ class Camera:
     transport: Transport = Transport.TCP
     liveness_s: float | None = None
     """Own cadence in seconds, None for the tier's."""
+    quality_s: float | None = None
+    """Own cadence of looks at the picture in seconds, None for the tier's."""
     maintenance: bool = False
     """Declared out of service by its owner: not obliged to deliver, kept apart from the rates."""
     tags: tuple[str, ...] = field(default=())

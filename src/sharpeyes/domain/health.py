@@ -228,3 +228,18 @@ class Interval:
     end: Ms | None
     cause: str | None = None
     """FailureKind or fault that led to the state, None for online."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RungInterval:
+    """A camera came as far as ``rung`` from ``start`` to ``end`` (ms, half-open); ``end`` None while it lasts.
+
+    A rung above ``rung`` was not reached, unless ``rung`` is ``asked``: above that, nobody tried. Time without
+    an interval was not seen.
+    """
+
+    camera: str
+    rung: Rung
+    asked: Rung
+    start: Ms
+    end: Ms | None

@@ -23,6 +23,8 @@ class TierPolicy:
     """Online rate to reach, 0..1."""
     liveness_s: float = 30.0
     """Seconds between two liveness probes of one camera."""
+    quality_s: float = 300.0
+    """Seconds between two looks at its picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

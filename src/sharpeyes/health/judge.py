@@ -24,12 +24,14 @@ result) counts as of the latest one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from sharpeyes.domain.health import Blame, Interval, ProbeResult, State
+from sharpeyes.domain.health import Blame, Defect, Interval, ProbeResult, State
 from sharpeyes.domain.time import Ms
+from sharpeyes.health import severity
 
 NOT_OBSERVED = "not_observed"
 """Cause of an unknown state: no observation yet."""
@@ -61,6 +63,8 @@ class Observation:
     at: Ms
     outcome: Outcome
     cause: str | None = None
+    since: Ms | None = None
+    """When the evidence began, if that was before this look: the first sight of a fault confirmed since."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,12 +226,18 @@ _BY_STATE: dict[State, tuple[Transition, ...]] = {
 _SETTLED = {State.ONLINE: Outcome.PASS, State.DEGRADED: Outcome.DEGRADED, State.OFFLINE: Outcome.FAIL}
 
 
-def observe(result: ProbeResult, policy: Policy) -> Observation:
-    """What a probe's result says about its camera."""
+_OUTCOMES = {State.ONLINE: Outcome.PASS, State.DEGRADED: Outcome.DEGRADED, State.OFFLINE: Outcome.FAIL}
+
+
+def observe(result: ProbeResult, policy: Policy, defects: Sequence[Defect] = ()) -> Observation:
+    """What a probe's result says about its camera, and the faults that its picture is known to have."""
     failure = result.failure
     if failure is not None:
         outcome = Outcome.BLIND if failure.blame is Blame.PROBER else Outcome.FAIL
         return Observation(result.at, outcome, failure.kind.value)
+    defect = severity.worst(defects)
+    if defect is not None and (outcome := _OUTCOMES[severity.state_of(defect)]) is not Outcome.PASS:
+        return Observation(result.at, outcome, defect.kind.value, defect.since)
     sent = result.packets + result.lost
     if result.lost and sent >= policy.loss_packets and result.lost >= policy.loss * sent:
         return Observation(result.at, Outcome.DEGRADED, PACKET_LOSS)
@@ -246,7 +256,7 @@ def judge(standing: Standing, observation: Observation, policy: Policy) -> Judge
         standing, more = _become(standing, State.UNKNOWN, at, observation.cause)
         return Judgement(_unseen(standing, at), closed + more)
 
-    standing = _count(standing, outcome, at, observation.cause)
+    standing = _count(standing, observation, at)
     if _SETTLED.get(standing.state) is outcome:
         return Judgement(standing, closed)
     for row in _BY_STATE[standing.state]:
@@ -315,17 +325,20 @@ def _lapse(standing: Standing, now: Ms, policy: Policy) -> tuple[Standing, tuple
     return _unseen(standing, Ms(max(valid, standing.latest))), closed
 
 
-def _count(standing: Standing, outcome: Outcome, at: Ms, cause: str | None) -> Standing:
-    """The standing with its streaks continued or broken by one outcome that is not blind."""
+def _count(standing: Standing, observation: Observation, at: Ms) -> Standing:
+    """The standing with its streaks continued or broken by one observation that is not blind."""
+    outcome, cause, since = observation.outcome, observation.cause, at
+    if observation.since is not None:  # never back behind what is already said
+        since = Ms(min(at, max(observation.since, standing.since)))
     failing = lacking = delivering = passing = NO_STREAK
     if outcome is not Outcome.FAIL:
         delivering = _longer(standing.delivering, at, cause)
     if outcome is not Outcome.PASS:
-        lacking = _longer(standing.lacking, at, cause)
+        lacking = _longer(standing.lacking, since, cause)
     if outcome is Outcome.PASS:
         passing = _longer(standing.passing, at, cause)
     if outcome is Outcome.FAIL:
-        failing = _longer(standing.failing, at, cause)
+        failing = _longer(standing.failing, since, cause)
     return Standing(
         standing.camera,
         standing.state,

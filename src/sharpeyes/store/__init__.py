@@ -1,4 +1,5 @@
 """What must survive a restart: one schema for SQLite and PostgreSQL, and what reads and writes it."""
 
 import sharpeyes.store.access_schema  # with these, schema.metadata holds every table
-import sharpeyes.store.faults_schema  # noqa: F401
+import sharpeyes.store.faults_schema
+import sharpeyes.store.quality_schema  # noqa: F401

@@ -14,7 +14,10 @@ from sharpeyes.store.schema import area, camera, department, tier_policy, zone
 
 def put_tiers(connection: Connection, policies: Iterable[TierPolicy]) -> list[str]:
     """Store the policies; the tiers whose policy is new or another are returned."""
-    rows = [{"tier": p.tier.value, "target": p.target, "liveness_s": p.liveness_s} for p in policies]
+    rows = [
+        {"tier": p.tier.value, "target": p.target, "liveness_s": p.liveness_s, "quality_s": p.quality_s}
+        for p in policies
+    ]
     return _put(connection, tier_policy, "tier", rows)
 
 
@@ -22,7 +25,9 @@ def list_tiers(connection: Connection) -> list[TierPolicy]:
     """A policy for every tier, in the order of the enum; the default where none was stored."""
     stored = {row.tier: row for row in connection.execute(select(tier_policy))}
     return [
-        TierPolicy(tier=tier, target=row.target, liveness_s=row.liveness_s) if row else TierPolicy(tier=tier)
+        TierPolicy(tier=tier, target=row.target, liveness_s=row.liveness_s, quality_s=row.quality_s)
+        if row
+        else TierPolicy(tier=tier)
         for tier in Tier
         for row in [stored.get(tier.value)]
     ]

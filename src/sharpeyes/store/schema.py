@@ -74,6 +74,7 @@ tier_policy = Table(
     Column("tier", WORD, primary_key=True),
     Column("target", Float, nullable=False),
     Column("liveness_s", Float, nullable=False),
+    Column("quality_s", Float, nullable=False),
 )
 
 department = Table(
@@ -152,6 +153,7 @@ camera = Table(
     Column("credential", ID, ForeignKey("credential.id"), index=True),
     Column("transport", WORD, nullable=False),
     Column("liveness_s", Float),
+    Column("quality_s", Float),
     Column("maintenance", Boolean, nullable=False),
     Column("tags", Document, nullable=False),
     Column("created_ms", Millis, nullable=False),

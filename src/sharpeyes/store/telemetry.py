@@ -85,7 +85,7 @@ class Membership(NamedTuple):
     ms: int
 
 
-def _upsert(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
+def upsert(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
     """``INSERT ... ON CONFLICT DO UPDATE`` of all columns, in the words of the connection's database."""
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     statement = dialect.insert(table)
@@ -145,9 +145,9 @@ def write_batch(
         current = [row for row in current if row["camera_id"] in known]
         dropped = rows - len(closed) - len(current)
     if closed:
-        connection.execute(_upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
+        connection.execute(upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
     if current:
-        connection.execute(_upsert(connection, camera_state, ("camera_id",)), current)
+        connection.execute(upsert(connection, camera_state, ("camera_id",)), current)
     gone = list(removed)
     for start in range(0, len(gone), 500):
         connection.execute(
@@ -160,7 +160,7 @@ def write_batch(
 
 def set_heartbeat(connection: Connection, at: Ms, role: str = PROBER) -> None:
     """This role was alive at ``at``."""
-    connection.execute(_upsert(connection, heartbeat, ("role",)), {"role": role, "at_ms": at})
+    connection.execute(upsert(connection, heartbeat, ("role",)), {"role": role, "at_ms": at})
 
 
 def get_heartbeat(connection: Connection, role: str = PROBER) -> Ms | None:

@@ -123,6 +123,7 @@ def test_everything_of_a_camera(tmp_path: Path) -> None:
     credential: viewer
     transport: udp
     liveness_s: 7.5
+    quality_s: 60
     maintenance: true
     tags: [校门, 001]
     code: 33010800111327000001
@@ -135,7 +136,7 @@ def test_everything_of_a_camera(tmp_path: Path) -> None:
         "viewer",
         "udp",
     )
-    assert (camera.liveness_s, camera.maintenance, camera.tags) == (7.5, True, ("校门", "001"))
+    assert (camera.liveness_s, camera.quality_s, camera.maintenance, camera.tags) == (7.5, 60, True, ("校门", "001"))
     assert camera.code == "33010800111327000001", "digits stay as written, quoted or not"
     assert config.warnings == ()
 

@@ -1,0 +1,182 @@
+"""What is known of pictures: rungs over time, the last look at each, and what is normal for a camera.
+
+All functions take a connection within a transaction. What a look found is a JSON document here: the room
+above knows what is in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from sharpeyes.domain.health import Rung, RungInterval
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.quality_schema import camera_picture, camera_rung, picture_reference, rung_interval
+from sharpeyes.store.schema import chunks
+from sharpeyes.store.telemetry import upsert
+
+
+class StoredPicture(NamedTuple):
+    """The last look at one camera's picture."""
+
+    camera: str
+    at: Ms
+    found: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredReference:
+    """What is normal for a camera in a mode. ``data`` is None for one that was replaced."""
+
+    camera: str
+    mode: str
+    version: int
+    learned: Ms
+    pictures: int
+    """How many it was learned from."""
+    data: bytes | None
+    retired: Ms | None = None
+
+
+# --- rungs and looks, written by the recorder ---------------------------------------------------------
+
+
+def write_rungs(
+    connection: Connection,
+    closed: Iterable[RungInterval],
+    current: Iterable[RungInterval],
+    unseen: Iterable[str],
+) -> None:
+    """Closed intervals, open ones, and the cameras that have none now. Written twice, it is as once."""
+    rows = [_rung_row(i) | {"started_ms": i.start, "ended_ms": i.end} for i in closed]
+    if rows:
+        connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), rows)
+    rows = [_rung_row(i) | {"since_ms": i.start} for i in current]
+    if rows:
+        connection.execute(upsert(connection, camera_rung, ("camera_id",)), rows)
+    for some in chunks(unseen):
+        connection.execute(delete(camera_rung).where(camera_rung.c.camera_id.in_(some)))
+
+
+def _rung_row(interval: RungInterval) -> dict[str, Any]:
+    return {"camera_id": interval.camera, "rung": int(interval.rung), "asked": int(interval.asked)}
+
+
+def load_rungs(connection: Connection) -> dict[str, RungInterval]:
+    """The open intervals, by camera."""
+    return {
+        row.camera_id: RungInterval(
+            camera=row.camera_id, rung=Rung(row.rung), asked=Rung(row.asked), start=row.since_ms, end=None
+        )
+        for row in connection.execute(select(camera_rung))
+    }
+
+
+def rung_intervals(
+    connection: Connection, camera_id: str, span: Span, *, limit: int = 1000
+) -> list[RungInterval]:
+    """Closed intervals of a camera that touch the span, unclipped, oldest first; at most ``limit``."""
+    i = rung_interval.c
+    query = (
+        select(rung_interval)
+        .where(i.camera_id == camera_id, i.started_ms < span.end, i.ended_ms > span.start)
+        .order_by(i.started_ms)
+        .limit(limit)
+    )
+    return [
+        RungInterval(
+            camera=row.camera_id,
+            rung=Rung(row.rung),
+            asked=Rung(row.asked),
+            start=row.started_ms,
+            end=row.ended_ms,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def write_pictures(connection: Connection, pictures: Iterable[StoredPicture]) -> None:
+    """What the last looks found."""
+    rows = [{"camera_id": p.camera, "at_ms": p.at, "found": p.found} for p in pictures]
+    if rows:
+        connection.execute(upsert(connection, camera_picture, ("camera_id",)), rows)
+
+
+def load_pictures(connection: Connection) -> dict[str, StoredPicture]:
+    """The last looks, by camera."""
+    return {
+        row.camera_id: StoredPicture(row.camera_id, row.at_ms, row.found)
+        for row in connection.execute(select(camera_picture))
+    }
+
+
+# --- references ---------------------------------------------------------------------------------------
+
+
+def load_references(connection: Connection, camera_id: str) -> dict[str, StoredReference]:
+    """The references of a camera that hold now, by mode."""
+    r = picture_reference.c
+    query = select(picture_reference).where(r.camera_id == camera_id, r.retired_ms.is_(None))
+    return {row.mode: _reference(row) for row in connection.execute(query)}
+
+
+def put_reference(connection: Connection, reference: StoredReference) -> int:
+    """This is normal from now on; the one before keeps its row without its data. Returns the version given.
+
+    ``reference.version`` does not matter: versions of a camera's mode count up from 1.
+    """
+    r = picture_reference.c
+    which = (r.camera_id == reference.camera, r.mode == reference.mode)
+    latest = connection.scalar(select(func.max(r.version)).where(*which)) or 0
+    _retire(connection, (*which, r.retired_ms.is_(None)), reference.learned)
+    connection.execute(
+        insert(picture_reference),
+        {
+            "camera_id": reference.camera,
+            "mode": reference.mode,
+            "version": latest + 1,
+            "learned_ms": reference.learned,
+            "pictures": reference.pictures,
+            "data": reference.data,
+        },
+    )
+    return latest + 1
+
+
+def retire_references(connection: Connection, camera_id: str, *, now: Ms) -> int:
+    """Nothing is known to be normal for this camera any more. Returns how many references went."""
+    r = picture_reference.c
+    return _retire(connection, (r.camera_id == camera_id, r.retired_ms.is_(None)), now)
+
+
+def list_references(connection: Connection, camera_id: str) -> list[StoredReference]:
+    """All versions, newest first, without their data."""
+    r = picture_reference.c
+    query = (
+        select(r.camera_id, r.mode, r.version, r.learned_ms, r.pictures, r.retired_ms)
+        .where(r.camera_id == camera_id)
+        .order_by(r.learned_ms.desc(), r.mode)
+        .limit(100)
+    )
+    return [_reference(row, data=False) for row in connection.execute(query)]
+
+
+def _retire(connection: Connection, which: tuple[Any, ...], now: Ms) -> int:
+    return connection.execute(
+        update(picture_reference).where(*which).values(retired_ms=now, data=None)
+    ).rowcount
+
+
+def _reference(row: Any, *, data: bool = True) -> StoredReference:
+    return StoredReference(
+        camera=row.camera_id,
+        mode=row.mode,
+        version=row.version,
+        learned=row.learned_ms,
+        pictures=row.pictures,
+        data=row.data if data else None,
+        retired=row.retired_ms,
+    )
