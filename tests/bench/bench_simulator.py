@@ -1,9 +1,9 @@
-"""What virtual cameras cost: memory and CPU of thousands that idle, of sessions that start, of sessions that play.
+"""What virtual cameras cost: memory and CPU of thousands that idle, of sessions that start and that play.
 
     python tests/bench/bench_simulator.py [--cameras 4000] [--playing 200] [--json]
 
 The simulator runs in a child process; its CPU and memory are read from /proc, so this bench is for Linux. The
-client here is a plain epoll loop; its cost is not counted. Figures depend on the machine and on its neighbours.
+client is a plain epoll loop, and its cost is not counted. Figures depend on the machine and its neighbours.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import selectors
 import socket
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import uvloop
@@ -35,8 +36,10 @@ def serve(cameras: int, pipe: Connection) -> None:
     async def run() -> None:
         begun, cpu = time.perf_counter(), time.process_time()
         async with Simulator(uniform(cameras), addressing=ADDRESSING) as simulator:
-            first = simulator.endpoints["camera-0001"]
-            urls = {role: [each.streams[role] for each in simulator.endpoints.values()] for role in first.streams}
+            first = simulator.endpoints["camera-0001"].streams
+            urls = {
+                role: [each.streams[role] for each in simulator.endpoints.values()] for role in first.streams
+            }
             pipe.send((urls, time.perf_counter() - begun, time.process_time() - cpu))
             done = asyncio.Event()
             asyncio.get_running_loop().add_reader(pipe.fileno(), done.set)
@@ -47,15 +50,13 @@ def serve(cameras: int, pipe: Connection) -> None:
 
 def cpu_of(pid: int) -> tuple[float, float]:
     """User and system seconds."""
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rpartition(")")[2].split()
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) / TICKS, int(fields[12]) / TICKS
 
 
 def memory_of(pid: int) -> float:
     """MB resident."""
-    with open(f"/proc/{pid}/status") as file:
-        return int(re.search(r"VmRSS:\s+(\d+)", file.read())[1]) / 1024  # type: ignore[index]
+    return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024  # type: ignore[index]
 
 
 class Session:
@@ -84,8 +85,8 @@ class Session:
             ha2 = hashlib.md5(f"{method}:{url}".encode()).hexdigest()
             proof = hashlib.md5(f"{ha1}:{self.nonce}:00000001:0a:auth:{ha2}".encode()).hexdigest()
             lines.append(
-                f'Authorization: Digest username="{user}", realm="{self.realm}", nonce="{self.nonce}", uri="{url}", '
-                f'qop=auth, nc=00000001, cnonce="0a", response="{proof}"'
+                f'Authorization: Digest username="{user}", realm="{self.realm}", nonce="{self.nonce}", '
+                f'uri="{url}", qop=auth, nc=00000001, cnonce="0a", response="{proof}"'
             )
         if method == "SETUP":
             lines.append("Transport: RTP/AVP/TCP;unicast;interleaved=0-1")

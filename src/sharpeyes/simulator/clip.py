@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 
 from sharpeyes.domain.camera import Codec
@@ -365,6 +366,7 @@ class Clip:
         """A JPEG of the group of pictures that frame ``n`` belongs to."""
         return self.stills[n // self.spec.gop % len(self.stills)]
 
+    @cached_property
     def media(self) -> str:
         """The SDP media section (RFC 4566) without its ``a=control``."""
         sets = [b64encode(each).decode() for each in self.parameter_sets]

@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from datetime import datetime
 from xml.etree.ElementTree import Element
@@ -13,9 +14,10 @@ from xml.etree.ElementTree import Element
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.simulator.fleet import Scheme
 from sharpeyes.wire import xml
-from sharpeyes.wire.rtsp.digest import parse_challenges
 
 _DIGEST = "http://docs.oasis-open.org/wss/2004/01/oasis-200401-wss-username-token-profile-1.0#PasswordDigest"
+_PARAMETER = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_QUOTED_PAIR = re.compile(r"\\(.)")
 SKEW_S = 300.0
 """What a token's time may differ from the device's clock."""
 
@@ -62,12 +64,11 @@ class Guard:
             account = f"{self._credentials.username}:{secret}".encode()
             expected = f"Basic {base64.b64encode(account).decode()}"
             return _same(expected, authorization)
-        given = next((each for each in parse_challenges([authorization]) if each.scheme == "digest"), None)
-        if given is None:
+        if authorization[:7].lower() != "digest ":
             return False
-        named = given.parameters.get
+        named = {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(authorization)}.get
         if not (
-            _same(named("username", ""), self._credentials.username)
+            _same(_QUOTED_PAIR.sub(r"\1", named("username", "")), self._credentials.username)
             and named("realm") == self.realm
             and named("nonce") == nonce
         ):

@@ -246,7 +246,7 @@ class Playback:
         elif kind is FaultKind.CORRUPT:
             spoiled = bytearray(frame)
             for a, b in pairwise((*starts, len(frame))):
-                if b - a > 200 and chance.random() < 0.2:
+                if b - a > 200 and chance.random() < 0.3:
                     at = chance.randrange(a + 40, b - 60)
                     spoiled[at : at + 32] = chance.randbytes(32)
             self._send(bytes(spoiled), starts)

@@ -14,6 +14,7 @@ import secrets
 import socket
 import struct
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -30,6 +31,7 @@ _CONGESTED = 512 * 1024
 _FLOODED = 2 * 1024 * 1024
 """Unsent bytes at which a client that asks and does not read is dropped."""
 _METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, TEARDOWN, GET_PARAMETER, SET_PARAMETER"
+_KNOWN = frozenset(_METHODS.split(", "))
 _TRACK = "/trackID=0"
 _REASONS = {
     200: "OK",
@@ -300,7 +302,7 @@ class RtspConnection(asyncio.Protocol):
         if request.method == "OPTIONS":
             self._reply(200, sequence, [("Public", _METHODS)])
             return
-        if request.method not in _METHODS.split(", "):
+        if request.method not in _KNOWN:
             known = request.method in ("ANNOUNCE", "RECORD", "REDIRECT")
             self._reply(405 if known else 501, sequence, [("Allow", _METHODS)])
             return
@@ -363,7 +365,7 @@ class RtspConnection(asyncio.Protocol):
             return
         body = (
             f"v=0\r\no=- {channel.clip(role).ssrc} 1 IN IP4 {self._host.address}\r\ns={channel.id}\r\n"
-            f"c=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=now-\r\n{channel.clip(role).media()}"
+            f"c=IN IP4 0.0.0.0\r\nt=0 0\r\na=control:*\r\na=range:npt=now-\r\n{channel.clip(role).media}"
             f"a=control:{_TRACK[1:]}\r\n"
         ).encode()
         base = request.uri.rstrip("/") + "/"
@@ -472,6 +474,7 @@ class RtspConnection(asyncio.Protocol):
             self._transport.abort()
 
 
+@lru_cache(4096)
 def _path(uri: str) -> str:
     """Path and query of a request's URI, without the track."""
     try:

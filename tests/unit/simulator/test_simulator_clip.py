@@ -91,8 +91,8 @@ def test_parameter_sets_travel_in_band_only_if_wanted(cache: Path) -> None:
     kinds = [[each[12] & 31 for each in packets(library[SMALL], 0)] for library in (with_sets, without)]
     assert {7, 8} <= set(kinds[0])
     assert not {7, 8} & set(kinds[1])
-    assert with_sets[SMALL].media() == without[SMALL].media()
-    assert "a=framerate:25.0" in without[SMALL].media()
+    assert with_sets[SMALL].media == without[SMALL].media
+    assert "a=framerate:25.0" in without[SMALL].media
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense", "cut", "flip"])

@@ -197,9 +197,9 @@ async def test_corrupt_keeps_the_packets_and_spoils_what_is_in_them(cache: Path)
         await simulator.set_fault("cam", Fault(kind=FaultKind.CORRUPT))
         async with Viewer(url) as ill:
             await ill.play()
-            media = await ill.frames(12)
+            media = await ill.frames(22)
         assert lost(media) == 0
-        assert len({each.payload[12:] for each in media} - good) > 3
+        assert len({each.payload[12:] for each in media} - good) > 1
 
 
 async def test_reset_comes_in_the_middle_of_the_first_picture(cache: Path) -> None:
