@@ -438,6 +438,49 @@ async def test_escalation_once_a_level_and_overdue_for_good(build: Build) -> Non
     assert [m.recipient for m in town.messages() if m.notice.topic is Topic.UP] == ["room", "chief"]
 
 
+async def test_a_ticket_names_the_cause_of_the_day(build: Build) -> None:
+    town = build(singles=1)
+    await town.tick()
+    town.set(["cam-0"], State.OFFLINE, "timeout")
+    await town.run(6 * MINUTE)
+    town.standing["cam-0"] = (State.OFFLINE, START, "auth_failed")
+    await town.run(MINUTE)
+    assert town.tickets()[0].cause == "auth_failed"
+
+
+async def test_a_flood_of_tickets_comes_in_portions(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sharpeyes.faults.round.RAISED_AT_ONCE", 2)
+    town = build(singles=7)
+    await town.tick()
+    for camera in town.cameras[:5]:  # not at once, or it were ours
+        town.set([camera], State.OFFLINE)
+        await town.run(30 * SECOND)
+    town.now = Ms(town.now + HOUR)
+    portions = [len((await town.tick()).raised) for _ in range(4)]
+    assert portions == [2, 2, 1, 0]
+    assert [t.key.subject for t in town.tickets()] == town.cameras[:5], "who has waited longest goes first"
+
+
+async def test_moved_to_another_unit_it_is_told_there_but_not_upstairs_again(build: Build) -> None:
+    chief = Recipient(id="chief", channel=HOOK, timezone=SHANGHAI, level=1)
+    police, traffic = (
+        Recipient(id=unit, channel=HOOK, timezone=SHANGHAI, units=frozenset({unit}))
+        for unit in ("police", "traffic")
+    )
+    town = build(singles=1, recipients=(chief, police, traffic))
+    await town.tick()
+    town.set(["cam-0"], State.OFFLINE)
+    await town.run(2 * HOUR, step_ms=10 * MINUTE)
+    (ticket,) = town.tickets()
+    assert ticket.level == 1
+    before = len(town.messages("chief"))
+    await town.loop.move(ticket.id, Move.ROUTE, by="li", at=town.now, unit="traffic")
+    assert [m.notice.topic for m in town.messages("traffic")] == [Topic.DOWN]
+    assert len(town.messages("chief")) == before
+    with pytest.raises(InvalidInputError, match="by is missing"):
+        await town.loop.move(ticket.id, Move.ACKNOWLEDGE, by="", at=town.now)
+
+
 async def test_routing_by_rules_and_by_hand(build: Build) -> None:
     rules = (
         RouteRule(unit="cleaners", kinds=frozenset({FaultKind.DEGRADED}), causes=frozenset({"occluded"})),
@@ -593,3 +636,8 @@ async def test_what_falls_together_again_and_again_is_learned(build: Build) -> N
     town.database.write(lambda c: store.retire_node(c, nodes[0].id, now=town.now))
     await town.run(MINUTE)
     assert next(t for t in town.tickets() if t.id == new[0].id).stage is TicketStage.VOIDED
+    town.set(town.cameras, State.ONLINE)
+    await town.run(3 * HOUR, step_ms=10 * MINUTE)
+    town.set(together, State.OFFLINE)
+    await town.run(10 * MINUTE)
+    assert town.database.read(store.load_causes) == ([], {}), "what was taken out is not learned again"

@@ -143,6 +143,18 @@ def test_react(stage: TicketStage, handled: Ms | None, verdict: Verdict, move: M
     assert (found.move if found else None) is move
 
 
+def test_a_repair_is_proven_by_what_was_seen_after_it() -> None:
+    seen = T0 + POLICY.settle_ms
+    ticket = fresh(S.VERIFYING, recovered=T0, handled=Ms(seen + 1))
+    assert react(ticket, well(seen), T0, POLICY) is None
+    assert react(ticket, well(seen + 1), T0, POLICY) is not None
+
+
+def test_no_recovery_before_the_fault() -> None:
+    ticket, _ = advance(fresh(S.ROUTED), step(Move.RECOVER, verdict=well(T0, since=0)), POLICY)
+    assert ticket.recovered == ticket.started
+
+
 def test_a_relapse_after_handled_counts_as_a_failed_repair() -> None:
     ticket = fresh(S.VERIFYING, resume=S.HANDLED, handled=T0, acknowledged=T0)
     after, entry = advance(ticket, step(Move.RELAPSE, verdict=ill(T0)), POLICY)
