@@ -552,6 +552,56 @@ async def test_a_storm_is_one_message(office: Office) -> None:
     assert set(office.states) == {"sent"}
 
 
+async def test_the_recovery_waits_however_long_the_fault_has_to(office: Office) -> None:
+    async with HttpServer() as server:
+        server.answers = [b"HTTP/1.1 429 Slow\r\nRetry-After: 600\r\n\r\n"]
+        office.staff(room(hook(server.url)))
+        first = office.say()
+        await office.drain()
+        office.say(Topic.UP, first)
+        office.now = Ms(NOW + 300_000)
+        await office.drain()
+        assert len(server.received) == 1
+        office.now = Ms(NOW + 600_000)
+        await office.drain()
+    assert [r.json["type"] for r in server.received] == ["fault.down", "fault.down", "fault.up"]
+
+
+async def test_a_message_that_was_tried_does_not_grow(office: Office) -> None:
+    async with HttpServer() as server:
+        server.answers = [b"HTTP/1.1 500 Oops\r\n\r\n"]
+        office.staff(room(hook(server.url)), storm=3)
+        for _ in range(3):
+            office.say()
+        await office.drain()
+        office.say()
+        office.now = Ms(NOW + 60_000)
+        await office.drain()
+    assert [r.headers["webhook-id"] for r in server.received] == [
+        "key-1-down-room",
+        "key-1-down-room",
+        "key-4-down-room",
+    ]
+    assert server.received[0].body == server.received[1].body
+
+
+async def test_what_was_sent_is_forgotten_once_its_ticket_has_ended(office: Office) -> None:
+    async with HttpServer() as server:
+        office.staff(room(hook(server.url)))
+        for _ in range(2):
+            office.say()
+        await office.drain()
+
+    def end_first(connection: object) -> None:
+        ticket = store.get_ticket(connection, 1)  # type: ignore[arg-type]
+        store.save_ticket(connection, replace(ticket, stage=TicketStage.VOIDED, closed=NOW))  # type: ignore[arg-type]
+
+    office.database.write(end_first)
+    assert office.database.write(lambda c: outbox.forget_sent(c, NOW)) == 0
+    assert office.database.write(lambda c: outbox.forget_sent(c, Ms(NOW + 1))) == 1
+    assert [d.notice.ticket for d in office.deliveries()] == [2]
+
+
 async def test_one_that_fails_does_not_hold_up_the_others(office: Office) -> None:
     async with HttpServer(b"") as hanging, HttpServer() as good:
         slow = replace(room(hook(hanging.url, timeout_s=0.5)), id="slow")
