@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import signal
 import socket
@@ -16,11 +17,14 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import uvicorn
 import uvloop
 from sqlalchemy import Connection
 
+from sharpeyes.access.access import Access, open_access
+from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
 from sharpeyes.api.metrics import Metrics
@@ -29,9 +33,11 @@ from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.camera import SESSIONS, Camera, Device, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import UnavailableError
+from sharpeyes.domain.faults import StateChange
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
-from sharpeyes.health.board import Board
+from sharpeyes.faults.faults import Faults, FaultSettings
+from sharpeyes.health.board import Board, Subscription
 from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.recorder import Recorder
@@ -88,6 +94,8 @@ class Service:
             changed=self.reload,
             clock=clock,
         )
+        self.faults = Faults(self.database, FaultSettings(), clock)
+        self.access: Access | RegisterDamagedError = RegisterDamagedError("the register is not open yet")
         self._watching = False
 
     @contextlib.asynccontextmanager
@@ -100,13 +108,44 @@ class Service:
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
             await self.fleet.start(targets)
             self.enrolment.start()
+            gc.collect()
+            gc.freeze()  # what was made until here lives for ever: not to be looked through again and again
             self._watching = True
             try:
-                yield token
+                async with self._accountable(), self._mending():
+                    yield token
             finally:
                 self._watching = False
                 await self.enrolment.stop()
                 await self.fleet.stop()
+
+    @contextlib.asynccontextmanager
+    async def _accountable(self) -> AsyncIterator[None]:
+        """Log-ins, decisions and views, which all stand on the register. Without it there are none of them;
+        watching and rates go on."""
+        zone = ZoneInfo(self.config.site.timezone)
+        async with contextlib.AsyncExitStack() as stack:
+            opening = open_access(self.database, self.settings.data_dir, self._vault, self.clock, zone)
+            try:
+                self.access = await stack.enter_async_context(opening)
+            except RegisterDamagedError as error:
+                self.access = error
+                log.critical("nobody can log in, decide or watch: %s", error)
+            yield
+
+    @contextlib.asynccontextmanager
+    async def _mending(self) -> AsyncIterator[None]:
+        """Faults, from their first sign to their end."""
+        with self.board.subscribe(100_000) as changes:
+            async with self.faults.running(self._state_changes(changes)):
+                yield
+
+    async def _state_changes(self, changes: Subscription) -> AsyncIterator[StateChange]:
+        async for change in changes:
+            at = Ms(max(self.clock(), change.at))
+            yield StateChange(
+                camera=change.camera, state=change.after, cause=change.cause, at=at, since=change.at
+            )
 
     async def reload(self) -> None:
         """Watch what the registry says now."""
@@ -196,6 +235,8 @@ def context_of(service: Service) -> Context:
         clock=service.clock,
         readiness=service.unready,
         reload=service.reload,
+        faults=service.faults,
+        access_or_damage=service.access,
         metrics_allow=service.settings.metrics_allow,
         camera_metrics=service.settings.camera_metrics,
     )
