@@ -617,6 +617,20 @@ async def test_one_that_fails_does_not_hold_up_the_others(office: Office) -> Non
     assert len(hanging.received) == 1
 
 
+async def test_a_stop_lets_go_of_what_is_under_way(office: Office) -> None:
+    async with HttpServer(b"") as server:
+        office.staff(room(hook(server.url)))
+        office.say()
+        work = asyncio.ensure_future(office.courier.run())
+        async with asyncio.timeout(5):
+            await server.arrived.wait()
+        assert office.deliveries()[0].leased is not None
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+    (delivery,) = office.deliveries()
+    assert (delivery.state, delivery.leased, delivery.attempts) == (DeliveryState.PENDING, None, 0)
+
+
 async def test_a_recipient_who_is_gone_is_said_so(office: Office) -> None:
     office.staff(room(hook("https://hooks.example.org/")))
     office.say()
