@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import uvicorn
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from fastapi import FastAPI, Response
 from sqlalchemy import Connection
 
 from rtp_media import Clip, fragment, interleave, rtp
@@ -21,11 +24,14 @@ from sharpeyes.access.register.note import Signer
 from sharpeyes.access.register.writer import Register
 from sharpeyes.access.sessions import SessionPolicy
 from sharpeyes.access.tickets import TicketGate, TicketOffice
+from sharpeyes.api import problems
+from sharpeyes.api.routes import views
 from sharpeyes.domain.access import Action, Grant, Purpose, Role, Selection, Subject
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.organisation import Area, Department, Tier, Zone
 from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.gateway.leases import Access
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings
@@ -36,7 +42,8 @@ from sharpeyes.store.database import Database
 from sharpeyes.store.organisation import put_areas, put_departments, put_zones
 from sharpeyes.store.register import read_entries
 from sharpeyes.store.vault import Vault
-from sharpeyes.wire.rtsp.message import Headers, MessageReader, Request, Response
+from sharpeyes.wire.rtsp.message import Headers, MessageReader, Request
+from sharpeyes.wire.rtsp.message import Response as RtspResponse
 
 HOME = "192.0.2.1"
 PASSWORD = "hunter2-of-the-camera"
@@ -98,7 +105,7 @@ class LiveCamera:
             self._tasks.discard(task)
             writer.transport.abort()
 
-    def _answer(self, request: Request) -> Response:
+    def _answer(self, request: Request) -> RtspResponse:
         items = [("CSeq", request.headers.get("cseq") or "0")]
         body = b""
         if request.method == "DESCRIBE":
@@ -106,7 +113,7 @@ class LiveCamera:
             body = self.clip.sdp(sprop=self.sprop)
         elif request.method == "SETUP":
             items += [("Transport", "RTP/AVP/TCP;unicast;interleaved=0-1"), ("Session", "1234;timeout=60")]
-        return Response(200, "OK", Headers(items), body)
+        return RtspResponse(200, "OK", Headers(items), body)
 
     async def _play(self, writer: asyncio.StreamWriter) -> None:
         self.plays += 1
@@ -211,7 +218,13 @@ class Town:
         return grant
 
     def ticket(
-        self, camera: str, grant: str | None, *, user: str = "wang", action: Action = Action.LIVE
+        self,
+        camera: str,
+        grant: str | None,
+        *,
+        user: str = "wang",
+        action: Action = Action.LIVE,
+        client: str = HOME,
     ) -> str:
         who = self.who[user]
         _, text = self.office.issue(
@@ -220,7 +233,7 @@ class Town:
             camera=camera,
             action=action,
             grant=grant,
-            client=HOME,
+            client=client,
             now=self.clock(),
         )
         return text.reveal()
@@ -246,6 +259,31 @@ async def town(folder: Path, urls: dict[str, str]) -> AsyncIterator[Town]:
 
 def gateway(city: Town, settings: GatewaySettings = LOOPBACK) -> Gateway:
     return Gateway(city.access, registered(city.database, city.vault), settings, city.clock)
+
+
+@contextlib.asynccontextmanager
+async def served(running: Gateway, origins: tuple[str, ...] = ()) -> AsyncIterator[str]:
+    """The routes of views on a real server; gives its URL."""
+    api = FastAPI()
+    api.state.views = ViewDoors(gateway=running, origins=origins)
+    problems.install(api)
+    api.include_router(views.router)
+
+    @api.get("/")
+    async def page() -> Response:
+        return Response("<!doctype html><title>viewer</title><body></body>", media_type="text/html")
+
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(api, lifespan="off", log_config=None, access_log=False, ws="websockets-sansio")
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
 
 
 class Viewer:
