@@ -1,17 +1,93 @@
-"""Who may call what: bearer tokens for the API, addresses for the metrics."""
+"""Who may call what: API tokens for machines, sessions for people, addresses for the metrics.
+
+A right says which roles of a person and which scope of a token open a route; all of them are in the table
+below. Finer questions (whose camera, whose request) are answered by the rooms that know.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import hashlib
+import hmac
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from sharpeyes.access import entries
 from sharpeyes.api.context import Context, Rooms
+from sharpeyes.domain.access import Role, Session, Subject
 from sharpeyes.domain.errors import ForbiddenError, UnauthenticatedError
 from sharpeyes.store import tokens
+
+COOKIE = "sharpeyes_session"
+CSRF_HEADER = "X-CSRF-Token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Right:
+    """What it takes to use a route."""
+
+    name: str
+    roles: frozenset[Role]
+    """Any of these, of whoever is logged in."""
+    scope: str | None = None
+    """Of an API token; None: this takes a person, whom the register can name."""
+
+
+READ = Right(name="see cameras, states and rates", roles=frozenset(Role), scope="read")
+OPERATE = Right(
+    name="probe cameras and work on tickets",
+    roles=frozenset({Role.OPERATOR, Role.MAINTAINER, Role.ADMIN}),
+    scope="admin",
+)
+MANAGE = Right(name="manage the service", roles=frozenset({Role.ADMIN}), scope="admin")
+ADDRESSES = Right(
+    name="see addresses of cameras", roles=frozenset({Role.MAINTAINER, Role.ADMIN}), scope="read"
+)
+TAKE_PART = Right(name="ask for views, decide on them and watch", roles=frozenset(Role))
+MANAGE_PEOPLE = Right(name="manage accounts and rules", roles=frozenset({Role.ADMIN}))
+AUDIT = Right(name="read the register", roles=frozenset({Role.AUDITOR}))
+
+
+class CsrfError(ForbiddenError):
+    """A session's cookie came without the proof that the console sent it, and not some other page."""
+
+    kind = "csrf"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Whoever sent a request: a person with a session, or a machine with a token."""
+
+    address: str
+    token: tokens.Token | None = None
+    subject: Subject | None = None
+    session: Session | None = None
+
+    def may(self, right: Right) -> bool:
+        if self.subject is not None:
+            return bool(self.subject.roles & right.roles)
+        return self.token is not None and right.scope is not None and self.token.allows(right.scope)
+
+    @property
+    def name(self) -> str:
+        """For records: the id of a user, or a token by its name."""
+        if self.subject is not None:
+            return self.subject.id
+        return f"token:{self.token.name}" if self.token is not None else ""
+
+    @property
+    def person(self) -> Subject:
+        if self.subject is None:
+            raise ForbiddenError("this takes a person", mend="Log in: POST /api/v1/session")
+        return self.subject
+
 
 bearer = HTTPBearer(auto_error=False, description="An API token, as printed once when it was made.")
 Presented = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
@@ -21,8 +97,9 @@ async def authenticate(rooms: Context, presented: HTTPAuthorizationCredentials |
     """The token of a request; UnauthenticatedError if there is none or it does not hold."""
     if presented is None:
         raise UnauthenticatedError(
-            "this needs an API token",
-            mend="Send 'Authorization: Bearer <token>'; the first start of the service printed the first one",
+            "this needs a session or an API token",
+            mend="Log in at /api/v1/session, or send 'Authorization: Bearer <token>'; the first start of the "
+            "service printed the first token",
         )
     now = rooms.clock()
     token = await rooms.database.aread(
@@ -33,23 +110,78 @@ async def authenticate(rooms: Context, presented: HTTPAuthorizationCredentials |
     return token
 
 
-def needs(scope: str) -> Callable[..., Awaitable[tokens.Token]]:
-    """A dependency that lets a request through only with a token that allows ``scope``."""
+def csrf_token(session_token: str) -> str:
+    """What a page must send beside the cookie: it follows from the session's token, which no other page can
+    read, and does not give it away."""
+    digest = hmac.digest(session_token.encode(errors="replace"), b"sharpeyes csrf", hashlib.sha256)
+    return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
-    async def check(rooms: Rooms, presented: Presented) -> tokens.Token:
-        token = await authenticate(rooms, presented)
-        if not token.allows(scope):
-            raise ForbiddenError(
-                f"this needs the scope '{scope}'; '{token.name}' has {', '.join(sorted(token.scopes))}",
-                mend="Ask an administrator for a token with that scope",
+
+async def identify(request: Request, rooms: Rooms, presented: Presented) -> Caller:
+    """Who calls; UnauthenticatedError if that cannot be told, CsrfError if another page may have sent it."""
+    address = client_address(request)
+    cookie = request.cookies.get(COOKIE)
+    if presented is not None or cookie is None:
+        return Caller(address=address, token=await authenticate(rooms, presented))
+    subject, session = await rooms.access.people.authenticate(cookie)
+    if request.method not in SAFE_METHODS:
+        sent = request.headers.get(CSRF_HEADER, "")
+        if not hmac.compare_digest(sent.encode(), csrf_token(cookie).encode()):
+            raise CsrfError(
+                f"the header {CSRF_HEADER} is missing or not that of this session",
+                mend="Send the 'csrf' of GET /api/v1/session in it",
             )
-        return token
+    return Caller(address=address, subject=subject, session=session)
+
+
+Identified = Annotated[Caller, Depends(identify)]
+
+
+def needs(right: Right) -> Callable[..., Awaitable[Caller]]:
+    """A dependency that lets through only who has ``right``; a person's refusal goes into the register."""
+
+    async def check(request: Request, rooms: Rooms, caller: Identified) -> Caller:
+        if caller.may(right):
+            return caller
+        if caller.subject is None:
+            assert caller.token is not None
+            raise ForbiddenError(
+                f"this needs the scope '{right.scope}'; '{caller.token.name}' has "
+                f"{', '.join(sorted(caller.token.scopes))}"
+                if right.scope
+                else f"a token cannot {right.name}: that takes a person",
+                mend="Ask an administrator for a token with that scope"
+                if right.scope
+                else "Log in: POST /api/v1/session",
+            )
+        async with refusals(rooms, caller, request.method.lower(), request.url.path):
+            raise ForbiddenError(
+                f"none of this account's roles may {right.name}",
+                mend=f"It takes one of: {', '.join(sorted(right.roles))}",
+            )
 
     return check
 
 
-Reader = Depends(needs("read"))
-Admin = Depends(needs("admin"))
+@asynccontextmanager
+async def refusals(rooms: Context, caller: Caller, step: str, about: str) -> AsyncIterator[None]:
+    """Have the register hold that this person was refused a step, before they hear of it."""
+    try:
+        yield
+    except ForbiddenError as error:
+        entry = entries.forbidden(rooms.clock(), caller.subject, error.message, step, about[:64])
+        await rooms.access.register.append(entry)
+        raise
+
+
+Reader = Depends(needs(READ))
+Admin = Depends(needs(MANAGE))
+Operator = Depends(needs(OPERATE))
+AnyCaller = Annotated[Caller, Depends(needs(READ))]
+OperatorCaller = Annotated[Caller, Depends(needs(OPERATE))]
+Person = Annotated[Caller, Depends(needs(TAKE_PART))]
+PeopleManager = Annotated[Caller, Depends(needs(MANAGE_PEOPLE))]
+Auditor = Annotated[Caller, Depends(needs(AUDIT))]
 
 
 async def metrics_reader(request: Request, rooms: Rooms, presented: Presented) -> None:
@@ -64,6 +196,11 @@ async def metrics_reader(request: Request, rooms: Rooms, presented: Presented) -
         f"{peer or 'this peer'} may not read the metrics",
         mend="Add its network to SHARPEYES_METRICS_ALLOW, or send a token",
     )
+
+
+def client_address(request: Request) -> str:
+    """The address of the other end; empty if it has none. Tickets are bound to it."""
+    return request.client.host if request.client else ""
 
 
 def _peer(request: Request) -> IPv4Address | IPv6Address | None:

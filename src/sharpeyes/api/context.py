@@ -9,9 +9,12 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from sharpeyes.access.access import Access
+from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
+from sharpeyes.faults.faults import Faults
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.store.database import Database
@@ -31,9 +34,19 @@ class Context:
     """Why the service is not ready, one reason each; empty when it is."""
     reload: Callable[[], Awaitable[None]]
     """Told after a change of the registry."""
+    faults: Faults
+    access_or_damage: Access | RegisterDamagedError
+    """Who may see what; or why nobody may: the register is not whole."""
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False
+
+    @property
+    def access(self) -> Access:
+        """RegisterDamagedError while nothing can be registered: then nobody logs in, decides or watches."""
+        if isinstance(self.access_or_damage, RegisterDamagedError):
+            raise RegisterDamagedError(self.access_or_damage.message, mend=self.access_or_damage.mend)
+        return self.access_or_damage
 
 
 def context(request: Request) -> Context:

@@ -14,7 +14,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sharpeyes.domain.access import RefusedError
 from sharpeyes.domain.errors import SharpEyesError
+from sharpeyes.domain.time import iso
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +30,21 @@ STATUS_OF_KIND: dict[str, HTTPStatus] = {
     "unauthenticated": HTTPStatus.UNAUTHORIZED,
     "forbidden": HTTPStatus.FORBIDDEN,
     "unavailable": HTTPStatus.SERVICE_UNAVAILABLE,
+    "limited": HTTPStatus.TOO_MANY_REQUESTS,
+    "throttled": HTTPStatus.TOO_MANY_REQUESTS,
+    "not_acceptable": HTTPStatus.NOT_ACCEPTABLE,
+    "register_damaged": HTTPStatus.SERVICE_UNAVAILABLE,
+    "checkpoint": HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 KIND_OF_STATUS = {status: kind for kind, status in reversed(STATUS_OF_KIND.items())}
+
+
+def status_of(error: SharpEyesError) -> HTTPStatus:
+    """By the error's kind; one that the table does not name has the status of the nearest kind above it."""
+    kinds = [error.kind, *(getattr(above, "kind", "") for above in type(error).__mro__)]
+    return next(
+        (STATUS_OF_KIND[kind] for kind in kinds if kind in STATUS_OF_KIND), HTTPStatus.INTERNAL_SERVER_ERROR
+    )
 
 
 def problem(
@@ -40,10 +55,12 @@ def problem(
     mend: str = "",
     errors: list[dict[str, str]] | None = None,
     headers: dict[str, str] | None = None,
+    more: dict[str, str] | None = None,
 ) -> JSONResponse:
     """A problem document: ``type`` (urn:sharpeyes:error:<kind>), ``title``, ``status``, ``detail``.
 
-    Where there are any, also ``mend`` (what to do) and ``errors`` (an entry a field: ``field``, ``message``).
+    Where there are any, also ``mend`` (what to do) and ``errors`` (an entry a field: ``field``, ``message``),
+    and ``more`` members of the kind's own.
     """
     body: dict[str, Any] = {
         "type": f"urn:sharpeyes:error:{kind}",
@@ -55,6 +72,7 @@ def problem(
         body["mend"] = mend
     if errors:
         body["errors"] = errors
+    body |= more or {}
     return JSONResponse(body, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)
 
 
@@ -63,13 +81,18 @@ def install(api: FastAPI) -> None:
 
     @api.exception_handler(SharpEyesError)
     async def _known(_: Request, error: SharpEyesError) -> JSONResponse:
-        status = STATUS_OF_KIND.get(error.kind, HTTPStatus.INTERNAL_SERVER_ERROR)
+        status = status_of(error)
         headers = {}
         if status is HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="sharpeyes"'
-        if status is HTTPStatus.SERVICE_UNAVAILABLE:
-            headers["Retry-After"] = "5"
-        return problem(status, error.kind, error.message, mend=error.mend, headers=headers)
+        if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
+            headers["Retry-After"] = str(getattr(error, "retry_after_s", 5))
+        more = {}
+        if isinstance(error, RefusedError):
+            more["reason"] = error.refused.reason.value
+            if error.refused.until is not None:
+                more["until"] = iso(error.refused.until)
+        return problem(status, error.kind, error.message, mend=error.mend, headers=headers, more=more)
 
     @api.exception_handler(RequestValidationError)
     async def _malformed(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -12,12 +12,14 @@ from typing import Annotated
 import typer
 
 from sharpeyes import __version__
+from sharpeyes.cli.audit import audit
 from sharpeyes.cli.check_config import check_config
 from sharpeyes.cli.demo import demo
 from sharpeyes.cli.discover import discover
 from sharpeyes.cli.probe import probe
 from sharpeyes.cli.serve import serve
 from sharpeyes.cli.simulate import simulate
+from sharpeyes.cli.user import user
 from sharpeyes.domain.errors import SharpEyesError
 
 app = typer.Typer(
@@ -28,6 +30,8 @@ app = typer.Typer(
 )
 for command in (serve, demo, discover, probe, check_config, simulate):
     app.command()(command)
+for group in (audit, user):
+    app.add_typer(group)
 
 
 def _version(asked: bool) -> None:

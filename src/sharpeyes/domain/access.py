@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sharpeyes.domain.camera import Camera
+from sharpeyes.domain.errors import ForbiddenError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
 
@@ -348,3 +349,12 @@ class Refused:
 
 
 Decision = Allowed | Refused
+
+
+class RefusedError(ForbiddenError):
+    """A decision's no on its way to whoever asked: its kind is the reason that the register has too."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.message)
+        self.kind = refused.reason.value
+        self.refused = refused

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from sharpeyes.domain.access import (
     Action,
@@ -114,6 +114,14 @@ def get_account(connection: Connection, user_id: str) -> Account:
     if row is None:
         raise NotFoundError(f"there is no user {user_id!r}")
     return _account(row)
+
+
+def list_accounts(connection: Connection, *, department: str | None = None) -> list[Account]:
+    """All accounts, or those of a department, by user name."""
+    query = select(user).order_by(user.c.username)
+    if department is not None:
+        query = query.where(user.c.department == department)
+    return [_account(row) for row in connection.execute(query)]
 
 
 def get_subject(connection: Connection, user_id: str) -> Subject:
@@ -286,10 +294,10 @@ def list_requests(
     department: str | None = None,
     applicant: str | None = None,
     undecided: bool | None = None,
-    before: Ms | None = None,
+    before: Request | None = None,
     limit: int = 100,
 ) -> list[Request]:
-    """Newest first; ``department`` is the one that asks."""
+    """Newest first; ``department`` is the one that asks, ``before`` the last one already seen."""
     query = select(view_request).order_by(view_request.c.submitted_ms.desc(), view_request.c.id).limit(limit)
     if department is not None:
         query = query.where(view_request.c.department == department)
@@ -298,7 +306,10 @@ def list_requests(
     if undecided is not None:
         query = query.where(view_request.c.undecided == undecided)
     if before is not None:
-        query = query.where(view_request.c.submitted_ms < before)
+        at = view_request.c.submitted_ms
+        query = query.where(
+            or_(at < before.submitted, and_(at == before.submitted, view_request.c.id > before.id))
+        )
     return [_request(row) for row in connection.execute(query)]
 
 
@@ -357,9 +368,11 @@ def list_grants(
     owner: str | None = None,
     request: str | None = None,
     running_at: Ms | None = None,
+    before: Grant | None = None,
     limit: int | None = None,
 ) -> list[Grant]:
-    """Newest first. ``running_at``: not ended by then; they may not have begun."""
+    """Newest first. ``running_at``: not ended by then; they may not have begun. ``before``: the last one
+    already seen."""
     query = select(view_grant).order_by(view_grant.c.issued_ms.desc(), view_grant.c.id).limit(limit)
     if user_id is not None:
         query = query.join(grant_user, grant_user.c.grant_id == view_grant.c.id).where(
@@ -371,6 +384,9 @@ def list_grants(
         query = query.where(view_grant.c.request == request)
     if running_at is not None:
         query = query.where(view_grant.c.ends_ms > running_at)
+    if before is not None:
+        at = view_grant.c.issued_ms
+        query = query.where(or_(at < before.issued, and_(at == before.issued, view_grant.c.id > before.id)))
     return [_grant(row) for row in connection.execute(query)]
 
 

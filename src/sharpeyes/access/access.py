@@ -1,0 +1,105 @@
+"""The rooms of access, opened together: one site's people, desk, register and tickets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+from sharpeyes.access.changes import Changed, Changes
+from sharpeyes.access.desk import Desk
+from sharpeyes.access.people import People
+from sharpeyes.access.register.writer import CHECKPOINT_FILE, KEY_FILE, ORIGIN, Register, signer_at
+from sharpeyes.access.tickets import TicketOffice
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.database import Database
+from sharpeyes.store.vault import Vault, keys_at
+
+log = logging.getLogger(__name__)
+
+TICKET_KEY_FILE = "tickets.key"
+"""Signs tickets: a key of its own, so that gateways elsewhere need no other."""
+EXPIRE_S = 60.0
+PURGE_S = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Everything that decides who sees what, and writes down that it did."""
+
+    people: People
+    desk: Desk
+    register: Register
+    office: TicketOffice
+    changes: Changes
+    zone: tzinfo
+    """Of the site's wall clocks: daily schedules, months of the figures."""
+    keys: tuple[str, ...]
+    """Public keys of the register, the one in use first."""
+
+
+@contextlib.asynccontextmanager
+async def open_access(
+    database: Database,
+    folder: Path,
+    vault: Vault,
+    clock: Callable[[], Ms],
+    zone: tzinfo,
+    *,
+    origin: str = ORIGIN,
+) -> AsyncIterator[Access]:
+    """The rooms, with their key files in ``folder``, for as long as the block lasts.
+
+    Raises RegisterDamagedError if the register is not the one that was signed.
+    """
+    signer, verifiers = await asyncio.to_thread(signer_at, folder / KEY_FILE, origin)
+    (seed, *_) = await asyncio.to_thread(keys_at, folder / TICKET_KEY_FILE)
+    changes = Changes()
+    async with Register(
+        database, signer, clock, verifiers=verifiers, checkpoint_file=folder / CHECKPOINT_FILE
+    ) as register:
+        access = Access(
+            people=People(database, register, vault, changes, clock),
+            desk=Desk(database, register, changes, clock, zone),
+            register=register,
+            office=TicketOffice(seed),
+            changes=changes,
+            zone=zone,
+            keys=tuple(verifier.vkey for verifier in verifiers),
+        )
+        deaf = changes.listen(_say_overrides)
+        chores = [
+            asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
+            asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
+        ]
+        try:
+            yield access
+        finally:
+            deaf()
+            for chore in chores:
+                chore.cancel()
+            await asyncio.gather(*chores, return_exceptions=True)
+
+
+def _say_overrides(changed: Changed) -> None:
+    for grant in sorted(changed.overrides):
+        log.warning("emergency override %s: auditors have to review it", grant)
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[int]]) -> None:
+    """At once, then again and again, until cancelled; what fails is said once and tried again."""
+    broken = False
+    while True:
+        try:
+            await chore()
+        except Exception:  # whatever it is, the next turn makes up for it
+            if not broken:
+                log.exception("a chore of access failed; it is tried again")
+            broken = True
+        else:
+            broken = False
+        await asyncio.sleep(seconds)
