@@ -238,6 +238,7 @@ class _Reader:
             "a password does not belong into this file",
             "Put it into an environment variable (password_env) or a file (password_file)",
         )
+        allow_basic = section.get("allow_basic", flag, False)
         variable = section.get("password_env", _variable, None)
         file = section.get("password_file", text, None)
         if section.node("password_env") and section.node("password_file"):
@@ -257,7 +258,9 @@ class _Reader:
                     "Say where the password is to be found",
                 )
             return None
-        return DeclaredCredential(id=key, username=username, password=password) if username else None
+        if not username:
+            return None
+        return DeclaredCredential(id=key, username=username, password=password, allow_basic=bool(allow_basic))
 
     def from_environment(self, section: Section, variable: str) -> Secret | None:
         value = self.environ.get(variable, "")

@@ -34,3 +34,5 @@ class Credentials:
 
     username: str
     password: Secret
+    allow_basic: bool = False
+    """Whether the password may go over the wire readable: by Basic, or in the path of a URL that wants it."""

@@ -31,7 +31,7 @@ from sharpeyes.wire.rtsp.dialogue import (
     Ready,
     TransportRefused,
 )
-from sharpeyes.wire.rtsp.url import StreamUrl, parse_url
+from sharpeyes.wire.rtsp.url import StreamUrl, parse_url, with_login
 from sharpeyes.wire.video import Track
 
 log = logging.getLogger(__name__)
@@ -179,6 +179,9 @@ class _Attempt:
             self.stop(FailureKind.INTERNAL, str(error))
             return
         credentials = self._request.credentials or from_url
+        allow_basic = self._request.allow_basic or (credentials is not None and credentials.allow_basic)
+        if credentials is not None and allow_basic and not self._request.withhold_credentials:
+            url = with_login(url, credentials)
         redirects = 0
         following: StreamUrl | None = url
         while following is not None:
@@ -186,7 +189,7 @@ class _Attempt:
                 following,
                 credentials,
                 cnonce=secrets.token_hex(8),
-                allow_basic=self._request.allow_basic,
+                allow_basic=allow_basic,
                 withhold=self._request.withhold_credentials,
                 redirects=redirects,
             )

@@ -18,6 +18,7 @@ class DeclaredCredential:
     id: str
     username: str
     password: Secret | None
+    allow_basic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -71,7 +71,15 @@ def apply_config(connection: Connection, declared: Declared, vault: Vault, *, no
     organisation.put_departments(connection, declared.departments)
     organisation.put_areas(connection, declared.areas)
     for account in declared.credentials:
-        changed = put_credential(connection, vault, account.id, account.username, account.password, now=now)
+        changed = put_credential(
+            connection,
+            vault,
+            account.id,
+            account.username,
+            account.password,
+            now=now,
+            allow_basic=account.allow_basic,
+        )
         if changed:
             message = f"credential stored for user {account.username}"
             record(connection, [Event(at=now, kind="credential", subject=account.id, message=message)])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.time import Ms
@@ -13,7 +14,14 @@ from sharpeyes.store.vault import Vault, VaultError
 
 
 def put_credential(
-    connection: Connection, vault: Vault, name: str, username: str, password: Secret | None, *, now: Ms
+    connection: Connection,
+    vault: Vault,
+    name: str,
+    username: str,
+    password: Secret | None,
+    *,
+    now: Ms,
+    allow_basic: bool = False,
 ) -> bool:
     """Store an account; true if that changed anything.
 
@@ -24,18 +32,20 @@ def put_credential(
     if row is None:
         sealed = vault.seal(password.reveal(), context) if password else None
         connection.execute(
-            insert(credential).values(id=name, username=username, sealed=sealed, changed_ms=now)
+            insert(credential).values(
+                id=name, username=username, sealed=sealed, allow_basic=allow_basic, changed_ms=now
+            )
         )
         return True
     sealed = row.sealed if row.username == username else None
     if password is not None and not _holds(vault, sealed, context, password):
         sealed = vault.seal(password.reveal(), context)
-    if sealed == row.sealed and username == row.username:
+    if (sealed, username, allow_basic) == (row.sealed, row.username, row.allow_basic):
         return False
     connection.execute(
         update(credential)
         .where(credential.c.id == name)
-        .values(username=username, sealed=sealed, changed_ms=now)
+        .values(username=username, sealed=sealed, allow_basic=allow_basic, changed_ms=now)
     )
     return True
 
@@ -45,16 +55,13 @@ def open_credential(connection: Connection, vault: Vault, name: str) -> Credenti
     row = connection.execute(select(credential).where(credential.c.id == name)).one_or_none()
     if row is None or row.sealed is None:
         return None
-    return Credentials(row.username, Secret(vault.open(row.sealed, _context(name, row.username))))
+    return _credentials(vault, row)
 
 
 def open_credentials(connection: Connection, vault: Vault) -> Mapping[str, Credentials]:
     """All accounts that have a password, by name."""
     query = select(credential).where(credential.c.sealed.is_not(None))
-    return {
-        row.id: Credentials(row.username, Secret(vault.open(row.sealed, _context(row.id, row.username))))
-        for row in connection.execute(query)
-    }
+    return {row.id: _credentials(vault, row) for row in connection.execute(query)}
 
 
 def changes(connection: Connection) -> dict[str, Ms]:
@@ -90,6 +97,11 @@ def _holds(vault: Vault, sealed: bytes | None, context: str, password: Secret) -
         return vault.open(sealed, context) == password.reveal()
     except VaultError:
         return False
+
+
+def _credentials(vault: Vault, row: Row[Any]) -> Credentials:
+    password = Secret(vault.open(row.sealed, _context(row.id, row.username)))
+    return Credentials(row.username, password, allow_basic=row.allow_basic)
 
 
 def _context(name: str, username: str) -> str:

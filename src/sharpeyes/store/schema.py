@@ -28,6 +28,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
 )
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ tier_policy = Table(
     Column("tier", WORD, primary_key=True),
     Column("target", Float, nullable=False),
     Column("liveness_s", Float, nullable=False),
-    Column("quality_s", Float, nullable=False),
+    Column("quality_s", Float, nullable=False, default=300.0),
 )
 
 department = Table(
@@ -112,6 +113,7 @@ credential = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("username", Text, nullable=False),
+    Column("allow_basic", Boolean, nullable=False, server_default=false()),
     Column("sealed", LargeBinary),  # see store/vault.py; null: declared, but no password was given yet
     Column("changed_ms", Millis, nullable=False),
 )

@@ -102,6 +102,12 @@ def test_what_is_not_said_has_its_default(tmp_path: Path) -> None:
     assert "hunter2" not in repr(config)
 
 
+def test_a_password_goes_out_readable_only_where_that_is_said(tmp_path: Path) -> None:
+    for word, said in (("", False), (", allow_basic: false", False), (", allow_basic: true", True)):
+        config = read(tmp_path, LEAST.replace("username: viewer", "username: viewer" + word))
+        assert config.declared.credentials[0].allow_basic is said
+
+
 def test_one_zone_need_not_be_named_and_none_is_one(tmp_path: Path) -> None:
     assert read(tmp_path, LEAST.replace("    zone: video\n", "")).declared.cameras[0].zone == "video"
     bare = LEAST.replace("    zone: video\n", "").replace(
@@ -136,7 +142,12 @@ def test_everything_of_a_camera(tmp_path: Path) -> None:
         "viewer",
         "udp",
     )
-    assert (camera.liveness_s, camera.quality_s, camera.maintenance, camera.tags) == (7.5, 60, True, ("校门", "001"))
+    assert (camera.liveness_s, camera.quality_s, camera.maintenance, camera.tags) == (
+        7.5,
+        60,
+        True,
+        ("校门", "001"),
+    )
     assert camera.code == "33010800111327000001", "digits stay as written, quoted or not"
     assert config.warnings == ()
 

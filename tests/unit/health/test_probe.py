@@ -144,6 +144,17 @@ def test_a_request_does_not_show_its_url() -> None:
     assert "hush" not in repr(ProbeRequest(url="rtsp://admin:hush@cam/"))
 
 
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_a_login_in_the_path_goes_out_only_if_allowed(allowed: bool) -> None:
+    account = Credentials("admin", Secret("s3cret"), allow_basic=allowed)
+    async with camera() as cam:
+        url = f"rtsp://127.0.0.1:{cam.port}/user=&password=&channel=1.sdp"
+        result = await probe(ProbeRequest(url=url, credentials=account, timeout_s=5))
+        assert result.ok
+        assert ("password=s3cret" in cam.requests[0].uri) is allowed
+    assert "s3cret" not in "\n".join(result.transcript)
+
+
 async def test_a_password_in_the_path_is_masked() -> None:
     async with camera() as cam:
         result = await look(cam, cam.url + "/user=admin&password=hush&channel=1.sdp")

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import InvalidInputError
-from sharpeyes.wire.rtsp.url import mask, parse_url
+from sharpeyes.wire.rtsp.url import mask, parse_url, with_login
 
 GOOD = [
     ("rtsp://10.0.0.1/live", "rtsp://10.0.0.1/live", "10.0.0.1", 554, None),
@@ -50,3 +51,21 @@ def test_refuses_without_quoting_what_may_be_a_password(url: str) -> None:
 )
 def test_masks(text: str) -> None:
     assert "hush" not in mask(text)
+
+
+@pytest.mark.parametrize(
+    ("url", "filled"),
+    [
+        ("/user=&password=&channel=1&stream=0.sdp", "/user=admin&password=p%26_1&channel=1&stream=0.sdp"),
+        ("/user=_password=_ch=1.sdp?real", "/user=admin_password=p%26_1_ch=1.sdp?real"),
+        ("/cam?username=&pwd=", "/cam?username=admin&pwd=p%26_1"),
+        ("/user=other&password=set", "/user=other&password=set"),
+        ("/live/main", "/live/main"),
+    ],
+)
+def test_an_account_is_filled_in_where_the_url_leaves_it_empty(url: str, filled: str) -> None:
+    """XiongMai and its many names: the login stands in the path."""
+    parsed, _ = parse_url(f"rtsp://10.0.0.1{url}")
+    with_account = with_login(parsed, Credentials("admin", Secret("p&_1")))
+    assert with_account.text == f"rtsp://10.0.0.1{filled}"
+    assert "p%26_1" not in with_account.masked

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
-from urllib.parse import unquote
+from dataclasses import dataclass, replace
+from urllib.parse import quote, unquote
 
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import InvalidInputError
@@ -15,7 +15,11 @@ _MAX_LENGTH = 4096
 _HOST_NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?\.?")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\"<>\\^`{|}]")
 # Some cameras take the account in the path: /user=admin&password=...&channel=1&stream=0.sdp
-_SECRET_IN_PATH = re.compile(r"((?:pass(?:word|wd)?|pwd|psw|secret|token|auth|key)=)[^&/;?#]*", re.IGNORECASE)
+_SECRET_IN_PATH = re.compile(
+    r"((?:pass(?:word|wd)?|pwd|psw|secret|token|auth|key)=)(?:(?!_[a-z]+=)[^&/;?#])*", re.IGNORECASE
+)
+_EMPTY_USER = re.compile(r"((?:user(?:name)?|usr)=)(?=[&_/;?#]|$)", re.IGNORECASE)
+_EMPTY_PASSWORD = re.compile(r"((?:pass(?:word|wd)?|pwd|psw)=)(?=[&_/;?#]|$)", re.IGNORECASE)
 _USERINFO = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)[^/?#]*@")
 
 
@@ -64,6 +68,16 @@ def parse_url(url: str) -> tuple[StreamUrl, Credentials | None]:
     shown = f"[{host}]" if ":" in host else host
     suffix = "" if port == _PORTS[scheme] and not address.endswith(f":{port}") else f":{port}"
     return StreamUrl(f"{scheme}://{shown}{suffix}{path or '/'}", scheme == "rtsps", host, port), credentials
+
+
+def with_login(url: StreamUrl, credentials: Credentials) -> StreamUrl:
+    """The URL with the account filled in where its path or query leaves it empty (``user=&password=``).
+
+    For makers whose stream URLs carry the login; it goes over the wire readable, like Basic.
+    """
+    text = _EMPTY_USER.sub(lambda found: found[1] + quote(credentials.username, safe=""), url.text)
+    text = _EMPTY_PASSWORD.sub(lambda found: found[1] + quote(credentials.password.reveal(), safe=""), text)
+    return replace(url, text=text)
 
 
 def mask(text: str) -> str:
