@@ -170,6 +170,8 @@ class Hub:
 
     def replay(self, watcher: Watcher) -> None:
         """Begin again with the last key picture, paced; without one, with the next."""
+        if watcher not in self._watchers:
+            return
         watcher.restarted()
         if not self._gop:
             self._behind.pop(watcher, None)
@@ -246,6 +248,7 @@ class Viewer(Watcher):
 
     __slots__ = (
         "_answered",
+        "_closed",
         "_gone",
         "_hub",
         "_kind",
@@ -270,7 +273,7 @@ class Viewer(Watcher):
         self._gone = gone
         self._loop = asyncio.get_running_loop()
         self._waiting = True
-        self._started = False
+        self._started = self._closed = False
         self._next = 0
         self._offsets: deque[tuple[int, int]] = deque(maxlen=16)
         self._answered = self._resent_since = float("-inf")
@@ -331,6 +334,8 @@ class Viewer(Watcher):
     def lost(self, numbers: list[int]) -> None:
         """A NACK: 16-bit numbers of packets that did not arrive. Those still in the ring go out again, the
         same bytes under the same number."""
+        if self._closed:
+            return
         now = self._loop.time()
         if now - self._resent_since > 1:
             self._resent_since, self._resent = now, 0
@@ -382,5 +387,6 @@ class Viewer(Watcher):
 
     def close(self) -> None:
         """Out of the hub first; then the sender is closed. No packet leaves after this."""
+        self._closed = True
         self._hub.remove(self)
         self._sender.close()
