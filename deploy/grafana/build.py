@@ -51,6 +51,7 @@ COLOURS = {"online": GREEN, "degraded": YELLOW, "offline": RED, "unknown": GREY,
 
 ONE = 'instance=~"$instance"'
 TIER = f'{ONE}, tier=~"$tier"'
+DURATION = "sharpeyes_probe_duration_seconds"
 
 
 # --- parts ----------------------------------------------------------------------------------------------
@@ -445,7 +446,7 @@ def prober() -> Dashboard:
             .span(12)
             .with_target(
                 query(
-                    f"sum by (le) (increase(sharpeyes_probe_duration_seconds_bucket{{{ONE}}}[$__rate_interval]))",
+                    f"sum by (le) (increase({DURATION}_bucket{{{ONE}}}[$__rate_interval]))",
                     "{{le}}",
                 ).format(PromQueryFormat.HEATMAP)
             )
@@ -458,7 +459,7 @@ def prober() -> Dashboard:
                 *(
                     query(
                         f"histogram_quantile({share}, sum by (le) (rate("
-                        f"sharpeyes_probe_duration_seconds_bucket{{{ONE}}}[$__rate_interval])))",
+                        f"{DURATION}_bucket{{{ONE}}}[$__rate_interval])))",
                         name,
                     )
                     for share, name in ((0.5, "half"), (0.95, "95 %"))
