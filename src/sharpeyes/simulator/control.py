@@ -103,8 +103,9 @@ class ControlServer:
                     given = json.loads(request.body)
                 except (ValueError, RecursionError):
                     raise InvalidInputError("the body is no JSON", mend='Send {"kind": "black"}') from None
-                await self._simulator.set_fault(camera, Fault.parse(given))
-                return _json(given)
+                fault = Fault.parse(given)
+                await self._simulator.set_fault(camera, fault)
+                return _json(fault.document())
             case ["cameras", camera, "fault"], "DELETE":
                 await self._simulator.clear_fault(camera)
                 return HttpResponse(204)

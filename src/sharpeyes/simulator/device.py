@@ -81,8 +81,8 @@ def shown(plan: ChannelPlan, role: StreamRole, fault: Fault | None) -> ClipSpec:
 
 @cache
 def _spoiled(spec: ClipSpec, picture: Picture) -> ClipSpec:
-    """The same stream with a fault in it; short, since somebody may wait while it is made."""
-    return replace(spec, picture=picture, gops=1 if picture is Picture.FREEZE else min(3, spec.gops))
+    """The same stream with a fault in it."""
+    return replace(spec, picture=picture, gops=1 if picture is Picture.FREEZE else spec.gops)
 
 
 class Device:

@@ -142,7 +142,11 @@ class HttpConnection(asyncio.Protocol):
                 self._task = asyncio.ensure_future(self._later(answer, stay))
 
     async def _later(self, answer: Awaitable[HttpResponse], stay: bool) -> None:
-        response = await answer
+        try:
+            response = await answer
+        except BaseException:
+            self._transport.abort()  # an error of ours is no reason to let the client wait
+            raise
         self._busy, self._task = False, None
         self._send(response, stay)
         self._advance()

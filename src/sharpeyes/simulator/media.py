@@ -176,6 +176,7 @@ class Playback:
         if self._drip or (fault is not None and fault.kind is FaultKind.SLOW):
             self._trickle(fault, now)
             return
+        self._dripped = now
         due = int((now - self._epoch) * spec.fps + 1e-4)
         if due < self._n:
             return

@@ -126,10 +126,10 @@ class OnvifService:
 
     def _admitted(self, request: HttpRequest, header: Element | None, fault: Fault | None) -> bool:
         plan = self._box.plan
-        if plan.credentials is None or plan.onvif_login is OnvifLogin.NONE:
-            return True
         if fault is not None and fault.kind is FaultKind.AUTH:
             return False
+        if plan.credentials is None or plan.onvif_login is OnvifLogin.NONE:
+            return True
         if plan.onvif_login is not OnvifLogin.DIGEST and token_admits(
             header, plan.credentials, self._box.clock()
         ):
@@ -147,7 +147,7 @@ class OnvifService:
         if request.method != "GET":
             return HttpResponse(405, headers=(("Allow", "GET"),))
         refused = fault is not None and fault.kind is FaultKind.AUTH
-        if not self._box.guard.open and (refused or not self._knows(request)):
+        if refused or not (self._box.guard.open or self._knows(request)):
             return HttpResponse(401, headers=(("WWW-Authenticate", self._challenge()),))
         number = request.path.removeprefix("/snapshot/").removesuffix(".jpg")
         channels = self._box.plan.channels

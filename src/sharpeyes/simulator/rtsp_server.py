@@ -353,7 +353,7 @@ class RtspConnection(asyncio.Protocol):
     def _admitted(self, request: Request, fault: Fault | None) -> bool:
         guard = self._host.guard
         if fault is not None and fault.kind is FaultKind.AUTH:
-            return guard.open
+            return False
         if guard.open:
             return True
         return guard.admits(request.method, self._nonce, request.headers.get("authorization"))
@@ -467,7 +467,8 @@ class RtspConnection(asyncio.Protocol):
     ) -> None:
         named = Headers([("CSeq", sequence.strip()), ("Server", "SharpEyes simulator"), *headers])
         data = Response(status, _REASONS[status], named, body).encode()
-        if self._playback is not None and self._playback.after_drip(data):
+        # With UDP the packet that waits is in no one's way.
+        if self._pair is None and self._playback is not None and self._playback.after_drip(data):
             return
         self._transport.write(data)
         if self._transport.get_write_buffer_size() > _FLOODED:

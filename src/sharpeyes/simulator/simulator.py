@@ -58,6 +58,7 @@ class Simulator:
         self._stage: Stage | None = None
         self._discovery: DiscoveryResponder | None = None
         self._sweeper: asyncio.TimerHandle | None = None
+        self._changing = asyncio.Lock()
 
     # --- life ---
 
@@ -212,10 +213,11 @@ class Simulator:
         if channel is not None and len(device.channels) > 1:
             channel.fault = fault
             return
-        device.fault = fault
-        for each in device.channels.values():
-            each.fault = None
-        await device.apply()
+        async with self._changing:  # ports are opened and closed by one change at a time
+            device.fault = fault
+            for each in device.channels.values():
+                each.fault = None
+            await device.apply()
 
     async def _prepare(
         self, plans: Iterable[DevicePlan], progress: Callable[[int, int], None] | None
@@ -292,12 +294,12 @@ class Simulator:
 
 def raise_descriptor_limit() -> None:
     """As many open files as the system lets this process have: a camera needs two."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard != resource.RLIM_INFINITY else 65_536
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (ValueError, OSError):  # macOS refuses more than its own constant, whatever the hard limit says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (10_240, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_240), hard))
 
 
 def only_one_loopback() -> bool:

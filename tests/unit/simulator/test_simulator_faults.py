@@ -188,6 +188,32 @@ async def test_slow_drips_whole_messages(cache: Path) -> None:
         await viewer.media(30)
 
 
+async def test_slow_slows_a_running_session_at_once(cache: Path) -> None:
+    async with playing(cache) as simulator, Viewer(simulator.endpoints["cam"].url) as viewer:
+        await viewer.play()
+        await viewer.frames(10)
+        await simulator.set_fault("cam", Fault(kind=FaultKind.SLOW, bytes_per_s=1000))
+        before = len(viewer.raw)
+        await asyncio.sleep(0.6)
+        assert len(viewer.raw) - before < 1500
+
+
+async def test_an_open_camera_under_auth_asks_and_never_admits(cache: Path) -> None:
+    async with playing(cache, device(credentials=None)) as simulator:
+        await simulator.set_fault("cam", Fault(kind=FaultKind.AUTH))
+        async with Viewer(simulator.endpoints["cam"].url) as viewer:
+            assert (await viewer.ask("DESCRIBE")).status == 401
+            assert viewer.challenge.startswith("Digest")
+
+
+async def test_changes_at_the_same_time_follow_one_another(cache: Path) -> None:
+    async with playing(cache) as simulator:
+        kinds = (FaultKind.OFF, FaultKind.BUSY, FaultKind.REFUSE, FaultKind.NO_RTP) * 5
+        await asyncio.gather(*(simulator.set_fault("cam", Fault(kind=kind)) for kind in kinds))
+        await simulator.clear_fault("cam")
+        assert await reach(simulator) == ("yes", "yes")
+
+
 async def test_corrupt_keeps_the_packets_and_spoils_what_is_in_them(cache: Path) -> None:
     async with playing(cache) as simulator:
         url = simulator.endpoints["cam"].url

@@ -33,7 +33,7 @@ def test_a_city_is_of_three_tiers_mixed_and_the_same_again() -> None:
     assert {spec.codec for channel in channels for _, spec in channel.streams} == {Codec.H264, Codec.H265}
     assert 4 <= sum(each.fault is not None for each in fleet.devices) <= 6
     assert len({each.manufacturer for each in fleet.devices}) >= 3
-    assert len({channel.streams for channel in channels}) >= 6, "a city is not one picture"
+    assert len({channel.streams for channel in channels}) >= 5, "a city is not one picture"
 
 
 @pytest.mark.parametrize("cameras", [1, 2, 7, 300])
