@@ -97,6 +97,8 @@ class Service:
         self.faults = Faults(self.database, FaultSettings(), clock)
         self.access: Access | RegisterDamagedError = RegisterDamagedError("the register is not open yet")
         self._watching = False
+        self.stopping = asyncio.Event()
+        """Set when whoever listens to endless answers shall be let go."""
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Secret | None]:
@@ -239,6 +241,10 @@ def context_of(service: Service) -> Context:
         access_or_damage=service.access,
         metrics_allow=service.settings.metrics_allow,
         camera_metrics=service.settings.camera_metrics,
+        site=service.config.site.name,
+        timezone=service.config.site.timezone,
+        telemetry_failing=lambda: service.recorder.failing,
+        stopping=service.stopping,
     )
 
 
@@ -273,6 +279,7 @@ async def run(
             stopping = asyncio.create_task(stop.wait(), name="stop")
             started(Started(f"http://{_in_url(host)}:{port}", token, service))
             await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            service.stopping.set()
             server.should_exit = True
             stopping.cancel()
             await serving

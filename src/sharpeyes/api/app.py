@@ -6,8 +6,19 @@ from fastapi import FastAPI
 
 from sharpeyes import __version__
 from sharpeyes.api import problems
+from sharpeyes.api.console import console_routes
 from sharpeyes.api.context import Context
-from sharpeyes.api.routes import blackbox, cameras, discovery, organisation, rates, service, states, tokens
+from sharpeyes.api.routes import (
+    blackbox,
+    cameras,
+    discovery,
+    live,
+    organisation,
+    rates,
+    service,
+    states,
+    tokens,
+)
 
 DESCRIPTION = """\
 Every route but health and metrics needs a token: `Authorization: Bearer <token>`.
@@ -29,6 +40,7 @@ def create_api(context: Context) -> FastAPI:
     )
     api.state.context = context
     problems.install(api)
-    for room in (service, blackbox, cameras, states, rates, organisation, discovery, tokens):
+    for room in (service, blackbox, cameras, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
+    api.include_router(console_routes())  # last: it answers what nothing above does
     return api

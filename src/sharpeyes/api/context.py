@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -40,6 +41,14 @@ class Context:
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False
+    site: str = "SharpEyes"
+    """Name of the city or district."""
+    timezone: str = "UTC"
+    """IANA name of its time zone."""
+    telemetry_failing: Callable[[], bool] = lambda: False
+    """Whether what is observed cannot be stored."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the service stops: answers that would go on for ever end."""
 
     @property
     def access(self) -> Access:

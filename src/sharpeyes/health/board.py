@@ -182,6 +182,17 @@ class Subscription:
         self._changes.append(change)
         self._filled.set()
 
+    @property
+    def waiting(self) -> bool:
+        """Whether there are changes that nobody has taken yet."""
+        return bool(self._changes)
+
+    def taken(self) -> list[StateChange]:
+        """All changes that wait, oldest first; for whoever looks in now and then instead of iterating."""
+        changes = list(self._changes)
+        self._changes.clear()
+        return changes
+
     def close(self) -> None:
         self._closed = True
         self._subscriptions.discard(self)

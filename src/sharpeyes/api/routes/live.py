@@ -1,0 +1,150 @@
+"""What happens now: one glance at the service, and a stream of the same for pages that stay open."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Annotated, Self
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from sharpeyes import __version__
+from sharpeyes.api.auth import Reader
+from sharpeyes.api.context import Context, Rooms
+from sharpeyes.api.schemas import Instant, Shape, StateCount
+from sharpeyes.domain.health import State
+from sharpeyes.domain.organisation import Tier
+from sharpeyes.domain.time import iso
+from sharpeyes.health.board import StateChange, Subscription
+
+router = APIRouter(prefix="/api/v1", tags=["states"], dependencies=[Reader])
+
+TICK_S = 1.0
+"""Changes are gathered for this long, so that an outage of a district is not thousands of messages."""
+STILL_S = 10.0
+"""A word at least this often: proxies keep the stream open, and the page knows that it lives."""
+MOST_CHANGES = 100
+"""In one message; a page that needs all of them reads the cameras."""
+
+
+class ProberShape(Shape):
+    """How the monitor itself does: to be looked at before any other figure is believed."""
+
+    blind: Annotated[bool, Field(description="Most probes fail for the prober's own reasons.")]
+    telemetry_failing: Annotated[bool, Field(description="The store cannot be written.")]
+    probes: Annotated[int, Field(description="Ended since the service started.")]
+    in_flight: int
+    lateness_s: Annotated[float, Field(description="How long after its slot the latest probe began.")]
+    ready: bool
+    reasons: Annotated[tuple[str, ...], Field(description="Why it is not ready.")]
+
+
+class Status(Shape):
+    at: Instant
+    site: Annotated[str, Field(description="Name of the city or district.")]
+    timezone: Annotated[str, Field(description="IANA name of the site's time zone.")]
+    version: str
+    prober: ProberShape
+    tiers: Annotated[tuple[StateCount, ...], Field(description="Cameras by tier and present state.")]
+
+    @classmethod
+    def of(cls, rooms: Context) -> Self:
+        stats = rooms.fleet.stats
+        by_tier = rooms.board.tally().by_tier
+        reasons = tuple(rooms.readiness())
+        tiers = []
+        for tier in Tier:
+            counts = {state.value: by_tier.get((tier, state), 0) for state in State}
+            tiers.append(StateCount(key=tier, cameras=sum(counts.values()), **counts))
+        return cls(
+            at=iso(rooms.clock()),
+            site=rooms.site,
+            timezone=rooms.timezone,
+            version=__version__,
+            prober=ProberShape(
+                blind=stats.blind,
+                telemetry_failing=rooms.telemetry_failing(),
+                probes=stats.probes,
+                in_flight=stats.in_flight,
+                lateness_s=max(0.0, stats.late_s),
+                ready=not reasons,
+                reasons=reasons,
+            ),
+            tiers=tuple(tiers),
+        )
+
+
+class ChangeShape(Shape):
+    camera: str
+    before: str
+    after: str
+    at: Annotated[Instant, Field(description="The first sign of it, which may lie back.")]
+    cause: str | None
+
+    @classmethod
+    def of(cls, change: StateChange) -> Self:
+        return cls(
+            camera=change.camera,
+            before=change.before,
+            after=change.after,
+            at=iso(change.at),
+            cause=change.cause,
+        )
+
+
+class News(Shape):
+    """One message of the stream."""
+
+    status: Status
+    changes: Annotated[tuple[ChangeShape, ...], Field(description="Since the message before, oldest first.")]
+    missed: Annotated[int, Field(description="Changes that are not among these: there were too many.")]
+
+
+@router.get("/status")
+async def status(rooms: Rooms) -> Status:
+    """The site, how many cameras of each tier stand how, and how the monitor itself does."""
+    return Status.of(rooms)
+
+
+@router.get(
+    "/live",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}, "description": "Events named 'news'."}},
+)
+async def live(rooms: Rooms) -> StreamingResponse:
+    """The same as a stream of server-sent events: a `news` at once, at every change, and every ten seconds.
+
+    Its data is an object of `status`, `changes` (camera, before, after, at, cause) and `missed`.
+    """
+    return StreamingResponse(
+        news(rooms),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def news(rooms: Context) -> AsyncIterator[str]:
+    """The stream's text, for as long as the service runs and somebody listens."""
+    with rooms.board.subscribe(MOST_CHANGES) as subscription:
+        missed = 0
+        while not rooms.stopping.is_set():
+            changes = subscription.taken()
+            message = News(
+                status=Status.of(rooms),
+                changes=tuple(ChangeShape.of(change) for change in changes),
+                missed=subscription.missed - missed,
+            )
+            missed = subscription.missed
+            yield f"event: news\ndata: {message.model_dump_json()}\n\n"
+            await _until_changed(rooms, subscription)
+
+
+async def _until_changed(rooms: Context, subscription: Subscription) -> None:
+    for _ in range(int(STILL_S / TICK_S)):
+        with suppress(TimeoutError):
+            await asyncio.wait_for(rooms.stopping.wait(), TICK_S)
+        if rooms.stopping.is_set() or subscription.waiting:
+            return
