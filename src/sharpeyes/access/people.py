@@ -239,6 +239,14 @@ class People:
         details: Detail = sorted(wanted)
         await self._change(by, user_id, "roles", {"roles": wanted}, roles=details)
 
+    async def set_department(self, by: Subject | None, user_id: str, department: str) -> None:
+        """Another department: what was granted to the old one opens nothing any more."""
+        self._check_admin(by)
+        self._check_other(by, user_id)
+        await self._change(
+            by, user_id, "department", {"department": department}, end=True, department=department
+        )
+
     async def set_enabled(self, by: Subject | None, user_id: str, enabled: bool) -> None:
         """Disable an account: its sessions end and its pictures stop. Or enable it again."""
         self._check_admin(by)

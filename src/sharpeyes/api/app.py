@@ -12,16 +12,24 @@ from sharpeyes.api.routes import (
     blackbox,
     cameras,
     discovery,
+    grants,
     live,
     organisation,
     rates,
+    register,
     service,
+    session,
     states,
     tokens,
+    users,
+    view_requests,
+    view_rules,
+    view_tickets,
 )
 
 DESCRIPTION = """\
-Every route but health and metrics needs a token: `Authorization: Bearer <token>`.
+Machines send a token: `Authorization: Bearer <token>`. People log in at `/api/v1/session`, and send its
+`csrf` as `X-CSRF-Token` with whatever changes something. Only health and logging in need neither.
 Instants are RFC 3339 in UTC, ratios are 0..1. Errors are problem documents (RFC 9457) with a mend.
 *Unknown* is not *offline*: what the monitor could not see is outside every rate and shown as coverage.
 """
@@ -41,6 +49,8 @@ def create_api(context: Context) -> FastAPI:
     api.state.context = context
     problems.install(api)
     for room in (service, blackbox, cameras, states, live, rates, organisation, discovery, tokens):
+        api.include_router(room.router)
+    for room in (session, users, view_requests, grants, view_rules, view_tickets, register):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

@@ -53,6 +53,7 @@ ADDRESSES = Right(
 TAKE_PART = Right(name="ask for views, decide on them and watch", roles=frozenset(Role))
 MANAGE_PEOPLE = Right(name="manage accounts and rules", roles=frozenset({Role.ADMIN}))
 AUDIT = Right(name="read the register", roles=frozenset({Role.AUDITOR}))
+RIGHTS = (READ, OPERATE, MANAGE, ADDRESSES, TAKE_PART, MANAGE_PEOPLE, AUDIT)
 
 
 class CsrfError(ForbiddenError):

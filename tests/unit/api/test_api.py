@@ -21,7 +21,7 @@ class TestWhoMayAsk:
             for method in methods:
                 url = re.sub(r"\{.*?\}", "x", path)
                 answer = await client.request(method, url, headers={"Authorization": ""})
-                if path in free:
+                if path in free or (method, path) == ("post", "/api/v1/session"):
                     assert answer.status_code in (200, 404, 422), path
                 else:
                     assert answer.status_code == 401, f"{method} {path}"

@@ -1,0 +1,113 @@
+"""Accounts, for administrators; colleagues, for whoever names them in a request."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from sqlalchemy import Connection
+
+from sharpeyes.access.visible import may_read_person
+from sharpeyes.api import auth
+from sharpeyes.api.access_shapes import NewPassword, NewUser, PersonShape, UserChange, UserShape
+from sharpeyes.api.auth import PeopleManager, Person
+from sharpeyes.api.context import Context, Rooms
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.store.access import get_account, list_accounts, list_subjects
+from sharpeyes.store.organisation import list_departments
+
+router = APIRouter(prefix="/api/v1", tags=["users"])
+
+UserId = Annotated[str, Path(max_length=64)]
+
+
+@router.get("/people")
+async def people(rooms: Rooms, caller: Person) -> tuple[PersonShape, ...]:
+    """Colleagues of one's own department, to be named in requests; everybody for administrators and
+    auditors."""
+    found = await rooms.database.aread(list_subjects)
+    return tuple(PersonShape.of(subject) for subject in found if may_read_person(caller.person, subject))
+
+
+@router.get("/users")
+async def users(rooms: Rooms, caller: PeopleManager) -> tuple[UserShape, ...]:  # noqa: ARG001
+    """All accounts, disabled ones included."""
+    return tuple(UserShape.of(account) for account in await rooms.database.aread(list_accounts))
+
+
+@router.post("/users", status_code=HTTPStatus.CREATED)
+async def add(rooms: Rooms, caller: PeopleManager, form: NewUser) -> UserShape:
+    """Make an account. An auditor has no other role. Goes into the register."""
+    await _check_department(rooms, form.department)
+    made = await rooms.access.people.add(
+        caller.person,
+        username=form.username,
+        name=form.name,
+        department=form.department,
+        roles=form.roles,
+        password=None if form.password is None else Secret(form.password.get_secret_value()),
+    )
+    return await _user(rooms, made.id)
+
+
+@router.get("/users/{user_id}")
+async def one(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> UserShape:  # noqa: ARG001
+    """One account."""
+    return await _user(rooms, user_id)
+
+
+@router.patch("/users/{user_id}")
+async def change(rooms: Rooms, caller: PeopleManager, user_id: UserId, form: UserChange) -> UserShape:
+    """Disable an account or enable it, give it other roles or another department; never one's own.
+
+    Of a disabled account every session ends at once, and every picture stops.
+    """
+    people = rooms.access.people
+    if form.department is not None:
+        await _check_department(rooms, form.department)
+    async with auth.refusals(rooms, caller, "user", user_id):
+        if form.enabled is not None:
+            await people.set_enabled(caller.person, user_id, form.enabled)
+        if form.roles is not None:
+            await people.set_roles(caller.person, user_id, form.roles)
+        if form.department is not None:
+            await people.set_department(caller.person, user_id, form.department)
+    return await _user(rooms, user_id)
+
+
+@router.put("/users/{user_id}/password", status_code=HTTPStatus.NO_CONTENT)
+async def reset_password(rooms: Rooms, caller: PeopleManager, user_id: UserId, form: NewPassword) -> None:
+    """Set somebody's password. Every session of the account ends."""
+    async with auth.refusals(rooms, caller, "password", user_id):
+        await rooms.access.people.set_password(
+            caller.person, user_id, Secret(form.password.get_secret_value())
+        )
+
+
+@router.delete("/users/{user_id}/totp", status_code=HTTPStatus.NO_CONTENT)
+async def remove_totp(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> None:
+    """Want no codes of this account any more: its phone is lost. Every session of it ends."""
+    await rooms.access.people.remove_totp(caller.person, user_id)
+
+
+@router.delete("/users/{user_id}/sessions", status_code=HTTPStatus.NO_CONTENT)
+async def end_sessions(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> None:
+    """End every session of an account."""
+    await _user(rooms, user_id)
+    await rooms.access.people.end_sessions(caller.person, user_id)
+
+
+async def _user(rooms: Context, user_id: str) -> UserShape:
+    return UserShape.of(await rooms.database.aread(lambda connection: get_account(connection, user_id)))
+
+
+async def _check_department(rooms: Context, department: str) -> None:
+    def known(connection: Connection) -> set[str]:
+        return {one.id for one in list_departments(connection)}
+
+    if department not in await rooms.database.aread(known):
+        raise InvalidInputError(
+            f"department: there is no {department!r}", mend="Declare it in cameras.yaml, under departments"
+        )

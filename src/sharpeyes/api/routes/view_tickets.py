@@ -1,0 +1,51 @@
+"""Tickets: what the console fetches before each picture, and shows to the gateway."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response, status
+
+from sharpeyes.api.access_shapes import NewViewTicket, ViewTicketShape, Watermark
+from sharpeyes.api.auth import Person
+from sharpeyes.api.context import Rooms
+from sharpeyes.domain.access import Refused, RefusedError
+from sharpeyes.domain.time import iso
+
+router = APIRouter(prefix="/api/v1/view-tickets", tags=["views"])
+
+
+@router.post("", status_code=status.HTTP_201_CREATED)
+async def issue(response: Response, rooms: Rooms, caller: Person, form: NewViewTicket) -> ViewTicketShape:
+    """A ticket for one picture: at most a minute old, for this client's address, once.
+
+    403 with the `reason` (`expired`, `schedule`, `revoked`, `other_user`, ...) if this user may not see this
+    camera now; `until` says when to try again, if time alone may change the answer. A refusal is in the
+    register, in the same words.
+    """
+    person, now = caller.person, rooms.clock()
+    answer = await rooms.access.desk.check(
+        person.id, form.camera, form.action, form.grant, address=caller.address
+    )
+    if isinstance(answer, Refused):
+        raise RefusedError(answer)
+    ticket, text = rooms.access.office.issue(
+        user=person.id,
+        department=person.department,
+        camera=form.camera,
+        action=form.action,
+        grant=answer.grant,
+        client=caller.address,
+        now=now,
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return ViewTicketShape(
+        ticket=text.reveal(),
+        expires=iso(ticket.expires),
+        camera=ticket.camera,
+        action=ticket.action,
+        basis=answer.basis,
+        grant=answer.grant,
+        until=None if answer.until is None else iso(answer.until),
+        watermark=Watermark(
+            name=person.name, unit=person.department, grant=answer.grant, burned_in=answer.watermark
+        ),
+    )
