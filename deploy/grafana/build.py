@@ -550,8 +550,7 @@ def cameras() -> Dashboard:
         dashboard(
             "sharpeyes-cameras",
             "SharpEyes: camera by camera",
-            "Needs the jobs sharpeyes-cameras (SHARPEYES_CAMERA_METRICS=true) and sharpeyes-probe of the"
-            " example prometheus.yaml. Cameras are named by their ids.",
+            "Needs the jobs of deploy/prometheus/jobs-cameras.yaml. Cameras are named by their ids.",
             {"camera_id": "sharpeyes_camera_up"},
         )
         .with_row(Row("All of them"))
