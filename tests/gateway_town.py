@@ -11,7 +11,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import uvicorn
-from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
+from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi import FastAPI, Response
 from sqlalchemy import Connection
 
@@ -54,7 +54,9 @@ LOOPBACK = GatewaySettings(ice=IceSettings(addresses=("127.0.0.1",)), grace_s=0.
 class LiveCamera:
     """An RTSP camera that plays a clip in a loop, in real time, from a keyframe on, to each who asks."""
 
-    def __init__(self, clip: Clip, *, packet: int = 1400, sprop: bool = True) -> None:
+    def __init__(self, clip: Clip, *, packet: int = 1400, sprop: bool = True, refuses: bool = False) -> None:
+        """``refuses``: no account is good enough."""
+        self.refuses = refuses
         self.clip = clip
         self.packet = packet
         self.sprop = sprop
@@ -108,6 +110,9 @@ class LiveCamera:
     def _answer(self, request: Request) -> RtspResponse:
         items = [("CSeq", request.headers.get("cseq") or "0")]
         body = b""
+        if self.refuses:
+            items.append(("WWW-Authenticate", 'Digest realm="camera", nonce="1"'))
+            return RtspResponse(401, "Unauthorized", Headers(items))
         if request.method == "DESCRIBE":
             items.append(("Content-Type", "application/sdp"))
             body = self.clip.sdp(sprop=self.sprop)
@@ -289,8 +294,12 @@ async def served(running: Gateway, origins: tuple[str, ...] = ()) -> AsyncIterat
 class Viewer:
     """A WebRTC viewer in this process that decodes what it gets."""
 
-    def __init__(self) -> None:
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    def __init__(self, *, sound: bool = False) -> None:
+        self.connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=[], bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
+        if sound:
+            self.connection.addTransceiver("audio", direction="recvonly")
         self.connection.addTransceiver("video", direction="recvonly")
         self.frames = 0
         self.sizes: set[tuple[int, int]] = set()
@@ -332,7 +341,8 @@ class Viewer:
         await self.connection.close()
 
     def _on_track(self, track: object) -> None:
-        self._task = asyncio.create_task(self._watch(track))
+        if track.kind == "video":  # type: ignore[attr-defined]
+            self._task = asyncio.create_task(self._watch(track))
 
     async def _watch(self, track: object) -> None:
         while True:

@@ -1,6 +1,7 @@
 """CPU a viewer: the gateway with its fast and its plain sender, and aiortc as it comes, on the same stream.
 
     python tests/bench/bench_gateway.py [--viewers 40 100] [--kinds gso plain aiortc] [--seconds 10] [--json]
+    python tests/bench/bench_gateway.py --revocations 100
 
 Three processes on loopback: a camera (1080p25, about 2 Mbit/s, RTP over RTSP), the server under test, the
 viewers. CPU is user + system time of the server alone, in percent of one core, the pull and the watch over
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from itertools import pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -124,6 +126,7 @@ def _cpu_s() -> float:
 
 def viewers(pipe: Connection, count: int, seconds: float) -> None:
     from aioice.ice import StunProtocol
+
     from gateway_town import Viewer
 
     received: dict[int, list[int]] = {}
@@ -159,13 +162,69 @@ def viewers(pipe: Connection, count: int, seconds: float) -> None:
         await asyncio.sleep(seconds)
         packets = sum(map(len, received.values()))
         gaps = sum(
-            sum((b - a) & 0xFFFF != 1 for a, b in zip(numbers, numbers[1:], strict=False))
+            sum((b - a) & 0xFFFF != 1 for a, b in pairwise(numbers))
             for numbers in received.values()
         )
         pipe.send({"packets": packets, "gaps": gaps, "decoded": everybody[0].frames - frames})
         os._exit(0)
 
     uvloop.run(watch())
+
+
+# --- revocation ---------------------------------------------------------------------------------------
+
+
+async def revocations(url: str, rounds: int) -> dict[str, float]:
+    """Milliseconds from the call that revokes a grant to the last packet that its viewer got, and from the
+    offer to the first packet of a camera that is pulled already."""
+    from aioice.ice import StunProtocol
+
+    from gateway_town import HOME, LOOPBACK, Viewer, gateway, town
+
+    last: dict[int, float] = {}
+    first: dict[int, float] = {}
+    take = StunProtocol.datagram_received
+
+    def noted(self: Any, data: bytes, address: Any) -> None:
+        if 127 < data[0] < 192 and not 191 < data[1] < 209:
+            last[id(self.receiver)] = time.perf_counter()
+            first.setdefault(id(self.receiver), time.perf_counter())
+        take(self, data, address)
+
+    StunProtocol.datagram_received = noted
+    to_last, to_first = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        async with town(Path(folder), {"park": url}) as city, gateway(city, LOOPBACK) as running:
+            kept = await running.feed("park", city.ticket("park", (await city.grant("park")).id), client=HOME)
+            for _ in range(rounds):
+                grant = await city.grant("park")
+                viewer = Viewer()
+                me = id(viewer.connection.getTransceivers()[0].sender.transport.transport._connection)
+                offer = await viewer.offer()
+                first.pop(me, None)
+                began = time.perf_counter()
+                opened = await running.whep("park", city.ticket("park", grant.id), offer, client=HOME)
+                await viewer.accept(opened.answer)
+                while me not in first:
+                    await asyncio.sleep(0.002)
+                to_first.append(1000 * (first[me] - began))
+                await asyncio.sleep(0.3)
+                began = time.perf_counter()
+                await city.desk.revoke(city.id("zhao"), grant.id, "bench")
+                await asyncio.sleep(0.3)
+                to_last.append(1000 * max(0.0, last[me] - began))
+                await viewer.close()
+            kept.close()
+    to_last.sort()
+    to_first.sort()
+    return {
+        "rounds": rounds,
+        "last_packet_ms_p50": to_last[rounds // 2],
+        "last_packet_ms_p99": to_last[min(rounds - 1, rounds * 99 // 100)],
+        "last_packet_ms_max": to_last[-1],
+        "first_packet_ms_p50": to_first[rounds // 2],
+        "first_packet_ms_p99": to_first[min(rounds - 1, rounds * 99 // 100)],
+    }
 
 
 # --- the run ------------------------------------------------------------------------------------------
@@ -208,6 +267,7 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--revocations", type=int, default=0, help="Rounds; measures nothing else.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -215,10 +275,17 @@ def main() -> None:
     filming = context.Process(target=camera, args=(there,), daemon=True)
     filming.start()
     url, bits = here.recv()
+    if arguments.revocations:
+        figures = uvloop.run(revocations(url, arguments.revocations))
+        print(json.dumps(figures, indent=2) if arguments.json else figures)
+        filming.kill()
+        return
     rows = []
     if not arguments.json:
         print(f"camera: {bits / 1e6:.2f} Mbit/s")
-        print(f"{'server':8}{'viewers':>8}{'% core':>9}{'% a viewer':>12}{'packets/s':>11}{'gaps':>6}{'fps':>6}")
+        print(
+            f"{'server':8}{'viewers':>8}{'% core':>9}{'% a viewer':>12}{'packets/s':>11}{'gaps':>6}{'fps':>6}"
+        )
     for count in arguments.viewers:
         for kind in arguments.kinds:
             row = measure(kind, count, url, arguments.seconds)

@@ -269,6 +269,35 @@ async def test_the_plain_sender_and_a_fixed_port_behind_an_announced_address(tmp
         await viewer.see(5)
 
 
+async def test_an_offer_with_a_section_for_sound_first(tmp_path: Path) -> None:
+    ice = IceSettings(addresses=("127.0.0.1",), ports=(42_100, 42_140))
+    async with opened_scene(tmp_path, replace(LOOPBACK, ice=ice)) as scene:
+        grant = await scene.town.grant("park")
+        viewer = Viewer(sound=True)
+        scene.viewers.append(viewer)
+        opened = await scene.gateway.whep(
+            "park", scene.town.ticket("park", grant.id), await viewer.offer(), client=HOME
+        )
+        await viewer.accept(opened.answer)
+        await viewer.see(5)
+        ports = {int(line.split()[5]) for line in opened.answer.splitlines() if "candidate:" in line}
+        assert all(42_100 <= port <= 42_140 for port in ports)
+        assert opened.answer.count("a=inactive") == 1
+
+
+async def test_a_refused_account_is_not_tried_at_every_click(scene: Scene) -> None:
+    grant = await scene.town.grant("park")
+    scene.camera.refuses = True
+    for _ in range(3):
+        with pytest.raises(UnavailableError, match="auth_failed"):
+            await scene.gateway.whep(
+                "park", scene.town.ticket("park", grant.id), await _offer(scene), client=HOME
+            )
+        await until(lambda: scene.gateway.pulls == 0)
+    answered = [request for request in scene.camera.requests if "authorization" in request.headers]
+    assert len(answered) == 1
+
+
 async def test_a_still_picture_is_registered_before_it_is_given(scene: Scene) -> None:
     grant = await scene.town.grant("park")
     ticket = scene.town.ticket("park", grant.id, action=Action.SNAPSHOT)

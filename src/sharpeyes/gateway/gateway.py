@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from sharpeyes.domain.access import Action
 from sharpeyes.domain.camera import StreamRole
+from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import (
     InvalidInputError,
     NotAcceptableError,
@@ -19,6 +20,7 @@ from sharpeyes.domain.errors import (
     SharpEyesError,
     UnavailableError,
 )
+from sharpeyes.domain.health import FailureKind
 from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.fmp4 import Feed, Muxer, mime_of
 from sharpeyes.gateway.leases import Access, Lease, Leases
@@ -28,7 +30,7 @@ from sharpeyes.gateway.sender import gso_works
 from sharpeyes.gateway.settings import GatewaySettings
 from sharpeyes.gateway.snapshot import Photographer
 from sharpeyes.gateway.source import Sources
-from sharpeyes.gateway.upstream import Observer, PullState, Source, Upstream
+from sharpeyes.gateway.upstream import Observer, PullState, Source, Upstream, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ class Gateway:
         self._observed = observed
         self._leases = Leases(access, settings, clock)
         self._upstreams: dict[tuple[str, StreamRole], Upstream] = {}
+        self._locked: dict[tuple[str, StreamRole], tuple[float, Credentials | None]] = {}
         self._sessions: dict[str, _Session] = {}
         self._photographer = Photographer()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -269,6 +272,9 @@ class Gateway:
         key = (source.camera, source.role)
         upstream = self._upstreams.get(key)
         if upstream is None:
+            locked_until, account = self._locked.get(key, (0.0, None))
+            if asyncio.get_running_loop().time() < locked_until and account == source.credentials:
+                raise unavailable(FailureKind.AUTH_FAILED)
             if len(self._upstreams) >= self.settings.pulls:
                 raise UnavailableError(
                     f"this gateway pulls {self.settings.pulls} cameras already", mend="Try again in a moment"
@@ -285,7 +291,11 @@ class Gateway:
 
     def _drop(self, upstream: Upstream) -> None:
         """Nobody watches this one any more."""
-        self._upstreams.pop((upstream.source.camera, upstream.source.role), None)
+        key = (upstream.source.camera, upstream.source.role)
+        self._upstreams.pop(key, None)
+        self._locked.pop(key, None)
+        if upstream.locked_until > asyncio.get_running_loop().time():
+            self._locked[key] = (upstream.locked_until, upstream.source.credentials)
         self._spawn(upstream.close())
 
     def _codec_changed(self, upstream: Upstream) -> None:

@@ -274,6 +274,8 @@ class Leases:
 
     async def _look(self, leases: Collection[Lease]) -> None:
         running = [lease for lease in leases if lease.started is not None and lease.over is None]
+        if not running:
+            return
         now = self._clock()
         decisions = await self._access.database.aread(
             lambda c: _decide_all(c, running, now, self._access.desk)
@@ -324,12 +326,12 @@ class Leases:
         while True:
             await asyncio.sleep(self._settings.poll_s)
             try:
-                async with asyncio.timeout(self._settings.stale_s / 2):
+                async with asyncio.timeout(self._settings.stale_s):
                     await self._look(tuple(self._leases))
             except Exception as error:  # noqa: BLE001  (whatever it is: who cannot look must not show)
                 if not self._blind:
                     self._blind = True
-                    log.error("gateway: rights cannot be looked at: %s", error)
+                    log.error("gateway: rights cannot be looked at: %s", str(error) or type(error).__name__)
             else:
                 self._seen = loop.time()
                 if self._blind:

@@ -17,6 +17,7 @@ from typing import Any
 from aioice.candidate import Candidate, candidate_foundation, candidate_priority
 from aioice.ice import StunProtocol
 from aiortc import (
+    RTCBundlePolicy,
     RTCConfiguration,
     RTCIceServer,
     RTCPeerConnection,
@@ -79,7 +80,11 @@ class Peer:
         self._gso = gso
         self._connected = connected
         self._lost: Callable[[], None] | None = lost
-        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=_servers(ice)))
+        # One transport for all sections, ours: browsers put a section for sound first, and what it brings
+        # along would otherwise take the place of the transport that is prepared below.
+        self._connection = RTCPeerConnection(
+            RTCConfiguration(iceServers=_servers(ice), bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
+        )
         self._connection.on("connectionstatechange", self._changed)
         self._hub: Hub | None = None
         self._dtls: Any = None
@@ -96,6 +101,7 @@ class Peer:
         connection = self._connection
         transceiver = connection.addTransceiver("video", direction="sendonly")
         transceiver.setCodecPreferences(_preferences(offered))
+        transceiver._bundled = True
         self._dtls = transceiver.sender.transport
         # As the DTLS server we choose the cipher: AES-GCM, at half the CPU of what browsers would choose.
         self._dtls._set_role("server")

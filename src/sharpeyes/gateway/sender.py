@@ -7,6 +7,7 @@ is tried out first, and where anything of it is missing, packets go the plain wa
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -27,6 +28,8 @@ _MOST_SEGMENTS = 64
 _MOST_BYTES = 60_000
 _ROOM = 65_536
 _SEND_BUFFER = 1024 * 1024
+_MOST_UNSENT = 256 * 1024
+_NO_GSO = frozenset({errno.EIO, errno.EINVAL, errno.EMSGSIZE, errno.EOPNOTSUPP})
 _SEGMENT = struct.Struct("@H")
 _HEADER = struct.Struct(">BBHII")
 
@@ -114,6 +117,8 @@ class PlainSender:
         self.tag = 0
 
     def send(self, chunk: Chunk) -> int:
+        if self._dtls is not None and _unsent(self._dtls) > _MOST_UNSENT:
+            raise CongestedError
         for at, length in chunk.slots:
             self._send(chunk.data[at : at + length])
         return len(chunk.data)
@@ -141,10 +146,18 @@ class PlainSender:
         raise CongestedError
 
 
+def _unsent(dtls: Any) -> int:
+    """Bytes that the event loop holds for this viewer; it would hold any number."""
+    try:
+        return int(dtls.transport._connection._nominated[1].protocol.transport.get_write_buffer_size())
+    except (AttributeError, KeyError):
+        return 0
+
+
 class GsoSender:
     """Encrypts in place and sends runs of packets in one call. See the module's text."""
 
-    __slots__ = ("_address", "_context", "_dtls", "_session", "_socket", "tag")
+    __slots__ = ("_address", "_context", "_dtls", "_session", "_socket", "_whole", "tag")
 
     def __init__(self, dtls: rtcdtlstransport.RTCDtlsTransport) -> None:
         """Raises ConnectionError, or AttributeError and the like, where there is no plain UDP socket."""
@@ -161,6 +174,7 @@ class GsoSender:
         profile = dtls._ssl.get_selected_srtp_profile() if dtls._ssl else b""
         self.tag = 16 if b"GCM" in profile else 10
         self._dtls = dtls
+        self._whole = True
         # A descriptor of our own: the event loop's socket object has no sendmsg, and may be closed under us.
         self._socket: socket.socket | None = socket.socket(fileno=os.dup(inner.fileno()))
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
@@ -176,13 +190,25 @@ class GsoSender:
             if protect(context, pointer(at), length):
                 raise ConnectionError("a packet could not be encrypted")
         try:
-            if chunk.segment:
+            if not chunk.segment:
+                return self._socket.sendto(_VIEW[:size], self._address)
+            if self._whole:
                 return self._socket.sendmsg((_VIEW[:size],), _ancillary(chunk.segment), 0, self._address)
-            return self._socket.sendto(_VIEW[:size], self._address)
         except BlockingIOError:
             raise CongestedError from None
-        except ConnectionError:
-            return 0  # an ICMP error for what was sent before: ICE finds out whether the path is gone
+        except OSError as error:
+            if error.errno not in _NO_GSO:
+                return 0  # also an ICMP error for what was sent before: ICE finds out if the path is gone
+            self._whole = False  # the way to this viewer cannot do it: a narrow tunnel, an odd interface
+        try:
+            return sum(
+                self._socket.sendto(_VIEW[at : at + length + self.tag], self._address)
+                for at, length in chunk.slots
+            )
+        except BlockingIOError:
+            raise CongestedError from None
+        except OSError:
+            return 0
 
     def control(self, packet: bytes) -> None:
         if self._socket is None:

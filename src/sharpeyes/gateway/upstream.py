@@ -48,6 +48,10 @@ _LOCKED_WAIT_S = 300.0
 _OBSERVE_S = 30.0
 _CHECK_S = 1.0
 _ACCOUNT = frozenset({FailureKind.AUTH_FAILED, FailureKind.AUTH_UNSUPPORTED, FailureKind.CREDENTIALS_MISSING})
+PASSED_ON = ("h264", "h265")
+"""Codecs that the gateway understands."""
+_STEADY_S = 5.0
+"""A pull that lasted so long is followed at once by the next one."""
 _SPROPS = ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps")
 
 
@@ -93,6 +97,8 @@ class Upstream:
         self.failure: Failure | None = None
         self.facts: StreamFacts | None = None
         self.attempts = 0
+        self.locked_until = 0.0
+        """Loop time until which the camera's account is not tried again: it was refused."""
         self._settings = settings
         self._left = left
         self._codec_changed = codec_changed
@@ -123,13 +129,15 @@ class Upstream:
         try:
             async with asyncio.timeout(within_s):
                 while True:
+                    if self.facts and self.facts.codec not in PASSED_ON:
+                        return self.facts
                     if self.state is PullState.LOST and self.failure is not None:
-                        raise _unavailable(self.failure.kind)
+                        raise unavailable(self.failure.kind)
                     if self.facts and not (picture and not self.hub.key_picture.is_set()):
                         return self.facts
                     await self._news.wait()
         except TimeoutError:
-            raise _unavailable(FailureKind.TIMEOUT) from None
+            raise unavailable(FailureKind.TIMEOUT) from None
 
     async def close(self) -> None:
         if self._grace is not None:
@@ -154,6 +162,7 @@ class Upstream:
         wait = _FIRST_WAIT_S
         while True:
             self.attempts += 1
+            began = self._loop.time()
             pull = _Pull(self, self._settings)
             try:
                 failure = await pull.run()
@@ -164,9 +173,12 @@ class Upstream:
             self.state, self.failure = PullState.LOST, failure
             self.hub.restarted()
             self._tell()
-            if pull.played:
+            if pull.played and self._loop.time() - began > _STEADY_S:
                 wait = _FIRST_WAIT_S
-            pause = _LOCKED_WAIT_S if failure.kind in _ACCOUNT else wait * random.uniform(0.8, 1.2)
+            pause = wait * random.uniform(0.8, 1.2)
+            if failure.kind in _ACCOUNT:
+                pause = _LOCKED_WAIT_S
+                self.locked_until = self._loop.time() + pause
             await asyncio.sleep(pause)
             wait = min(_LONGEST_WAIT_S, wait * 2)
 
@@ -333,7 +345,7 @@ class _Pull:
     def _described(self, track: Track) -> None:
         assert self._dialogue is not None
         self._track = track
-        if track.codec not in ("h264", "h265"):
+        if track.codec not in PASSED_ON:
             self._upstream.known(StreamFacts(codec=track.name))
             self._end(Failure(Phase.DESCRIBE, FailureKind.NO_VIDEO, f"{track.name} cannot be passed on"))
             return
@@ -402,7 +414,7 @@ _SAID = {
 }
 
 
-def _unavailable(kind: FailureKind) -> UnavailableError:
+def unavailable(kind: FailureKind) -> UnavailableError:
     """For a viewer: the kind alone, since addresses and URLs of cameras are nobody's business."""
     return UnavailableError(
         f"no picture at present: {_SAID.get(kind, 'the camera does not deliver')} ({kind})",

@@ -1,0 +1,248 @@
+"""A real browser: Chromium plays, stops, and survives loss. Driven by its DevTools protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import websockets
+
+from gateway_town import LOOPBACK, LiveCamera, Town, gateway, served, town
+from rtp_media import encode
+from sharpeyes.gateway import peer
+from sharpeyes.gateway.gateway import Gateway
+from sharpeyes.gateway.sender import Chunk, GsoSender
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"
+)
+ME = "127.0.0.1"
+CLIP = encode(
+    "h264", width=640, height=360, frames=100, gop=50, options={"b": "1000000", "maxrate": "1000000"}
+)
+
+WATCH = """async (ticket) => {
+  const pc = window.pc = new RTCPeerConnection();
+  const video = Object.assign(document.createElement('video'), {muted: true, autoplay: true});
+  document.body.append(video);
+  pc.ontrack = event => {
+    event.receiver.jitterBufferTarget = 0;
+    video.srcObject = new MediaStream([event.track]);
+  };
+  pc.addTransceiver('video', {direction: 'recvonly'});
+  await pc.setLocalDescription(await pc.createOffer());
+  const answer = await fetch('/api/v1/views/park/whep', {
+    method: 'POST', body: pc.localDescription.sdp,
+    headers: {'Content-Type': 'application/sdp', Authorization: 'Bearer ' + ticket},
+  });
+  const text = await answer.text();
+  if (answer.status !== 201) return {status: answer.status, text};
+  const where = answer.headers.get('Location');
+  const trickle = candidate => fetch(where, {
+    method: 'PATCH', headers: {'Content-Type': 'application/trickle-ice-sdpfrag'},
+    body: candidate ? `a=mid:${candidate.sdpMid}\\r\\na=${candidate.candidate}\\r\\n`
+      : 'a=end-of-candidates\\r\\n',
+  });
+  pc.onicecandidate = event => trickle(event.candidate);
+  await pc.setRemoteDescription({type: 'answer', sdp: text});
+  return {status: 201, where};
+}"""
+STATS = """async () => {
+  for (const item of (await pc.getStats()).values())
+    if (item.type === 'inbound-rtp') return item;
+  return {};
+}"""
+PLAY_MSE = """async (ticket) => {
+  const video = window.video = Object.assign(document.createElement('video'), {muted: true, autoplay: true});
+  document.body.append(video);
+  const source = new MediaSource();
+  video.src = URL.createObjectURL(source);
+  await new Promise(done => source.onsourceopen = done);
+  const socket = new WebSocket(location.origin.replace('http', 'ws') + '/api/v1/views/park/mse');
+  socket.binaryType = 'arraybuffer';
+  const waiting = [];
+  let buffer;
+  const feed = () => {
+    if (buffer && !buffer.updating && waiting.length) buffer.appendBuffer(waiting.shift());
+  };
+  socket.onopen = () => socket.send(ticket);
+  socket.onmessage = event => {
+    if (typeof event.data === 'string') {
+      buffer = source.addSourceBuffer(JSON.parse(event.data).mime);
+      buffer.onupdateend = feed;
+    } else { waiting.push(event.data); feed(); }
+  };
+}"""
+
+
+class Page:
+    """One tab."""
+
+    def __init__(self, socket: websockets.ClientConnection) -> None:
+        self._socket = socket
+        self._number = 0
+
+    async def call(self, function: str, *arguments: object) -> Any:
+        """Call a JavaScript function; gives its result."""
+        text = f"({function})({', '.join(map(json.dumps, arguments))})"
+        result = await self._ask("Runtime.evaluate", expression=text, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    async def open(self, url: str) -> None:
+        await self._ask("Page.navigate", url=url)
+        async with asyncio.timeout(10):
+            while await self.call("() => document.readyState + document.title") != "completeviewer":
+                await asyncio.sleep(0.05)
+
+    async def _ask(self, method: str, **parameters: object) -> Any:
+        self._number += 1
+        await self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
+        while True:
+            message = json.loads(await self._socket.recv())
+            if message.get("id") == self._number:
+                return message["result"]
+
+
+@contextlib.asynccontextmanager
+async def chromium(folder: Path) -> AsyncIterator[Page]:
+    assert CHROMIUM is not None
+    process = await asyncio.create_subprocess_exec(
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-dev-shm-usage",
+        "--remote-debugging-port=0",
+        f"--user-data-dir={folder}",
+        "--allow-loopback-in-peer-connection",
+        "--autoplay-policy=no-user-gesture-required",
+        "about:blank",
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        said = folder / "DevToolsActivePort"
+        async with asyncio.timeout(30):
+            while not (said.exists() and said.read_text().strip()):
+                await asyncio.sleep(0.05)
+            port = said.read_text().split()[0]
+            async with httpx.AsyncClient() as http:
+                while not (
+                    tabs := [
+                        tab
+                        for tab in (await http.get(f"http://127.0.0.1:{port}/json")).json()
+                        if tab["type"] == "page"
+                    ]
+                ):
+                    await asyncio.sleep(0.05)
+        async with websockets.connect(tabs[0]["webSocketDebuggerUrl"], max_size=None) as socket:
+            yield Page(socket)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@dataclass
+class Stage:
+    town: Town
+    gateway: Gateway
+    camera: LiveCamera
+    page: Page
+
+    async def watch(self) -> str:
+        """Begin a view under a new grant; gives the grant."""
+        grant = await self.town.grant("park")
+        made = await self.page.call(WATCH, self.town.ticket("park", grant.id, client=ME))
+        assert made["status"] == 201, made
+        return grant.id
+
+    async def decoded(self, count: int, within_s: float = 20) -> dict[str, Any]:
+        """Wait until the browser decoded that many more pictures; gives its figures."""
+        stats = await self.page.call(STATS)
+        wanted = stats.get("framesDecoded", 0) + count
+        async with asyncio.timeout(within_s):
+            while stats.get("framesDecoded", 0) < wanted:
+                await asyncio.sleep(0.1)
+                stats = await self.page.call(STATS)
+        return stats
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with contextlib.AsyncExitStack() as stack:
+        camera = LiveCamera(CLIP)
+        await camera.start()
+        stack.push_async_callback(camera.kill)
+        city = await stack.enter_async_context(town(tmp_path, {"park": camera.url}))
+        running = await stack.enter_async_context(gateway(city, LOOPBACK))
+        url = await stack.enter_async_context(served(running))
+        page = await stack.enter_async_context(chromium(tmp_path / "profile"))
+        await page.open(url)
+        yield Stage(city, running, camera, page)
+
+
+async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stage) -> None:
+    grant = await stage.watch()
+    stats = await stage.decoded(30)
+    assert (stats["frameWidth"], stats["frameHeight"]) == (640, 360)
+    assert stats["packetsLost"] == 0
+    assert stats["freezeCount"] == 0
+    await stage.town.desk.revoke(stage.town.id("zhao"), grant, "no longer needed")
+    async with asyncio.timeout(5):
+        while stage.gateway.views:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)  # what was on its way
+    last = await stage.page.call(STATS)
+    await asyncio.sleep(0.7)
+    assert (await stage.page.call(STATS)).get("packetsReceived") in (last.get("packetsReceived"), None)
+
+
+async def test_a_lost_camera_comes_back_without_a_click(stage: Stage) -> None:
+    await stage.watch()
+    await stage.decoded(10)
+    await stage.camera.kill()
+    await asyncio.sleep(0.5)
+    await stage.camera.start()
+    await stage.decoded(20)
+
+
+async def test_loss_is_mended_by_the_ring(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    chance = random.Random(3)
+
+    class LossyPath(GsoSender):
+        """Three packets of a hundred are lost on the way, at first and when sent again."""
+
+        def send(self, chunk: Chunk) -> int:
+            sent = 0
+            for at, length in chunk.slots:
+                if chance.random() >= 0.03:
+                    data = chunk.data[at : at + length + self.tag]
+                    sent += super().send(Chunk(data, 0, ((0, length),)))
+            return sent
+
+    monkeypatch.setattr(peer, "sender_for", lambda dtls, *, gso: LossyPath(dtls))
+    await stage.watch()
+    stats = await stage.decoded(100)
+    assert stats["nackCount"] > 0
+    assert stats["freezeCount"] == 0
+    assert stats["framesDropped"] <= 5
+
+
+async def test_mse_plays(stage: Stage) -> None:
+    grant = await stage.town.grant("park")
+    await stage.page.call(PLAY_MSE, stage.town.ticket("park", grant.id, client=ME))
+    async with asyncio.timeout(15):
+        while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
+            await asyncio.sleep(0.1)
+    assert await stage.page.call("() => video.error") is None
