@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import sys
 from pathlib import Path
 
@@ -14,10 +15,17 @@ import httpx
 ENROLLED = re.compile(r"(\d+) devices found, (\d+) cameras enrolled")
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 async def test_a_city_is_found_checked_and_left(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEYES_")}
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sharpeyes", "demo", "--port", "0", "--cameras", "40"),
+        *("--rtsp-port", "0", "--onvif-port", str(free_port())),  # a demo may be running on the usual ones
         cwd=tmp_path,
         env={**environment, "PYTHONUNBUFFERED": "1"},
         stdout=asyncio.subprocess.PIPE,

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sharpeyes.app import Service, Started
     from sharpeyes.simulator.fleet import Fleet
 
-ONVIF_PORT = 8899
-RTSP_PORT = 8554
-
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -77,6 +74,8 @@ def demo(
     ] = Path(".demo"),
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[str, typer.Option(help="Port to listen on, 0 for any.")] = "8080",
+    rtsp_port: Annotated[int, typer.Option(min=0, max=65535, help="RTSP port of the cameras.")] = 8554,
+    onvif_port: Annotated[int, typer.Option(min=1, max=65535, help="ONVIF port of the cameras.")] = 8899,
     seed: Annotated[int, typer.Option(help="Another number, another city.")] = 1,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
@@ -95,7 +94,7 @@ def demo(
 
     set_up_logs(log_level)
     console = Console()
-    fleet, networks = _settle(city(cameras, seed=seed))
+    fleet, networks = _settle(city(cameras, seed=seed), onvif_port)
     faults = {device.id: device.fault for device in fleet.devices if device.fault is not None}
     # A camera that is down from the beginning is never found: faults come once all are enrolled.
     fleet = replace(fleet, devices=tuple(replace(device, fault=None) for device in fleet.devices))
@@ -108,7 +107,7 @@ def demo(
     config = load(file)
 
     async def main(stop: asyncio.Event) -> None:
-        place = Addressing(rtsp_port=RTSP_PORT, onvif_port=ONVIF_PORT, discovery_port=None)
+        place = Addressing(rtsp_port=rtsp_port, onvif_port=onvif_port, discovery_port=None)
         simulator = Simulator(fleet, addressing=place)
         with Progress(console=console, transient=True) as bar:
             drawing = bar.add_task("Drawing the city's pictures, once", total=None)
@@ -137,7 +136,7 @@ def demo(
     console.print("The demo has ended.")
 
 
-def _settle(fleet: Fleet) -> tuple[Fleet, str]:
+def _settle(fleet: Fleet, onvif_port: int) -> tuple[Fleet, str]:
     """Give every device an address in its owner's network; also the networks as YAML."""
     groups: dict[Owner, list[int]] = defaultdict(list)
     for number, device in enumerate(fleet.devices):
@@ -153,7 +152,7 @@ def _settle(fleet: Fleet) -> tuple[Fleet, str]:
         prefix = 32 - max(2, (len(groups[owner]) + 1).bit_length())
         lines.append(
             f"  - {{cidr: 127.0.{third}.0/{prefix}, tier: {owner.tier}, department: {owner.department},"
-            f" area: {owner.area}, zone: {owner.zone}, credential: simulated, ports: [{ONVIF_PORT}],"
+            f" area: {owner.area}, zone: {owner.zone}, credential: simulated, ports: [{onvif_port}],"
             f' methods: [sweep], camera_name: "{{channel}}"}}'
         )
     return replace(fleet, devices=tuple(devices)), "\n".join(lines) + "\n"
