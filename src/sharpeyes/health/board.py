@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from sharpeyes.domain.camera import Camera
-from sharpeyes.domain.health import ProbeResult, Rung, State
+from sharpeyes.domain.health import PictureFault, ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.judge import Standing
+from sharpeyes.health.ladder import Ladder
+from sharpeyes.health.sight import Sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,12 @@ class Entry:
     """The last probe, without its keyframe, and with its transcript only if it failed."""
     withheld_until: Ms | None = None
     """Its credentials were refused and will not be tried before this instant."""
+    rung: Rung | None = None
+    """The highest rung that the last probe, and the last look at a picture if that still holds, reached."""
+    ladder: Ladder | None = None
+    """The rung that is confirmed, and since when."""
+    sight: Sight | None = None
+    """What is known of its picture, None before the first look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Tally:
     by_zone: Mapping[tuple[str, State], int]
     by_rung: Mapping[tuple[Tier, Rung], int]
     """By the rung that the last probe reached; a camera never probed is not among them."""
+    by_fault: Mapping[tuple[Tier, PictureFault], int]
+    """By the confirmed faults of its picture; a camera may have several."""
 
 
 class Board:
@@ -67,6 +77,7 @@ class Board:
         self._area: Counter[tuple[str, State]] = Counter()
         self._zone: Counter[tuple[str, State]] = Counter()
         self._rung: Counter[tuple[Tier, Rung]] = Counter()
+        self._fault: Counter[tuple[Tier, PictureFault]] = Counter()
         self._subscriptions: set[Subscription] = set()
 
     def __len__(self) -> int:
@@ -88,7 +99,7 @@ class Board:
             self._count(before, -1)
         entry = Entry(camera, standing)
         if before is not None:
-            entry = replace(entry, probe=before.probe, withheld_until=before.withheld_until)
+            entry = replace(before, camera=camera, standing=standing)
         self._entries[camera.id] = entry
         self._count(entry, 1)
         if before is not None:
@@ -101,21 +112,41 @@ class Board:
             self._count(entry, -1)
 
     def update(
-        self, standing: Standing, probe: ProbeResult | None = None, withheld_until: Ms | None = None
+        self,
+        standing: Standing,
+        probe: ProbeResult | None = None,
+        withheld_until: Ms | None = None,
+        *,
+        rung: Rung | None = None,
+        ladder: Ladder | None = None,
+        sight: Sight | None = None,
     ) -> Entry:
-        """The camera stands like this now; ``probe`` is what was just found, None if nothing was."""
+        """The camera stands like this now; ``probe`` is what was just found, None if nothing was.
+
+        ``rung`` is how far the probe came if its picture took it further; a ladder and a sight that are not
+        given stay as they are.
+        """
         before = self._entries[standing.camera]
         if probe is None:
-            probe, withheld_until = before.probe, before.withheld_until
-        elif probe.keyframe is not None or (probe.ok and probe.transcript):
-            probe = replace(probe, keyframe=None, transcript=() if probe.ok else probe.transcript)
-        entry = Entry(before.camera, standing, probe, withheld_until)
+            probe, withheld_until, rung = before.probe, before.withheld_until, rung or before.rung
+        else:
+            rung = rung or probe.rung
+            if probe.keyframe is not None or (probe.ok and probe.transcript):
+                probe = replace(probe, keyframe=None, transcript=() if probe.ok else probe.transcript)
+        entry = Entry(
+            before.camera,
+            standing,
+            probe,
+            withheld_until,
+            rung,
+            ladder or before.ladder,
+            sight or before.sight,
+        )
         self._entries[standing.camera] = entry
         if (
             before.standing.state is not standing.state
-            or before.probe is None
-            or probe is None
-            or before.probe.rung != probe.rung
+            or before.rung is not rung
+            or before.sight is not entry.sight
         ):
             self._count(before, -1)
             self._count(entry, 1)
@@ -135,6 +166,7 @@ class Board:
             by_area=+self._area,
             by_zone=+self._zone,
             by_rung=+self._rung,
+            by_fault=+self._fault,
         )
 
     def subscribe(self, limit: int = 1000) -> Subscription:
@@ -152,8 +184,11 @@ class Board:
         self._department[camera.department, state] += step
         self._area[camera.area, state] += step
         self._zone[camera.zone, state] += step
-        if entry.probe is not None:
-            self._rung[camera.tier, entry.probe.rung] += step
+        if entry.rung is not None:
+            self._rung[camera.tier, entry.rung] += step
+        if entry.sight is not None:
+            for defect in entry.sight.defects:
+                self._fault[camera.tier, defect.kind] += step
 
     def _tell(self, before: Standing, after: Standing) -> None:
         if before.state is not after.state and self._subscriptions:

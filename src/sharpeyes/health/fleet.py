@@ -10,6 +10,8 @@ The fleet knows nothing of RTSP: it is given the function that probes. Around ea
 - **at which host**: no more than its session budget at once, so that a recorder serves its viewers. If a host
   does not even accept a connection, that answers for all of its channels that were waiting their turn;
 - **with which credentials**: see :mod:`.accounts`;
+- **which pictures are looked at**: a probe whose camera is due for that gives its keyframe to
+  :mod:`.quality`; the probe itself is judged at once, with what earlier looks have found;
 - **what it means**: time-outs while our own event loop stood still are our fault, not the camera's.
 
 Then the judge speaks, the board shows it and the recorder keeps it.
@@ -30,15 +32,28 @@ from urllib.parse import urlsplit
 
 from sharpeyes.domain.camera import SESSIONS, Camera
 from sharpeyes.domain.errors import NotFoundError, UnavailableError
-from sharpeyes.domain.health import Blame, Failure, FailureKind, Phase, ProbeResult, Rung, Timings
+from sharpeyes.domain.health import (
+    Blame,
+    Failure,
+    FailureKind,
+    Phase,
+    ProbeResult,
+    Rung,
+    RungInterval,
+    State,
+    Timings,
+)
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
 from sharpeyes.health.board import Board
 from sharpeyes.health.judge import Judgement, Policy, Standing
+from sharpeyes.health.ladder import Climb, Ladder
 from sharpeyes.health.pacing import HostGate
 from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.health.quality import PAIR_S, Quality
 from sharpeyes.health.recorder import Recalled, Recorder
+from sharpeyes.health.sight import Sight
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +69,17 @@ LAPSE_S = 20.0
 """Within this time every camera is asked once whether its state still stands."""
 TICK_S = 0.005
 """Slots that are closer together than this start together: fewer wake-ups, no visible difference."""
+LOOKS_PER_S = 40.0
+"""Pace of the first looks at pictures."""
+SIGHT_CADENCES = 3
+"""For so many cadences a look at the picture holds."""
+SIGHT_MS = 24 * 3_600_000
+"""Faults of a picture that nobody has looked at for so long, as after a long stop, are not believed."""
+REPEAT_MS = 600_000
+"""The working of a failure that goes on is kept as often as this."""
+_LIVE = Climb(Rung.KEYFRAME, Rung.KEYFRAME)
+"""How far a probe climbs whose picture nobody has looked at."""
+_UNSEEN = {State.UNKNOWN, State.MAINTENANCE}
 _LOCAL_TIMEOUTS = {
     FailureKind.TIMEOUT,
     FailureKind.CLOSED,
@@ -77,7 +103,9 @@ class Target:
     request: ProbeRequest
     """What to ask of it, with its credentials."""
     cadence_s: float = 30.0
-    """Seconds between two looks."""
+    """Seconds between two probes."""
+    quality_s: float = 300.0
+    """Seconds between two looks at its picture."""
     sessions: int = SESSIONS
     """Sessions that may be open on its host at once; of several answers for one host the smallest holds."""
     credential: str | None = None
@@ -146,6 +174,10 @@ class FleetStats:
     """Half of the probes fail for reasons of our own."""
 
 
+_NEVER = Ms(0)
+_NO_LADDER = Ladder("")
+
+
 @dataclass(slots=True, eq=False)
 class _Unit:
     """One camera's place in the schedule."""
@@ -164,6 +196,20 @@ class _Unit:
     gone: bool = False
     flight: _Flight | None = None
     waiters: list[asyncio.Future[ProbeResult]] = field(default_factory=list)
+    # Its picture:
+    look_due: float = float("inf")
+    looking: bool = False
+    """A place among the looks is taken for it, or its picture is in a thread."""
+    paired: bool = False
+    """The second picture of a pair is wanted; its place is kept."""
+    sight: Sight | None = None
+    fresh_until: Ms = _NEVER
+    """Until then the sight speaks for how far it climbs."""
+    ladder: Ladder = _NO_LADDER
+    failed: bool = False
+    """The last probe did not get a keyframe: there is no picture to look at."""
+    kept: tuple[FailureKind, Ms] | None = None
+    """The failure whose working was kept last, and when."""
 
 
 @dataclass(slots=True, eq=False)
@@ -179,6 +225,10 @@ class _Flight:
     task: asyncio.Task[None] | None = None
     slow: bool = False
     overdue: bool = False
+    look: bool = False
+    """Its keyframe is to be looked at."""
+    place: bool = False
+    """It holds a place among the looks."""
 
 
 class Fleet:
@@ -193,6 +243,7 @@ class Fleet:
         clock: Callable[[], Ms],
         policy: Policy | None = None,
         limits: Limits | None = None,
+        quality: Quality | None = None,
     ) -> None:
         self.accounts = Accounts()
         self.stats = FleetStats()
@@ -202,6 +253,8 @@ class Fleet:
         self._clock = clock
         self._policy = policy or Policy()
         self._limits = limits or Limits()
+        self._quality = quality
+        self._looks: set[asyncio.Task[None]] = set()
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, _Unit] = {}
         self._gates: dict[str, HostGate[_Unit]] = {}
@@ -258,6 +311,7 @@ class Fleet:
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._looks, return_exceptions=True)
         for unit in self._units.values():
             _reject(unit, UnavailableError("the prober is stopping"))
         await self._recorder.stop()
@@ -291,10 +345,35 @@ class Fleet:
         unit.gone = True
         self._leave_gate(unit)
         _reject(unit, NotFoundError(f"camera {camera} was removed"))
+        self._leave_look(unit)
+        if self._quality is not None:
+            self._quality.forget(camera)
         entry = self._board.get(camera)
         if entry is not None:
-            self._recorder.forget(camera, judge.retire(entry.standing, self._clock()))
+            now = self._clock()
+            _, climbed = unit.ladder.unseen(now)
+            self._recorder.forget(camera, judge.retire(entry.standing, now), _some(climbed))
             self._board.remove(camera)
+
+    def sight(self, camera: str) -> Sight | None:
+        """What is known of a camera's picture. NotFoundError."""
+        return self._unit(camera).sight
+
+    def see_anew(self, camera: str, sight: Sight | None) -> None:
+        """Its picture is judged anew from now on, with ``sight`` as what is known; the next look is due."""
+        unit = self._unit(camera)
+        unit.sight = sight
+        unit.fresh_until = _NEVER
+        unit.look_due = self._loop.time()
+        entry = self._board.get(camera)
+        if entry is not None and sight is not None:
+            self._recorder.note(self._board.update(entry.standing, sight=sight))
+
+    def _unit(self, camera: str) -> _Unit:
+        unit = self._units.get(camera)
+        if unit is None:
+            raise NotFoundError(f"camera {camera} is not watched")
+        return unit
 
     async def check(self, camera: str, *, retry_login: bool = False) -> ProbeResult:
         """Look at this camera now, ahead of the others; a look that is under way already will do.
@@ -302,9 +381,7 @@ class Fleet:
         ``retry_login``: credentials that were refused are tried once more, for somebody says that the account
         has been mended. Raises NotFoundError, UnavailableError (stopping).
         """
-        unit = self._units.get(camera)
-        if unit is None:
-            raise NotFoundError(f"camera {camera} is not watched")
+        unit = self._unit(camera)
         if not self._running:
             raise UnavailableError("the prober is not running")
         credentials = unit.target.request.credentials
@@ -336,6 +413,8 @@ class Fleet:
         if (_host(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
             sooner = self._leave_gate(unit) or sooner
             unit.gate = self._gate(target)
+        if target.quality_s < unit.target.quality_s:
+            unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
         unit.target = target
         unit.host, unit.endpoint = _host(target.request.url), _endpoint(target.request.url)
         entry = self._board.get(camera.id)
@@ -370,8 +449,17 @@ class Fleet:
             fresh = (target.credential_changed or 0) <= (recalled.refused or 0)
             if credentials is not None and recalled.withheld_until is not None and fresh:
                 self.accounts.refuse(unit.endpoint, credentials, recalled.withheld_until)
+            if recalled.sight is not None and self._clock() - recalled.sight.at < SIGHT_MS:
+                unit.sight = recalled.sight
+        unit.ladder = Ladder(camera.id)
+        if self._quality is not None:
+            pace = LOOKS_PER_S if not self._quality.patient else float("inf")
+            place = pacing.phase(f"{camera.id} picture")
+            unit.look_due = pacing.first_slot(now, place, target.quality_s, newcomers, pace)
         judgement = self._declared(target, standing)
         self._board.place(camera, judgement.standing)
+        if unit.sight is not None:
+            self._board.update(judgement.standing, sight=unit.sight)
         if recalled is None or judgement.standing is not standing:
             self._keep(judgement)
         self._schedule_unit(unit, self._first_slot(unit, now, newcomers))
@@ -492,6 +580,9 @@ class Fleet:
                 flight.slow = True
                 self._working -= 1
                 self.stats.slow += 1
+                if flight.place and not flight.unit.paired:  # who hangs keeps no decoder waiting
+                    flight.place = False
+                    self._give_place()
 
     # --- one probe -----------------------------------------------------------------------------------
 
@@ -512,10 +603,16 @@ class Fleet:
             gate.waiting.append(unit)
             self._arm(gate, now)
             return
+        look = now >= unit.look_due and self._may_look(unit)
+        if now >= unit.look_due and not look and self._is_patient(unit):
+            self._arm(gate, now)
+            return  # it is called when a place is free
         with_login = False
         if credentials is not None:
             permit = self.accounts.ask(unit.endpoint, target.camera.id, credentials, self._clock())
             if permit is Permit.WAIT:  # the trial is on this host: its end opens the gate again
+                if look and not unit.paired:
+                    self._give_place()
                 gate.waiting.append(unit)
                 return
             with_login = permit is Permit.USE
@@ -526,7 +623,9 @@ class Fleet:
         gate.enter(now)
         self._arm(gate, now)
         self.stats.late_s = now - unit.due
-        flight = unit.flight = _Flight(unit, target, gate, unit.endpoint, now, with_login)
+        flight = unit.flight = _Flight(
+            unit, target, gate, unit.endpoint, now, with_login, look=look, place=look
+        )
         self._flights.add(flight)
         self._young.append(flight)
         self._working += 1
@@ -565,8 +664,10 @@ class Fleet:
         if result is not None:
             result = self._own_up(flight, result)
             self._answer_for_others(flight, result)
+        same = target is unit.target or target.request == unit.target.request
+        if flight.look:
+            self._land_look(flight, result if same and not unit.gone else None)
         if not unit.gone:
-            same = target is unit.target or target.request == unit.target.request
             if result is not None and same:
                 self._conclude(unit, result)
             else:  # it says nothing about the camera as it is now
@@ -614,23 +715,33 @@ class Fleet:
         entry = self._board.get(camera)
         assert entry is not None
         policy = self._policy_of(camera)
-        judgement = judge.judge(entry.standing, judge.observe(result, policy), policy)
+        sight = unit.sight
+        observation = judge.observe(result, policy, sight.defects if sight is not None else ())
+        judgement = judge.judge(entry.standing, observation, policy)
+        climb, climbed = self._climb(unit, result, judgement, observation.since, policy)
         withheld_until = None
+        unit.failed = result.failure is not None
         if result.failure is not None:
             kind = result.failure.kind
             self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1
             if credentials is not None:
                 withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
-        entry = self._board.update(judgement.standing, result, withheld_until)
-        self._recorder.note(entry, judgement.closed)
+            self._keep_working(unit, result, kind)
+        entry = self._board.update(
+            judgement.standing, result, withheld_until, rung=climb.rung, ladder=unit.ladder
+        )
+        self._recorder.note(entry, judgement.closed, climbed)
         self.stats.probes += 1
         now = self._loop.time()
         self._notice_blindness(now, result)
         unit.urgent = judgement.standing.unsettled
         if unit.urgent:
-            self._schedule_unit(unit, pacing.recheck_slot(now, target.cadence_s))
+            slot = pacing.recheck_slot(now, target.cadence_s)
         else:
-            self._schedule_unit(unit, pacing.next_slot(now, unit.place, target.cadence_s))
+            slot = pacing.next_slot(now, unit.place, target.cadence_s)
+        if now < unit.look_due < slot:
+            slot = unit.look_due
+        self._schedule_unit(unit, slot)
         if unit.waiters:
             waiters, unit.waiters = unit.waiters, []
             for waiter in waiters:
@@ -639,7 +750,154 @@ class Fleet:
 
     def _keep(self, judgement: Judgement) -> None:
         """Show and keep a judgement that no probe led to."""
-        self._recorder.note(self._board.update(judgement.standing), judgement.closed)
+        standing = judgement.standing
+        unit, climbed = self._units[standing.camera], None
+        if standing.state in _UNSEEN:
+            unit.ladder, climbed = unit.ladder.unseen(standing.since)
+        entry = self._board.update(standing, ladder=unit.ladder)
+        self._recorder.note(entry, judgement.closed, _some(climbed))
+
+    def _climb(
+        self, unit: _Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
+    ) -> tuple[Climb, list[RungInterval]]:
+        """How far this probe came, its picture included, and what that closes on the camera's ladder."""
+        failure, sight, standing = result.failure, unit.sight, judgement.standing
+        if failure is not None:
+            climb = Climb(result.rung, Rung.USABLE)
+        elif sight is not None and result.at <= unit.fresh_until:
+            climb = Climb(max(result.rung, sight.rung), Rung.USABLE)
+        else:
+            climb = _LIVE
+        closed: list[RungInterval] = []
+        for interval in judgement.closed:  # a gap that began and ended within this judgement
+            if interval.state in _UNSEEN:
+                unit.ladder, climbed = unit.ladder.unseen(interval.start)
+                closed += _some(climbed)
+        if standing.state in _UNSEEN:
+            unit.ladder, climbed = unit.ladder.unseen(standing.since)
+        elif unit.ladder.climb is None:
+            unit.ladder, climbed = unit.ladder.look(standing.since, climb, policy)
+        else:
+            at = standing.latest if since is None else since
+            unit.ladder, climbed = unit.ladder.look(at, climb, policy)
+        return climb, closed + _some(climbed)
+
+    def _keep_working(self, unit: _Unit, result: ProbeResult, kind: FailureKind) -> None:
+        """Keep how a failure came about: when it begins, when it changes, and now and then."""
+        if self._quality is None or self._quality.evidence is None:
+            return
+        if unit.kept is not None and unit.kept[0] is kind and result.at - unit.kept[1] < REPEAT_MS:
+            return
+        unit.kept = (kind, result.at)
+        self._quality.evidence.record(unit.target.camera.id, result, bad=True, found={})
+
+    # --- pictures ------------------------------------------------------------------------------------
+
+    def _may_look(self, unit: _Unit) -> bool:
+        """Whether this probe's picture shall be looked at; a place is taken then."""
+        quality = self._quality
+        if quality is None or unit.failed:
+            return False
+        if unit.paired:
+            return True
+        if unit.looking:
+            return False
+        if not quality.places.take(unit):
+            quality.stats.deferred += 1
+            return False
+        unit.looking = True
+        quality.stats.late_s = self._loop.time() - unit.look_due
+        return True
+
+    def _is_patient(self, unit: _Unit) -> bool:
+        quality = self._quality
+        return quality is not None and quality.patient and not unit.failed and not unit.looking
+
+    def _give_place(self) -> None:
+        """A place among the looks is free: who was put off for want of one is next."""
+        assert self._quality is not None
+        unit = self._quality.places.give()
+        if unit is None:
+            return
+        if self._quality.patient:
+            self._ready.appendleft(unit)
+        elif unit.flight is None and not unit.queued and not unit.gone:
+            self._schedule_unit(unit, self._loop.time())
+
+    def _leave_look(self, unit: _Unit) -> None:
+        """No second picture will come, and no place is waited for."""
+        if self._quality is None:
+            return
+        self._quality.places.leave(unit)
+        if unit.paired:
+            unit.paired = unit.looking = False
+            self._quality.drop(unit.target.camera.id)
+            self._give_place()
+
+    def _land_look(self, flight: _Flight, result: ProbeResult | None) -> None:
+        """A probe has ended whose picture was to be looked at."""
+        unit, quality = flight.unit, self._quality
+        assert quality is not None
+        if result is None or result.failure is not None or result.keyframe is None:
+            if unit.paired:
+                self._leave_look(unit)
+            elif flight.place:
+                self._give_place()
+            unit.looking = False
+            return
+        if not flight.place and not quality.places.take(unit):
+            quality.stats.deferred += 1
+            unit.looking = False
+            return
+        unit.paired = False
+        task = self._loop.create_task(self._look(unit, flight.target, result))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _look(self, unit: _Unit, target: Target, result: ProbeResult) -> None:
+        assert self._quality is not None
+        try:
+            look = await self._quality.look(target.camera.id, result, unit.sight, target.quality_s)
+        except Exception:  # a fault of ours must not stop the watch
+            log.exception("the picture of %s could not be looked at", target.camera.id)
+            self._quality.stats.failed += 1
+            look = None
+        now = self._loop.time()
+        if look is not None and look.again and self._running and not unit.gone:
+            unit.paired = True
+            unit.look_due = now + PAIR_S
+            self._meet(unit, unit.look_due)
+            return
+        unit.looking = False
+        self._give_place()
+        if not unit.gone:
+            wait = target.quality_s if look is None or look.soon_s is None else look.soon_s
+            if look is None or look.soon_s is None:
+                unit.look_due = pacing.next_slot(now, pacing.phase(f"{target.camera.id} picture"), wait)
+            else:
+                unit.look_due = now + wait
+            if look is not None and look.sight is not None and target.request == unit.target.request:
+                self._saw(unit, look.sight, now)
+            if unit.look_due < unit.due:
+                self._meet(unit, unit.look_due)
+        self._pump()
+
+    def _saw(self, unit: _Unit, sight: Sight, now: float) -> None:
+        """A look has ended: what it found is known from now on, and judged with the next probe."""
+        news = sight.defects != (() if unit.sight is None else unit.sight.defects)
+        unit.sight = sight
+        unit.fresh_until = Ms(sight.at + round(1000 * SIGHT_CADENCES * unit.target.quality_s) + 60_000)
+        entry = self._board.get(unit.target.camera.id)
+        assert entry is not None
+        self._recorder.note(self._board.update(entry.standing, sight=sight))
+        if news:
+            self._meet(unit, now + self._limits.host_spacing_s)
+
+    def _meet(self, unit: _Unit, when: float) -> None:
+        """The camera's next probe is at this time, unless one is under way or waits for its turn already."""
+        if unit.flight is None and not unit.queued:
+            unit.urgent = True
+            self._schedule_unit(unit, when)
 
     def _local(self, kind: FailureKind, message: str) -> ProbeResult:
         return ProbeResult(
@@ -713,6 +971,10 @@ class Fleet:
                     window[1],
                     failure.message,
                 )
+
+
+def _some(interval: RungInterval | None) -> list[RungInterval]:
+    return [] if interval is None else [interval]
 
 
 def _host(url: str) -> str:

@@ -18,6 +18,8 @@ from sharpeyes.domain.health import Rung, RungInterval
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.judge import Policy
 
+_NEVER = Ms(0)
+
 
 class Climb(NamedTuple):
     """How far one look came, and how far it would have gone."""
@@ -41,14 +43,14 @@ class Ladder:
 
     camera: str
     climb: Climb | None = None
-    since: Ms = Ms(0)
+    since: Ms = _NEVER
     lower: _Streak | None = None
     higher: _Streak | None = None
 
     def look(self, at: Ms, climb: Climb, policy: Policy) -> tuple[Ladder, RungInterval | None]:
         """Take a look into account that was not blind; also the stretch that has closed, if one has.
 
-        ``at`` is the instant that the evidence dates back to: the look itself, or the first that showed a fault.
+        ``at`` is the instant that the evidence dates back to: the look, or the first that showed a fault.
         """
         now = self.climb
         if climb == now:

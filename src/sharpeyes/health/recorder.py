@@ -19,13 +19,16 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from sharpeyes.domain.errors import SharpEyesError
-from sharpeyes.domain.health import Interval, ProbeResult
+from sharpeyes.domain.health import Interval, ProbeResult, RungInterval
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import judge
 from sharpeyes.health.board import Entry
 from sharpeyes.health.judge import Policy, Standing, Streak
-from sharpeyes.store import telemetry
+from sharpeyes.health.ladder import Ladder
+from sharpeyes.health.sight import Sight
+from sharpeyes.store import pictures, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.pictures import StoredPicture
 from sharpeyes.store.telemetry import StoredStanding
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,8 @@ class Recalled:
     """When its credentials were last refused, if that was its last probe's end."""
     withheld_until: Ms | None = None
     """They were not to be tried again before this instant."""
+    sight: Sight | None = None
+    """What was known of its picture."""
 
 
 class Recorder:
@@ -61,6 +66,7 @@ class Recorder:
         self._every_s = every_s
         self._closed: deque[Interval] = deque()
         self._dirty: dict[str, Entry | StoredStanding] = {}
+        self._climbed: deque[RungInterval] = deque()
         self._removed: set[str] = set()
         self._last: dict[str, tuple[object, Ms]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -74,12 +80,12 @@ class Recorder:
     @property
     def full(self) -> bool:
         """The store is so far behind that nothing more should be observed for now."""
-        return len(self._closed) >= INTERVALS
+        return len(self._closed) + len(self._climbed) >= INTERVALS
 
     @property
     def waiting(self) -> int:
         """Rows that are not stored yet."""
-        return len(self._closed) + len(self._dirty) + len(self._removed)
+        return len(self._closed) + len(self._climbed) + len(self._dirty) + len(self._removed)
 
     async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:
         """The standings of an earlier run, as they are now: what came after its last sign of life is unknown.
@@ -88,6 +94,8 @@ class Recorder:
         """
         stored = await self._database.aread(telemetry.load_standings)
         alive = await self._database.aread(telemetry.get_heartbeat)
+        rungs = await self._database.aread(pictures.load_rungs)
+        looks = await self._database.aread(pictures.load_pictures)
         recalled: dict[str, Recalled] = {}
         for camera, row in stored.items():
             policy = validity(camera)
@@ -95,16 +103,28 @@ class Recorder:
             judgement = judge.resume(_restored(row), alive, replace(policy, validity_ms=longest))
             probe = row.last_probe or {}
             until = probe.get("withheld_until_ms")
-            recalled[camera] = Recalled(judgement.standing, probe.get("at_ms") if until else None, until)
+            recalled[camera] = Recalled(
+                judgement.standing,
+                probe.get("at_ms") if until else None,
+                until,
+                _seen_before(looks.get(camera)),
+            )
             if judgement.closed:  # that it has closed and what follows it go into one commit
                 self._closed.extend(judgement.closed)
                 self._dirty[camera] = _stored(judgement.standing, row.last_probe)
+            if camera in rungs:  # what the state is not known for, the rung is not known for
+                _, climbed = Ladder.resumed(rungs[camera]).unseen(judgement.standing.since)
+                self._climbed.extend(() if climbed is None else (climbed,))
+                self._dirty[camera] = _stored(judgement.standing, row.last_probe)
         return recalled
 
-    def note(self, entry: Entry, closed: Iterable[Interval] = ()) -> None:
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None:
         """A camera stands like this now, and these intervals of it have ended."""
         camera, latest = entry.standing.camera, entry.standing.latest
         self._closed.extend(closed)
+        self._climbed.extend(climbed)
         self._removed.discard(camera)
         news = _news(entry)
         last = self._last.get(camera)
@@ -112,9 +132,10 @@ class Recorder:
             self._dirty[camera] = entry
             self._last[camera] = (news, latest)
 
-    def forget(self, camera: str, closed: Iterable[Interval]) -> None:
+    def forget(self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()) -> None:
         """A camera is watched no more: its last interval has ended."""
         self._closed.extend(closed)
+        self._climbed.extend(climbed)
         self._dirty.pop(camera, None)
         self._last.pop(camera, None)
         self._removed.add(camera)
@@ -139,11 +160,17 @@ class Recorder:
     async def flush(self) -> bool:
         """Write what there is in one commit; False if that failed, and it is kept for the next attempt."""
         async with self._flushing:
-            closed = list(self._closed)
+            closed, climbed = list(self._closed), list(self._climbed)
             dirty, self._dirty = self._dirty, {}
             removed, self._removed = self._removed, set()
             batch = partial(
-                _write, closed, tuple(dirty.values()), tuple(removed), self._clock(), self._known_only
+                _write,
+                closed,
+                climbed,
+                tuple(dirty.values()),
+                tuple(removed),
+                self._clock(),
+                self._known_only,
             )
             done = False
             try:
@@ -162,6 +189,8 @@ class Recorder:
                     self._dirty = {**older, **self._dirty}
             for _ in closed:
                 self._closed.popleft()
+            for _ in climbed:
+                self._climbed.popleft()
             self.written += len(closed)
             if dropped:
                 log.warning("%d rows of telemetry dropped: their cameras are not in the registry", dropped)
@@ -179,14 +208,32 @@ class Recorder:
 
 def _write(
     closed: list[Interval],
+    climbed: list[RungInterval],
     dirty: Iterable[Entry | StoredStanding],
-    removed: Iterable[str],
+    removed: tuple[str, ...],
     beat: Ms,
     known_only: bool,
     connection: Connection,
 ) -> int:
     """Runs in the store's thread, so that turning thousands of entries into rows does not hold the loop."""
-    return telemetry.write_batch(
+    dirty = tuple(dirty)
+    entries = [entry for entry in dirty if isinstance(entry, Entry)]
+    looks = [
+        StoredPicture(entry.standing.camera, entry.sight.at, entry.sight.document())
+        for entry in entries
+        if entry.sight is not None
+    ]
+    rungs = [rung for entry in entries if entry.ladder and (rung := entry.ladder.open) is not None]
+    unseen = {entry.camera if isinstance(entry, StoredStanding) else entry.standing.camera for entry in dirty}
+    unseen |= set(removed)
+    dropped = pictures.write_rungs(
+        connection,
+        climbed,
+        rungs,
+        unseen - {rung.camera for rung in rungs},
+        known_only=known_only,
+    ) + pictures.write_pictures(connection, looks, known_only=known_only)
+    return dropped + telemetry.write_batch(
         connection,
         intervals=closed,
         standings=[e if isinstance(e, StoredStanding) else _row(e) for e in dirty],
@@ -206,7 +253,18 @@ def _news(entry: Entry) -> object:
         entry.withheld_until,
         failure and failure.kind,
         probe and (probe.rung, probe.codec, probe.width, probe.height),
+        entry.ladder and (entry.ladder.climb, entry.ladder.since),
+        entry.sight and (entry.sight.mode, entry.sight.defects),
     )
+
+
+def _seen_before(stored: StoredPicture | None) -> Sight | None:
+    if stored is None:
+        return None
+    try:
+        return Sight.parse(stored.at, stored.found)
+    except (ValueError, KeyError, TypeError):  # of another version: the next looks tell anew
+        return None
 
 
 def _row(entry: Entry) -> StoredStanding:

@@ -1,8 +1,8 @@
-"""What a fault of the picture means for its camera: one table, from kind and severity to a state, with reasons.
+"""What a fault of the picture means for its camera: one table, from kind and severity to a state, and why.
 
 *Online* is about the stream, *usable* about the picture; a rate is published for both. So the table is slow
-to say *offline*: only when nothing at all is seen of the place. A *critical* fault leaves the stream its state
-and takes *usable* away. What a fault of severity 1 tells is evidence for a technician and no more.
+to say *offline*: only when nothing at all is seen of the place. A *critical* fault leaves the stream its
+state and takes *usable* away. What a fault of severity 1 tells is evidence for a technician and no more.
 """
 
 from __future__ import annotations

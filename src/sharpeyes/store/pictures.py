@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sharpeyes.domain.health import Rung, RungInterval
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.quality_schema import camera_picture, camera_rung, picture_reference, rung_interval
-from sharpeyes.store.schema import chunks
+from sharpeyes.store.schema import camera, chunks
 from sharpeyes.store.telemetry import upsert
 
 
@@ -49,16 +49,30 @@ def write_rungs(
     closed: Iterable[RungInterval],
     current: Iterable[RungInterval],
     unseen: Iterable[str],
-) -> None:
-    """Closed intervals, open ones, and the cameras that have none now. Written twice, it is as once."""
-    rows = [_rung_row(i) | {"started_ms": i.start, "ended_ms": i.end} for i in closed]
-    if rows:
-        connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), rows)
-    rows = [_rung_row(i) | {"since_ms": i.start} for i in current]
-    if rows:
-        connection.execute(upsert(connection, camera_rung, ("camera_id",)), rows)
+    *,
+    known_only: bool = False,
+) -> int:
+    """Closed intervals, open ones, and the cameras that have none now. Written twice, it is as once.
+
+    ``known_only``: see :func:`sharpeyes.store.telemetry.write_batch`; returns how many rows were left out.
+    """
+    ended = [_rung_row(i) | {"started_ms": i.start, "ended_ms": i.end} for i in closed]
+    lasting = [_rung_row(i) | {"since_ms": i.start} for i in current]
+    rows = len(ended) + len(lasting)
+    if known_only:
+        ended, lasting = _known(connection, ended), _known(connection, lasting)
+    if ended:
+        connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), ended)
+    if lasting:
+        connection.execute(upsert(connection, camera_rung, ("camera_id",)), lasting)
     for some in chunks(unseen):
         connection.execute(delete(camera_rung).where(camera_rung.c.camera_id.in_(some)))
+    return rows - len(ended) - len(lasting)
+
+
+def _known(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    known = set(connection.scalars(select(camera.c.id)))
+    return [row for row in rows if row["camera_id"] in known]
 
 
 def _rung_row(interval: RungInterval) -> dict[str, Any]:
@@ -98,11 +112,15 @@ def rung_intervals(
     ]
 
 
-def write_pictures(connection: Connection, pictures: Iterable[StoredPicture]) -> None:
-    """What the last looks found."""
+def write_pictures(
+    connection: Connection, pictures: Iterable[StoredPicture], *, known_only: bool = False
+) -> int:
+    """What the last looks found; returns how many rows were left out."""
     rows = [{"camera_id": p.camera, "at_ms": p.at, "found": p.found} for p in pictures]
-    if rows:
-        connection.execute(upsert(connection, camera_picture, ("camera_id",)), rows)
+    kept = _known(connection, rows) if known_only else rows
+    if kept:
+        connection.execute(upsert(connection, camera_picture, ("camera_id",)), kept)
+    return len(rows) - len(kept)
 
 
 def load_pictures(connection: Connection) -> dict[str, StoredPicture]:

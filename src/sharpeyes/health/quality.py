@@ -1,0 +1,408 @@
+"""Looks at pictures: which keyframes are decoded, how many at once, what is asked of them, what is learnt.
+
+A look costs a hundred times what a liveness probe costs, so it rides on one: when a camera's picture is due,
+the keyframe that its probe brings goes to one of two decode threads (the decoder and OpenCV let go of the
+interpreter; more threads than cores gain nothing). The order of a look:
+
+1. decode and *screen*: is the picture plainly the camera's normal one?
+2. if not, or when it is time for it: the camera is met again some seconds later, and the *full checks* see
+   both pictures beside the camera's references;
+3. what was found joins the camera's :class:`~sharpeyes.health.sight.Sight`, where N of M decide.
+
+**Back-pressure.** A place is taken before the camera is connected to and given back when its picture is done
+with, so there are never more keyframes and pictures in memory than places. Without one, the probe goes its
+way as a liveness probe, the look is *deferred* and comes first when a place is free. A camera that hangs
+keeps its place for a second.
+
+**Learning.** Pictures in which nothing was found are kept, encoded, for some days at most, until there are
+enough of a mode to learn what is normal; then only the reference is left. A first reference is made from few
+pictures soon, a better one from more of them at different hours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from sharpeyes.domain.errors import SharpEyesError
+from sharpeyes.domain.health import Keyframe, PictureFault, ProbeResult
+from sharpeyes.domain.time import Ms
+from sharpeyes.health import sight as sights
+from sharpeyes.health.evidence import HOUR_MS, Evidence
+from sharpeyes.health.sight import Finding, Seen, Sight
+from sharpeyes.store import pictures
+from sharpeyes.store.database import Database
+from sharpeyes.store.pictures import StoredReference
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+PAIR_S = 2.0
+"""Seconds between the two pictures of a full check."""
+FULL_EVERY = 12
+"""Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
+SUSPECT = 1 / 15
+"""Share of the cadence after which a finding that is not confirmed or cleared is looked at again."""
+FAULTY = 1 / 5
+"""Share of the cadence at which a picture with a fault is looked at, to see its end soon."""
+SOONEST_S = 10.0
+LEARN_FIRST = 3
+"""Pictures from which the first reference of a mode is learnt."""
+LEARN_BEST = 8
+"""Pictures from which the lasting one is learnt."""
+LEARN_SOON_S = 60.0
+"""While a mode is not known, its pictures are taken at least so far apart."""
+LEARN_SPACED_MS = HOUR_MS
+"""Afterwards so far, for they shall be of different hours."""
+SAMPLES_MS = 3 * 24 * HOUR_MS
+"""How long a picture may wait to be learnt from."""
+REFERENCES = 32
+"""Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
+
+
+# --- what is asked of pictures ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A keyframe, decoded and screened."""
+
+    picture: Any | None
+    """None: no picture came out of it."""
+    mode: str | None = None
+    plain: bool = False
+    """It is plainly the camera's normal picture: nothing more needs to be asked."""
+    normal: Any = None
+    """What the next screening compares with; small."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The full checks' word."""
+
+    mode: str | None
+    findings: tuple[Finding, ...]
+    unassessed: frozenset[PictureFault]
+    document: Mapping[str, Any]
+    """The diagnosis in full, as JSON."""
+    still: bytes | None = None
+    """A marked-up JPEG, if there is something to show."""
+    normal: Any = None
+
+
+class Examiner(Protocol):
+    """The checks of pictures. All of it blocks and runs in a decode thread."""
+
+    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened: ...
+
+    def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked: ...
+
+    def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
+        """A reference from normal pictures, None if they do not do."""
+        ...
+
+    def load(self, data: bytes) -> Any:
+        """A reference from what :meth:`learn` made. ValueError if it is of another version."""
+        ...
+
+
+# --- places -------------------------------------------------------------------------------------------
+
+
+class Places(Generic[T]):
+    """Looks under way at once, and who waits for a place."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+        self.waiting: OrderedDict[T, None] = OrderedDict()
+
+    def take(self, who: T) -> bool:
+        """A place, or the end of the queue."""
+        if self.taken < self.limit:
+            self.taken += 1
+            self.waiting.pop(who, None)
+            return True
+        self.waiting.setdefault(who)
+        return False
+
+    def give(self) -> T | None:
+        """A place is free again; who has waited longest and shall try for it, if anybody."""
+        self.taken -= 1
+        return self.waiting.popitem(last=False)[0] if self.waiting else None
+
+    def leave(self, who: T) -> None:
+        """Wait no more."""
+        self.waiting.pop(who, None)
+
+
+@dataclass(slots=True, kw_only=True)
+class QualityStats:
+    """Figures for metrics; all but ``late_s`` only grow."""
+
+    looks: int = 0
+    plain: int = 0
+    """Looks that screening was enough for."""
+    full: int = 0
+    undecodable: int = 0
+    deferred: int = 0
+    """Looks put off since all places were taken."""
+    failed: int = 0
+    """Looks that failed for a reason of our own."""
+    learnt: int = 0
+    late_s: float = 0.0
+    """How long after it was due the latest look began."""
+    decode_s: float = 0.0
+    """Time in decode threads: decoding and screening."""
+    check_s: float = 0.0
+    """Time in decode threads: full checks and learning."""
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What is remembered of a camera's pictures between two looks, besides its sight."""
+
+    normal: Any = None
+    before: Any = None
+    """The first picture of a pair under way."""
+    plain_run: int = 0
+    known: dict[str, tuple[int, int]] | None = None
+    """Modes with a reference: version, and from how many pictures. None: not read yet."""
+    sampled: dict[str, Ms] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a look ended."""
+
+    sight: Sight | None
+    """What is known now; None if a second picture is needed first, or the look failed on our side."""
+    again: bool = False
+    """Meet the camera again after :data:`PAIR_S`; its place is kept."""
+    soon_s: float | None = None
+    """When to look next, None for the cadence."""
+
+
+class Quality:
+    """All looks. :meth:`start`, :meth:`stop`.
+
+    ``database`` and ``evidence`` None: nothing is learnt and nothing kept (a sweep without a store).
+    ``patient``: a probe waits for a place rather than going without a look.
+    """
+
+    def __init__(
+        self,
+        examiner: Examiner,
+        *,
+        clock: Callable[[], Ms],
+        database: Database | None = None,
+        evidence: Evidence | None = None,
+        threads: int = 2,
+        places: int = 96,
+        patient: bool = False,
+    ) -> None:
+        if not 16 <= places <= 128:
+            raise ValueError(f"{places} keyframes in flight: choose 16 to 128")
+        self.stats = QualityStats()
+        self.places: Places[Any] = Places(places)
+        self.patient = patient
+        self.evidence = evidence
+        self._examiner = examiner
+        self._clock = clock
+        self._database = database
+        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._memories: dict[str, _Memory] = {}
+        self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    async def stop(self) -> None:
+        """No more looks; those in a thread end first."""
+        await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
+
+    # --- one look ------------------------------------------------------------------------------------
+
+    async def look(self, camera: str, result: ProbeResult, before: Sight | None, cadence_s: float) -> Look:
+        """Look at the picture that a probe brought. The caller holds a place."""
+        memory = self._memories.setdefault(camera, _Memory())
+        keyframe = result.keyframe
+        assert keyframe is not None
+        at, stats = result.at, self.stats
+        first, memory.before = memory.before, None
+        if first is None:
+            stats.looks += 1
+        try:
+            opened = await self._run("decode_s", self._examiner.open, keyframe, at, memory.normal)
+            if opened.picture is None:
+                stats.undecodable += 1
+                seen = Seen(at=at, decoded=False)
+                await self._keep(camera, result, seen, None)
+                return self._done(sights.after(before, seen), cadence_s)
+            if first is None and opened.plain and not self._full_is_due(memory, opened, before):
+                stats.plain += 1
+                memory.plain_run += 1
+                memory.normal = opened.normal
+                seen = Seen(at=at, mode=opened.mode)
+                await self._learn(camera, memory, keyframe, seen)
+                return self._done(sights.after(before, seen), cadence_s, self._learning(memory, seen))
+            if first is None and not self.patient:
+                memory.before = opened.picture
+                return Look(None, again=True)
+            stats.full += 1
+            memory.plain_run = 0
+            references = await self._references_of(camera, memory)
+            checked = await self._run("check_s", self._examiner.check, first, opened.picture, references)
+            memory.normal = checked.normal if not checked.findings else memory.normal
+            seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+            await self._keep(camera, result, seen, checked)
+            await self._learn(camera, memory, keyframe, seen)
+            return self._done(sights.after(before, seen), cadence_s, self._learning(memory, seen))
+        except (SQLAlchemyError, SharpEyesError, OSError) as error:
+            stats.failed += 1
+            log.error("the picture of %s could not be looked at: %s", camera, error)
+            return Look(None)
+
+    def drop(self, camera: str) -> None:
+        """The second picture of a pair does not come."""
+        memory = self._memories.get(camera)
+        if memory is not None:
+            memory.before = None
+
+    def forget(self, camera: str) -> None:
+        """The camera is watched no more."""
+        self._memories.pop(camera, None)
+        self._references.pop(camera, None)
+
+    async def accept_view(self, camera: str, connection_write: Callable[[Connection], None]) -> None:
+        """What it shows from now on is its normal view; ``connection_write`` joins the transaction."""
+        assert self._database is not None
+        now = self._clock()
+
+        def write(connection: Connection) -> None:
+            pictures.retire_references(connection, camera, now=now)
+            connection_write(connection)
+
+        await self._database.awrite(write)
+        if self.evidence is not None:
+            await self.evidence.discard_samples(camera)
+        self.forget(camera)
+
+    def _full_is_due(self, memory: _Memory, opened: Opened, before: Sight | None) -> bool:
+        if before is None or before.defects or before.unsettled or memory.plain_run >= FULL_EVERY:
+            return True
+        return opened.mode != before.mode
+
+    def _done(self, sight: Sight, cadence_s: float, learning: float | None = None) -> Look:
+        soon = learning
+        if sight.unsettled:
+            soon = min(max(SOONEST_S, cadence_s * SUSPECT), cadence_s)
+        elif sight.defects:
+            soon = min(max(SOONEST_S, cadence_s * FAULTY), cadence_s)
+        return Look(sight, soon_s=None if soon is None else min(soon, cadence_s))
+
+    async def _run(self, account: str, work: Callable[..., Any], *arguments: Any) -> Any:
+        """In a decode thread, its time taken down."""
+        spent = 0.0
+
+        def timed() -> Any:
+            nonlocal spent
+            began = time.thread_time()
+            try:
+                return work(*arguments)
+            finally:
+                spent = time.thread_time() - began
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, timed)
+        finally:
+            setattr(self.stats, account, getattr(self.stats, account) + spent)
+
+    # --- evidence ------------------------------------------------------------------------------------
+
+    async def _keep(self, camera: str, result: ProbeResult, seen: Seen, checked: Checked | None) -> None:
+        """A still and the working of a look that says something; one that says nothing new leaves none."""
+        evidence = self.evidence
+        if evidence is None:
+            return
+        bad = bool(seen.findings) or not seen.decoded
+        still = None
+        if checked is not None and checked.still is not None:
+            keep_ms = evidence.retention.failure_ms if bad else evidence.retention.success_ms
+            still = await evidence.keep(camera, "still", checked.still, keep_ms=keep_ms, mode=seen.mode)
+        diagnosis = checked.document if checked is not None else {"decoded": seen.decoded}
+        evidence.record(camera, result, bad=bad, found={"diagnosis": diagnosis}, still=still)
+
+    # --- what is normal ------------------------------------------------------------------------------
+
+    async def _references_of(self, camera: str, memory: _Memory) -> Mapping[str, Any]:
+        cached = self._references.get(camera)
+        if cached is not None:
+            self._references.move_to_end(camera)
+            return cached
+        if self._database is None:
+            memory.known = {}
+            return {}
+        stored = await self._database.aread(lambda c: pictures.load_references(c, camera))
+        found = {}
+        for mode, reference in stored.items():
+            try:
+                found[mode] = await self._run("check_s", self._examiner.load, reference.data or b"")
+            except ValueError as error:  # of another version: learnt anew
+                log.warning("the reference of %s by %s is not used: %s", camera, mode, error)
+        memory.known = {mode: (stored[mode].version, stored[mode].pictures) for mode in found}
+        self._references[camera] = found
+        while len(self._references) > REFERENCES:
+            self._references.popitem(last=False)
+        return found
+
+    def _learning(self, memory: _Memory, seen: Seen) -> float | None:
+        """While a mode is not known, pictures of it are wanted sooner than the cadence."""
+        if self.evidence is None or seen.mode is None or seen.findings or seen.mode in (memory.known or {}):
+            return None
+        return LEARN_SOON_S
+
+    async def _learn(self, camera: str, memory: _Memory, keyframe: Keyframe, seen: Seen) -> None:
+        """Keep this normal picture if it is wanted, and learn when there are enough."""
+        mode, evidence, database = seen.mode, self.evidence, self._database
+        if evidence is None or database is None or mode is None or seen.findings:
+            return
+        _, learnt_from = (memory.known or {}).get(mode, (0, 0))
+        if learnt_from >= LEARN_BEST:
+            return
+        spaced = LEARN_SPACED_MS if learnt_from else round(LEARN_SOON_S * 900)
+        if mode in memory.sampled and seen.at - memory.sampled[mode] < spaced:
+            return
+        memory.sampled[mode] = seen.at
+        data = f"{keyframe.codec}\n".encode() + keyframe.data
+        await evidence.keep(camera, "sample", data, keep_ms=SAMPLES_MS, mode=mode)
+        samples = await evidence.samples(camera, mode)
+        wanted = LEARN_BEST if learnt_from else LEARN_FIRST
+        if len(samples) < wanted:
+            return
+        keyframes = [_keyframe(content) for _, content in samples[-LEARN_BEST:]]
+        reference = await self._run("check_s", self._examiner.learn, keyframes, mode, seen.at)
+        if wanted == LEARN_BEST or reference is None:
+            await evidence.discard([exhibit.id for exhibit, _ in samples])
+        if reference is None:
+            return
+        self.stats.learnt += 1
+        stored = StoredReference(
+            camera=camera, mode=mode, version=0, learned=seen.at, pictures=len(keyframes), data=reference
+        )
+        version = await database.awrite(lambda c: pictures.put_reference(c, stored))
+        log.info("camera %s: its normal by %s is learnt, version %d", camera, mode, version)
+        self._references.pop(camera, None)
+        memory.known = (memory.known or {}) | {mode: (version, len(keyframes))}
+
+
+def _keyframe(content: bytes) -> Keyframe:
+    codec, _, data = content.partition(b"\n")
+    return Keyframe(codec=codec.decode(), data=data, rtp_time=0)
