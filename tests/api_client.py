@@ -23,6 +23,7 @@ CITY = """
     departments:
       psb: {name: Public Security, industry: "00"}
       edu: {name: Education, industry: "11"}
+      audit: {name: Audit Office}
     areas:
       city: {name: City, code: "4403", children: {north: {name: North, code: "440305"}, south: {name: South}}}
     cameras:

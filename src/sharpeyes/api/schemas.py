@@ -35,17 +35,19 @@ class Body(BaseModel):
 
 class StreamShape(Shape):
     role: str
-    url: Annotated[str, Field(description="Never with credentials.")]
+    url: Annotated[
+        str | None, Field(description="Never with credentials; null for who does not mend cameras.")
+    ]
     codec: str | None
     width: int | None
     height: int | None
     fps: float | None
 
     @classmethod
-    def of(cls, stream: Stream) -> Self:
+    def of(cls, stream: Stream, *, addresses: bool) -> Self:
         return cls(
             role=stream.role,
-            url=stream.url,
+            url=stream.url if addresses else None,
             codec=stream.codec,
             width=stream.width,
             height=stream.height,
@@ -56,12 +58,17 @@ class StreamShape(Shape):
 class ErrorShape(Shape):
     phase: str
     kind: str
-    message: str
+    message: Annotated[str, Field(description="For who mends cameras; for others the kind again.")]
     blame: Annotated[str, Field(description="'camera', or 'prober' for what lies on our own side.")]
 
     @classmethod
-    def of(cls, failure: Failure) -> Self:
-        return cls(phase=failure.phase, kind=failure.kind, message=failure.message, blame=failure.blame)
+    def of(cls, failure: Failure, *, addresses: bool) -> Self:
+        return cls(
+            phase=failure.phase,
+            kind=failure.kind,
+            message=failure.message if addresses else failure.kind,
+            blame=failure.blame,
+        )
 
 
 class ProbeShape(Shape):
@@ -82,10 +89,13 @@ class ProbeShape(Shape):
     keyframe_ms: float | None
     total_ms: float
     error: ErrorShape | None
-    transcript: Annotated[tuple[str, ...], Field(description="The dialogue; kept for failures.")]
+    transcript: Annotated[
+        tuple[str, ...],
+        Field(description="The dialogue; kept for failures, and empty for who does not mend cameras."),
+    ]
 
     @classmethod
-    def of(cls, result: ProbeResult) -> Self:
+    def of(cls, result: ProbeResult, *, addresses: bool = True) -> Self:
         return cls(
             at=iso(result.at),
             rung=result.rung.label,
@@ -101,8 +111,8 @@ class ProbeShape(Shape):
             first_packet_ms=result.timings.first_packet_ms,
             keyframe_ms=result.timings.keyframe_ms,
             total_ms=result.timings.total_ms,
-            error=ErrorShape.of(result.failure) if result.failure else None,
-            transcript=result.transcript,
+            error=ErrorShape.of(result.failure, addresses=addresses) if result.failure else None,
+            transcript=result.transcript if addresses else (),
         )
 
 
@@ -177,7 +187,7 @@ class CameraShape(Shape):
     standing: Annotated[StandingShape | None, Field(description="None once it is retired.")]
 
     @classmethod
-    def of(cls, camera: Camera, entry: Entry | None) -> Self:
+    def of(cls, camera: Camera, entry: Entry | None, *, addresses: bool = True) -> Self:
         return cls(
             id=camera.id,
             code=camera.code,
@@ -190,7 +200,7 @@ class CameraShape(Shape):
             device=camera.device,
             maintenance=camera.maintenance,
             tags=camera.tags,
-            streams=tuple(StreamShape.of(stream) for stream in camera.streams),
+            streams=tuple(StreamShape.of(stream, addresses=addresses) for stream in camera.streams),
             retired=None if camera.retired_ms is None else iso(camera.retired_ms),
             standing=None if entry is None else StandingShape.of(entry),
         )

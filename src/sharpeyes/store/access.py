@@ -27,7 +27,7 @@ from sharpeyes.domain.access import (
     Terms,
     Vote,
 )
-from sharpeyes.domain.errors import ConflictError, NotFoundError
+from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.access_schema import (
@@ -41,6 +41,7 @@ from sharpeyes.store.access_schema import (
     view_request,
 )
 from sharpeyes.store.schema import area, camera
+from sharpeyes.store.schema import department as department_table
 
 CHUNK = 500
 """Ids in one ``IN``: within every database's limit of bound parameters."""
@@ -66,7 +67,9 @@ class Account:
 
 
 def add_user(connection: Connection, subject: Subject, username: str, password: str | None, now: Ms) -> None:
-    """ConflictError if the name is taken, by a disabled user too: the register must not mix up two people."""
+    """ConflictError if the name is taken, by a disabled user too: the register must not mix up two people.
+    InvalidInputError if there is no such department."""
+    _check_department(connection, subject.department)
     name = username.casefold()
     if connection.execute(select(user.c.id).where(user.c.username == name)).first():
         raise ConflictError(f"username: {username!r} is taken")
@@ -87,7 +90,10 @@ def add_user(connection: Connection, subject: Subject, username: str, password: 
 
 
 def change_user(connection: Connection, user_id: str, now: Ms, **values: Any) -> None:
-    """Set columns of a user; NotFoundError if there is none."""
+    """Set columns of a user; NotFoundError if there is none, InvalidInputError for a department that does
+    not exist."""
+    if "department" in values:
+        _check_department(connection, values["department"])
     if "roles" in values:
         values["roles"] = sorted(values["roles"])
     if (
@@ -95,6 +101,13 @@ def change_user(connection: Connection, user_id: str, now: Ms, **values: Any) ->
         == 0
     ):
         raise NotFoundError(f"there is no user {user_id!r}")
+
+
+def _check_department(connection: Connection, name: str) -> None:
+    if connection.execute(select(department_table.c.id).where(department_table.c.id == name)).first() is None:
+        raise InvalidInputError(
+            f"department: there is no {name!r}", mend="Declare it in cameras.yaml, under departments"
+        )
 
 
 def spend_totp(connection: Connection, user_id: str, step: int) -> bool:

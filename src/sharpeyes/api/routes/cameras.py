@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from sqlalchemy import Connection
 
-from sharpeyes.api.auth import Admin, Reader
+from sharpeyes.api.auth import ADDRESSES, Admin, AnyCaller, Operator
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import CameraChange, CameraDetail, CameraPage, CameraShape, ProbeShape
 from sharpeyes.domain.camera import Camera, Origin
@@ -24,9 +24,10 @@ router = APIRouter(prefix="/api/v1/cameras", tags=["cameras"])
 CameraId = Annotated[str, Path(max_length=64)]
 
 
-@router.get("", dependencies=[Reader])
+@router.get("")
 async def list_all(
     rooms: Rooms,
+    caller: AnyCaller,
     tier: Tier | None = None,
     department: Annotated[str | None, Query(max_length=64)] = None,
     area: Annotated[str | None, Query(max_length=64, description="This area and all below it.")] = None,
@@ -54,19 +55,22 @@ async def list_all(
         found = [camera for camera in found if camera.id > after]
     page = found[:limit]
     return CameraPage(
-        items=tuple(CameraShape.of(camera, entries[camera.id]) for camera in page),
+        items=tuple(
+            CameraShape.of(camera, entries[camera.id], addresses=caller.may(ADDRESSES)) for camera in page
+        ),
         total=total,
         next=page[-1].id if len(found) > limit else None,
     )
 
 
-@router.get("/{camera_id}", dependencies=[Reader])
-async def one(rooms: Rooms, camera_id: CameraId) -> CameraDetail:
+@router.get("/{camera_id}")
+async def one(rooms: Rooms, caller: AnyCaller, camera_id: CameraId) -> CameraDetail:
     """One camera, a retired one included, with its last probe."""
     camera = await rooms.database.aread(lambda connection: get_camera(connection, camera_id))
     entry = rooms.board.get(camera_id)
-    probe = None if entry is None or entry.probe is None else ProbeShape.of(entry.probe)
-    return CameraDetail(**dict(CameraShape.of(camera, entry)), last_probe=probe)
+    addresses = caller.may(ADDRESSES)
+    probe = ProbeShape.of(entry.probe, addresses=addresses) if entry and entry.probe else None
+    return CameraDetail(**dict(CameraShape.of(camera, entry, addresses=addresses)), last_probe=probe)
 
 
 @router.patch("/{camera_id}", dependencies=[Admin])
@@ -94,9 +98,10 @@ async def change(rooms: Rooms, camera_id: CameraId, wanted: CameraChange) -> Cam
     return CameraShape.of(camera, rooms.board.get(camera_id))
 
 
-@router.post("/{camera_id}/probe", dependencies=[Admin])
+@router.post("/{camera_id}/probe", dependencies=[Operator])
 async def probe_now(
     rooms: Rooms,
+    caller: AnyCaller,
     camera_id: CameraId,
     retry_login: Annotated[
         bool, Query(description="Try refused credentials once more: somebody has mended the account.")
@@ -107,4 +112,5 @@ async def probe_now(
     The result counts like any other probe.
     """
     await rooms.database.aread(lambda connection: get_camera(connection, camera_id))
-    return ProbeShape.of(await rooms.fleet.check(camera_id, retry_login=retry_login))
+    found = await rooms.fleet.check(camera_id, retry_login=retry_login)
+    return ProbeShape.of(found, addresses=caller.may(ADDRESSES))

@@ -6,7 +6,6 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from sqlalchemy import Connection
 
 from sharpeyes.access.visible import may_read_person
 from sharpeyes.api import auth
@@ -14,9 +13,7 @@ from sharpeyes.api.access_shapes import NewPassword, NewUser, PersonShape, UserC
 from sharpeyes.api.auth import PeopleManager, Person
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.store.access import get_account, list_accounts, list_subjects
-from sharpeyes.store.organisation import list_departments
 
 router = APIRouter(prefix="/api/v1", tags=["users"])
 
@@ -40,7 +37,6 @@ async def users(rooms: Rooms, caller: PeopleManager) -> tuple[UserShape, ...]:  
 @router.post("/users", status_code=HTTPStatus.CREATED)
 async def add(rooms: Rooms, caller: PeopleManager, form: NewUser) -> UserShape:
     """Make an account. An auditor has no other role. Goes into the register."""
-    await _check_department(rooms, form.department)
     made = await rooms.access.people.add(
         caller.person,
         username=form.username,
@@ -65,8 +61,6 @@ async def change(rooms: Rooms, caller: PeopleManager, user_id: UserId, form: Use
     Of a disabled account every session ends at once, and every picture stops.
     """
     people = rooms.access.people
-    if form.department is not None:
-        await _check_department(rooms, form.department)
     async with auth.refusals(rooms, caller, "user", user_id):
         if form.enabled is not None:
             await people.set_enabled(caller.person, user_id, form.enabled)
@@ -101,13 +95,3 @@ async def end_sessions(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> 
 
 async def _user(rooms: Context, user_id: str) -> UserShape:
     return UserShape.of(await rooms.database.aread(lambda connection: get_account(connection, user_id)))
-
-
-async def _check_department(rooms: Context, department: str) -> None:
-    def known(connection: Connection) -> set[str]:
-        return {one.id for one in list_departments(connection)}
-
-    if department not in await rooms.database.aread(known):
-        raise InvalidInputError(
-            f"department: there is no {department!r}", mend="Declare it in cameras.yaml, under departments"
-        )
