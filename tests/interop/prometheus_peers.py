@@ -158,7 +158,7 @@ async def alertmanager(folder: Path, inbox_url: str) -> AsyncIterator[Server]:
     """Alertmanager with the routes and inhibitions of deploy/."""
     needs("prometheus-alertmanager")
     text = (DEPLOY / "alertmanager/alertmanager.yaml").read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^(\s*(?:group_\w+|repeat_\w+|resolve_\w+): )(\w+)$", _hasten_line, text)
+    text = re.sub(r"(?m)^(\s*(?:group_\w+|repeat_\w+|resolve_\w+): )(\w+)\b", _hasten_line, text)
     text = text.replace("http://127.0.0.1:9094", inbox_url)
     (folder / "alertmanager.yaml").write_text(text, encoding="utf-8")
     port, log = free_port(), folder / "alertmanager.log"
