@@ -1,6 +1,6 @@
-"""CPU a viewer: the gateway with its fast and its plain sender, and aiortc as it comes, on the same stream.
+"""CPU a viewer on the same stream: the gateway by its fast and its plain sender, aiortc as it comes, Janus.
 
-    python tests/bench/bench_gateway.py [--viewers 40 100] [--kinds gso plain aiortc] [--seconds 10] [--json]
+    python tests/bench/bench_gateway.py [--viewers 40 100] [--kinds gso plain aiortc janus] [--json]
     python tests/bench/bench_gateway.py --revocations 100
 
 Three processes on loopback: a camera (1080p25, about 2 Mbit/s, RTP over RTSP), the server under test, the
@@ -18,12 +18,16 @@ import json
 import multiprocessing
 import os
 import resource
+import shutil
+import signal
+import socket
+import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,19 +36,26 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-KINDS = ("gso", "plain", "aiortc")
+from rtp_media import Clip, encode
+
+KINDS = ("gso", "plain", "aiortc", "janus")
 Answer = Callable[[str], Awaitable[str]]
+PACKET = 1200
+"""Bytes of an RTP packet for Janus, which passes on what it gets as it is."""
 
 
 # --- the camera ---------------------------------------------------------------------------------------
 
 
+def stream() -> Clip:
+    rate = {"b": "2000000", "maxrate": "2000000", "bufsize": "2000000"}
+    return encode("h264", width=1920, height=1080, frames=100, gop=50, options=rate)
+
+
 def camera(pipe: Connection) -> None:
     from gateway_town import LiveCamera
-    from rtp_media import encode
 
-    rate = {"b": "2000000", "maxrate": "2000000", "bufsize": "2000000"}
-    clip = encode("h264", width=1920, height=1080, frames=100, gop=50, options=rate)
+    clip = stream()
 
     async def serve() -> None:
         live = LiveCamera(clip)
@@ -54,6 +65,24 @@ def camera(pipe: Connection) -> None:
         await asyncio.get_running_loop().run_in_executor(None, pipe.recv)
 
     uvloop.run(serve())
+
+
+def push(port: int) -> None:
+    """The same pictures as plain RTP to a UDP port, for Janus."""
+    from rtp_media import fragment, rtp
+
+    clip = stream()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as out:
+        number, began = 0, time.monotonic()
+        for picture in count():
+            units = clip.pictures[picture % len(clip.pictures)]
+            payloads = [part for unit in units for part in fragment("h264", unit, PACKET - 14)]
+            for at, payload in enumerate(payloads):
+                marker = at == len(payloads) - 1
+                with contextlib.suppress(ConnectionError):
+                    out.sendto(rtp(payload, number, picture * 3600, marker=marker), ("127.0.0.1", port))
+                number += 1
+            time.sleep(max(0.0, began + (picture + 1) / 25 - time.monotonic()))
 
 
 # --- servers ------------------------------------------------------------------------------------------
@@ -104,14 +133,114 @@ async def stock(url: str) -> AsyncIterator[Answer]:
         await connection.close()
 
 
+JANUS = """
+general: {{ configs_folder = "{folder}", plugins_folder = "{libraries}/plugins", session_timeout = 0,
+  transports_folder = "{libraries}/transports", debug_level = 2, event_loops = 1 }}
+certificates: {{ cert_pem = "{folder}/cert.pem", cert_key = "{folder}/key.pem" }}
+media: {{ }}
+nat: {{ nice_debug = false, ignore_mdns = true }}
+plugins: {{ disable = "{plugins}" }}
+transports: {{ disable = "{transports}" }}
+"""
+JANUS_HTTP = (
+    'general: {{ base_path = "/janus", http = true, port = {port}, interface = "lo", https = false }}'
+)
+JANUS_STREAM = """
+park: {{ type = "rtp", id = 1, audio = false, video = true, videoport = {port}, videopt = 96,
+  videocodec = "h264", videofmtp = "profile-level-id=42e01f;packetization-mode=1", secret = "x" }}
+"""
+
+
+@contextlib.asynccontextmanager
+async def janus(media: int) -> AsyncIterator[tuple[Answer, int]]:
+    """Debian's Janus, tuned to one event loop; it offers, its viewers answer. Gives its process id, too."""
+    import httpx
+
+    program = shutil.which("janus")
+    assert program is not None, "janus is not installed (Debian: apt install janus)"
+    libraries = next(Path("/usr/lib").glob("*/janus"))
+    http = free_port()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        others = {
+            kind: ",".join(
+                file.name
+                for file in (libraries / kind).glob("*.so")
+                if not file.stem.endswith(("streaming", "http"))
+            )
+            for kind in ("plugins", "transports")
+        }
+        (folder / "janus.jcfg").write_text(JANUS.format(folder=folder, libraries=libraries, **others))
+        (folder / "janus.transport.http.jcfg").write_text(JANUS_HTTP.format(port=http))
+        (folder / "janus.plugin.streaming.jcfg").write_text(JANUS_STREAM.format(port=media))
+        make_certificate(folder)
+        running = await asyncio.create_subprocess_exec(
+            program, "-F", str(folder), "-C", str(folder / "janus.jcfg"), stdout=asyncio.subprocess.DEVNULL
+        )
+        waiting: list[str] = []
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{http}", timeout=40) as client:
+
+            async def ask(path: str, **body: Any) -> Any:
+                got = await client.post(path, json={"transaction": "t", **body})
+                return got.json()
+
+            async def answer(word: str) -> str:
+                if word:  # a viewer's answer to the offer that it was given last
+                    start = {"janus": "message", "body": {"request": "start"}}
+                    await ask(waiting.pop(), **start, jsep={"type": "answer", "sdp": word})
+                    return ""
+                session = (await ask("/janus", janus="create"))["data"]["id"]
+                attach = {"janus": "attach", "plugin": "janus.plugin.streaming"}
+                handle = (await ask(f"/janus/{session}", **attach))["data"]["id"]
+                waiting.append(f"/janus/{session}/{handle}")
+                await ask(waiting[-1], janus="message", body={"request": "watch", "id": 1})
+                while True:
+                    event = (await client.get(f"/janus/{session}", params={"maxev": 1})).json()
+                    if "jsep" in event:
+                        return str(event["jsep"]["sdp"])
+
+            for _ in range(100):
+                with contextlib.suppress(httpx.HTTPError):
+                    await client.get("/janus/info")
+                    break
+                await asyncio.sleep(0.1)
+            yield answer, running.pid
+
+
+def make_certificate(folder: Path) -> None:
+    """An ECDSA one, which aiortc's viewers ask for."""
+    key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
+    command = ["openssl", "req", "-x509", *key, *files, "-subj", "/CN=bench"]
+    subprocess.run(command, check=True, capture_output=True)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def server(pipe: Connection, kind: str, url: str) -> None:
     async def serve() -> None:
-        loop = asyncio.get_running_loop()
+        if kind == "janus":
+            media = free_port()
+            multiprocessing.get_context("spawn").Process(target=push, args=(media,), daemon=True).start()
+            async with janus(media) as (answer, process):
+                await talk(answer, lambda: _cpu_of(process))
+                os.kill(process, signal.SIGKILL)
+                for child in multiprocessing.active_children():
+                    child.kill()
+                os._exit(0)
         async with stock(url) if kind == "aiortc" else ours(url, gso=kind == "gso") as answer:
-            pipe.send("ready")
-            while (word := await loop.run_in_executor(None, pipe.recv)) is not None:
-                pipe.send(_cpu_s() if word == "cpu" else await answer(word))
+            await talk(answer, _cpu_s)
             os._exit(0)  # nothing below is measured
+
+    async def talk(answer: Answer, cpu_s: Callable[[], float]) -> None:
+        loop = asyncio.get_running_loop()
+        pipe.send("ready")
+        while (word := await loop.run_in_executor(None, pipe.recv)) is not None:
+            pipe.send(cpu_s() if word == "cpu" else await answer(word))
 
     uvloop.run(serve())
 
@@ -121,11 +250,17 @@ def _cpu_s() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _cpu_of(process: int) -> float:
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 # --- viewers ------------------------------------------------------------------------------------------
 
 
-def viewers(pipe: Connection, count: int, seconds: float) -> None:
+def viewers(pipe: Connection, kind: str, number: int, seconds: float) -> None:
     from aioice.ice import StunProtocol
+    from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
     from gateway_town import Viewer
 
@@ -144,14 +279,28 @@ def viewers(pipe: Connection, count: int, seconds: float) -> None:
 
     async def watch() -> None:
         loop = asyncio.get_running_loop()
-        everybody = [Viewer() for _ in range(count)]
-        first = everybody[0].connection.getTransceivers()[0].sender.transport.transport._connection
-        decoding.add(id(first))
+        everybody = [Viewer() for _ in range(number)]
+        if kind == "janus":  # it makes the offer: connections begin empty
+            for viewer in everybody:
+                await viewer.connection.close()
+                viewer.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+                viewer.connection.on("track", viewer._on_track)
         for viewer in everybody:
-            pipe.send(await viewer.offer())
-            await viewer.accept(await loop.run_in_executor(None, pipe.recv))
+            pipe.send("" if kind == "janus" else await viewer.offer())
+            sdp = await loop.run_in_executor(None, pipe.recv)
+            if kind == "janus":
+                connection = viewer.connection
+                await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
+                await connection.setLocalDescription(await connection.createAnswer())
+                pipe.send(connection.localDescription.sdp)
+                await loop.run_in_executor(None, pipe.recv)
+            else:
+                await viewer.accept(sdp)
+            if not decoding:
+                ice = viewer.connection.getTransceivers()[0].receiver.transport.transport._connection
+                decoding.add(id(ice))
         async with asyncio.timeout(60):
-            while len(received) < count:
+            while len(received) < number:
                 await asyncio.sleep(0.1)
         await everybody[0].see(10, within_s=30)
         await asyncio.sleep(2)
@@ -161,10 +310,7 @@ def viewers(pipe: Connection, count: int, seconds: float) -> None:
         pipe.send(None)
         await asyncio.sleep(seconds)
         packets = sum(map(len, received.values()))
-        gaps = sum(
-            sum((b - a) & 0xFFFF != 1 for a, b in pairwise(numbers))
-            for numbers in received.values()
-        )
+        gaps = sum(sum((b - a) & 0xFFFF != 1 for a, b in pairwise(numbers)) for numbers in received.values())
         pipe.send({"packets": packets, "gaps": gaps, "decoded": everybody[0].frames - frames})
         os._exit(0)
 
@@ -230,11 +376,11 @@ async def revocations(url: str, rounds: int) -> dict[str, float]:
 # --- the run ------------------------------------------------------------------------------------------
 
 
-def measure(kind: str, count: int, url: str, seconds: float) -> dict[str, Any]:
+def measure(kind: str, number: int, url: str, seconds: float) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     (to_server, at_server), (to_viewers, at_viewers) = context.Pipe(), context.Pipe()
-    serving = context.Process(target=server, args=(at_server, kind, url), daemon=True)
-    watching = context.Process(target=viewers, args=(at_viewers, count, seconds), daemon=True)
+    serving = context.Process(target=server, args=(at_server, kind, url), daemon=kind != "janus")
+    watching = context.Process(target=viewers, args=(at_viewers, kind, number, seconds), daemon=True)
     serving.start()
     watching.start()
     to_server.recv()
@@ -253,10 +399,10 @@ def measure(kind: str, count: int, url: str, seconds: float) -> dict[str, Any]:
         process.kill()
     return {
         "kind": kind,
-        "viewers": count,
+        "viewers": number,
         "cpu_percent": 100 * cpu_s / elapsed_s,
-        "percent_a_viewer": 100 * cpu_s / elapsed_s / count,
-        "packets_a_viewer_s": figures["packets"] / count / seconds,
+        "percent_a_viewer": 100 * cpu_s / elapsed_s / number,
+        "packets_a_viewer_s": figures["packets"] / number / seconds,
         "gaps": figures["gaps"],
         "decoded_fps": figures["decoded"] / seconds,
     }
@@ -265,7 +411,7 @@ def measure(kind: str, count: int, url: str, seconds: float) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--viewers", type=int, nargs="+", default=[40, 100])
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS[:3]))
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--revocations", type=int, default=0, help="Rounds; measures nothing else.")
     parser.add_argument("--json", action="store_true")
@@ -286,13 +432,13 @@ def main() -> None:
         print(
             f"{'server':8}{'viewers':>8}{'% core':>9}{'% a viewer':>12}{'packets/s':>11}{'gaps':>6}{'fps':>6}"
         )
-    for count in arguments.viewers:
+    for number in arguments.viewers:
         for kind in arguments.kinds:
-            row = measure(kind, count, url, arguments.seconds)
+            row = measure(kind, number, url, arguments.seconds)
             rows.append(row)
             if not arguments.json:
                 print(
-                    f"{kind:8}{count:8}{row['cpu_percent']:9.2f}{row['percent_a_viewer']:12.3f}"
+                    f"{kind:8}{number:8}{row['cpu_percent']:9.2f}{row['percent_a_viewer']:12.3f}"
                     f"{row['packets_a_viewer_s']:11.0f}{row['gaps']:6}{row['decoded_fps']:6.1f}",
                     flush=True,
                 )
