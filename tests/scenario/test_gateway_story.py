@@ -29,6 +29,7 @@ from sharpeyes.domain.errors import (
     UnavailableError,
 )
 from sharpeyes.gateway.gateway import Gateway, Opened
+from sharpeyes.gateway.peer import extend_codecs
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings, Limits
 from sharpeyes.gateway.upstream import PullState
 
@@ -267,6 +268,28 @@ async def test_the_plain_sender_and_a_fixed_port_behind_an_announced_address(tmp
         assert ports
         assert all(42_000 <= port <= 42_040 for port in ports)
         await viewer.see(5)
+
+
+async def test_h265_goes_to_browsers_that_have_it(tmp_path: Path) -> None:
+    async with opened_scene(tmp_path) as scene:
+        await scene.camera.kill()
+        scene.camera.clip = encode("h265", frames=20, gop=10)
+        await scene.camera.start()
+        grant = await scene.town.grant("park")
+        extend_codecs()  # the viewer, too, has H.265 then
+        offer = await _offer(scene)
+        opened = await scene.gateway.whep("park", scene.town.ticket("park", grant.id), offer, client=HOME)
+        assert "H265/90000" in opened.answer
+        assert "H264" not in opened.answer
+        scene.gateway.leave(opened.session, client=HOME)
+        with pytest.raises(NotAcceptableError, match=r"H\.265.*cannot receive"):
+            await scene.gateway.whep(
+                "park", scene.town.ticket("park", grant.id), offer.replace("H265", "VP9"), client=HOME
+            )
+        picture = await scene.gateway.snapshot(
+            "park", scene.town.ticket("park", grant.id, action=Action.SNAPSHOT), client=HOME
+        )
+        assert picture.startswith(b"\xff\xd8")
 
 
 async def test_an_offer_with_a_section_for_sound_first(tmp_path: Path) -> None:

@@ -25,7 +25,6 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.codecs import CODECS
-from aiortc.exceptions import InvalidStateError, OperationError
 from aiortc.rtcrtpparameters import RTCRtcpFeedback, RTCRtpCodecParameters
 from aiortc.sdp import candidate_from_sdp
 
@@ -110,16 +109,7 @@ class Peer:
         try:
             await connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
             await connection.setLocalDescription(await connection.createAnswer())
-        except (
-            OperationError,
-            InvalidStateError,
-            ValueError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            TypeError,
-            AssertionError,
-        ) as error:
+        except Exception as error:  # noqa: BLE001 (aiortc's parser raises whatever it stumbles over)
             raise InvalidInputError(f"offer: it cannot be read ({type(error).__name__})") from None
         return str(connection.localDescription.sdp)
 
@@ -139,7 +129,7 @@ class Peer:
         candidate.sdpMLineIndex = 0
         try:
             await self._connection.addIceCandidate(candidate)
-        except (InvalidStateError, ValueError, AttributeError):
+        except Exception:  # noqa: BLE001 (as above)
             raise InvalidInputError("candidate: it belongs to no section") from None
 
     def cut(self) -> None:
