@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
 from sharpeyes.api.app import create_api
-from sharpeyes.app import Service, context_of
+from sharpeyes.app import Service, context_of, wall_clock
 from sharpeyes.config import Settings, load
+from sharpeyes.domain.time import Ms
 
 # Nothing listens on port 1 of the loopback: these cameras refuse at once.
 CITY = """
@@ -43,17 +44,21 @@ class Client(httpx.AsyncClient):
 
 
 @asynccontextmanager
-async def client_of(folder: Path, *, peer: str = "127.0.0.1", **settings: object) -> AsyncIterator[Client]:
+async def client_of(
+    folder: Path, *, peer: str = "127.0.0.1", clock: Callable[[], Ms] = wall_clock, **settings: object
+) -> AsyncIterator[Client]:
     file = folder / "cameras.yaml"
     if not file.exists():
         file.write_text(textwrap.dedent(CITY), encoding="utf-8")
     service = Service(
-        Settings.read({}, config=file, data_dir=folder / "data", **settings), load(file, environ={})
+        Settings.read({}, config=file, data_dir=folder / "data", **settings),
+        load(file, environ={}),
+        clock=clock,
     )
     async with service.running() as token:
-        assert token is not None
         transport = httpx.ASGITransport(create_api(context_of(service)), client=(peer, 4711))
-        headers = {"Authorization": f"Bearer {token.reveal()}"}
+        # Only the first start makes a token.
+        headers = {"Authorization": f"Bearer {token.reveal()}"} if token else {}
         async with Client(transport=transport, base_url="http://sharpeyes", headers=headers) as client:
             client.service = service
             yield client

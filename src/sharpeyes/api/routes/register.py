@@ -158,7 +158,7 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
 async def figures(
     rooms: Rooms,
     caller: AnyCaller,  # noqa: ARG001
-    month: Annotated[str, Query(pattern=r"^[1-9]\d{3}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
+    month: Annotated[str, Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
 ) -> FiguresShape:
     """How much was asked, granted, refused and watched in a month of the site's calendar, by department and
     purpose. No person, camera or case is in it."""
