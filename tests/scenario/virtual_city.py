@@ -20,12 +20,23 @@ from sqlalchemy import insert, select
 
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Credentials
-from sharpeyes.domain.health import Failure, FailureKind, Interval, Phase, ProbeResult, Rung, State, Timings
+from sharpeyes.domain.health import (
+    Failure,
+    FailureKind,
+    Interval,
+    Keyframe,
+    Phase,
+    ProbeResult,
+    Rung,
+    State,
+    Timings,
+)
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.store import schema, telemetry
 from sharpeyes.store.database import Database
@@ -82,6 +93,8 @@ class City:
         self.database = Database(f"sqlite:///{path}")
         self.database.upgrade()
         self.behaviour: dict[str, str] = {}
+        self.pictures: dict[str, str] = {}
+        """What a camera's keyframe says, in place of a picture."""
         self.passwords: dict[str, str] = {}
         self.cameras: dict[str, Camera] = {}
         self.shift_ms = 0
@@ -106,12 +119,14 @@ class City:
             self.open[key] += 1
             self.most_open[key] = max(self.most_open[key], self.open[key])
         try:
-            return await self._behave(request, self.behaviour.get(camera, "well"), host, at)
+            return await self._behave(request, camera, host, at)
         finally:
             for key in (host, "all"):
                 self.open[key] -= 1
 
-    async def _behave(self, request: ProbeRequest, manner: str, host: str, at: Ms) -> ProbeResult:
+    async def _behave(self, request: ProbeRequest, camera: str, host: str, at: Ms) -> ProbeResult:
+        manner = self.behaviour.get(camera, "well")
+
         def ended(rung: Rung, phase: Phase, kind: FailureKind) -> ProbeResult:
             failure = Failure(phase, kind, f"{kind} at {phase}")
             return ProbeResult(at=at, rung=rung, failure=failure, timings=Timings())
@@ -144,7 +159,14 @@ class City:
                 return ended(Rung.RTSP, Phase.DESCRIBE, FailureKind.AUTH_FAILED)
         lost = 20 if manner == "lossy" else 0
         return ProbeResult(
-            at=at, rung=Rung.KEYFRAME, failure=None, timings=Timings(total_ms=50.0), packets=200, lost=lost
+            at=at,
+            rung=Rung.KEYFRAME,
+            failure=None,
+            timings=Timings(total_ms=50.0),
+            packets=200,
+            lost=lost,
+            keyframe=Keyframe(codec="h264", data=self.pictures.get(camera, "fine").encode(), rtp_time=0),
+            transcript=("= played",),
         )
 
     def build(self, hosts: dict[str, int], **fields: Any) -> list[Camera]:
@@ -167,11 +189,16 @@ class City:
         request = ProbeRequest(url=camera.stream().url, credentials=credentials)
         return Target(camera=camera, request=request, **fields)
 
-    def fleet(self, limits: Limits | None = None, every_s: float = 10.0) -> tuple[Fleet, Board]:
+    def fleet(
+        self, limits: Limits | None = None, every_s: float = 10.0, quality: Quality | None = None
+    ) -> tuple[Fleet, Board]:
         """A fleet that has not been started: as after a restart, with everything but the store new."""
         board = Board()
         recorder = Recorder(self.database, clock=self.clock, every_s=every_s)
-        return Fleet(self.probe, board=board, recorder=recorder, clock=self.clock, limits=limits), board
+        fleet = Fleet(
+            self.probe, board=board, recorder=recorder, clock=self.clock, limits=limits, quality=quality
+        )
+        return fleet, board
 
     # --- what is in the store ------------------------------------------------------------------------
 

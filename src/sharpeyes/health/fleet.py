@@ -198,6 +198,8 @@ class _Unit:
     waiters: list[asyncio.Future[ProbeResult]] = field(default_factory=list)
     # Its picture:
     look_due: float = float("inf")
+    look_soon: bool = False
+    """The look shall not wait for the next slot."""
     looking: bool = False
     """A place among the looks is taken for it, or its picture is in a thread."""
     paired: bool = False
@@ -739,7 +741,7 @@ class Fleet:
             slot = pacing.recheck_slot(now, target.cadence_s)
         else:
             slot = pacing.next_slot(now, unit.place, target.cadence_s)
-        if now < unit.look_due < slot:
+        if unit.look_soon and now < unit.look_due < slot:
             slot = unit.look_due
         self._schedule_unit(unit, slot)
         if unit.waiters:
@@ -865,20 +867,23 @@ class Fleet:
         now = self._loop.time()
         if look is not None and look.again and self._running and not unit.gone:
             unit.paired = True
-            unit.look_due = now + PAIR_S
+            unit.look_due, unit.look_soon = now + PAIR_S, True
             self._meet(unit, unit.look_due)
+            self._pump()
             return
         unit.looking = False
         self._give_place()
         if not unit.gone:
-            wait = target.quality_s if look is None or look.soon_s is None else look.soon_s
-            if look is None or look.soon_s is None:
-                unit.look_due = pacing.next_slot(now, pacing.phase(f"{target.camera.id} picture"), wait)
+            soon_s = None if look is None else look.soon_s
+            unit.look_soon = soon_s is not None
+            if soon_s is None:
+                place = pacing.phase(f"{target.camera.id} picture")
+                unit.look_due = pacing.next_slot(now, place, target.quality_s)
             else:
-                unit.look_due = now + wait
+                unit.look_due = now + soon_s
             if look is not None and look.sight is not None and target.request == unit.target.request:
                 self._saw(unit, look.sight, now)
-            if unit.look_due < unit.due:
+            if unit.look_soon and unit.look_due < unit.due:
                 self._meet(unit, unit.look_due)
         self._pump()
 

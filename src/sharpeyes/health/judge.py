@@ -328,7 +328,8 @@ def _lapse(standing: Standing, now: Ms, policy: Policy) -> tuple[Standing, tuple
 def _count(standing: Standing, observation: Observation, at: Ms) -> Standing:
     """The standing with its streaks continued or broken by one observation that is not blind."""
     outcome, cause, since = observation.outcome, observation.cause, at
-    if observation.since is not None:  # never back behind what is already said
+    if observation.since is not None and standing.state is not State.UNKNOWN:
+        # Never back behind what is already said, and never into time that nobody saw.
         since = Ms(min(at, max(observation.since, standing.since)))
     failing = lacking = delivering = passing = NO_STREAK
     if outcome is not Outcome.FAIL:

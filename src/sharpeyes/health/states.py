@@ -1,0 +1,120 @@
+"""docs/states.md, drawn from the tables that the judge runs on: ``python -m sharpeyes.health.states``."""
+
+from __future__ import annotations
+
+import sys
+
+from sharpeyes.domain.health import PictureFault, Rung, State
+from sharpeyes.health import sight
+from sharpeyes.health.judge import TRANSITIONS, Evidence, Needs, Policy
+from sharpeyes.health.severity import MEANINGS
+
+_EVIDENCE = {
+    Evidence.PASSING: "passes",
+    Evidence.DELIVERING: "passes or degraded",
+    Evidence.LACKING: "degraded or fails",
+    Evidence.FAILING: "fails",
+    Evidence.BLIND: "a probe that failed on our side",
+    Evidence.GAP: "no observation while the last one was valid",
+    Evidence.RESTART: "the monitor was not running",
+    Evidence.MAINTENANCE_BEGINS: "declared out of service",
+    Evidence.MAINTENANCE_ENDS: "declared in service",
+}
+_STATES = {
+    State.ONLINE: "it delivers",
+    State.DEGRADED: "it delivers, with a fault that a viewer would notice",
+    State.OFFLINE: "it does not deliver, or nothing of its place is seen",
+    State.UNKNOWN: "we could not see: outside every rate, shown as missing coverage",
+    State.MAINTENANCE: "declared out of service by its owner: not obliged",
+}
+_RUNGS = {
+    Rung.NONE: "nothing answered",
+    Rung.REACHABLE: "the transport connection stands",
+    Rung.RTSP: "the peer answers RTSP",
+    Rung.AUTHENTICATED: "the stream was described to us",
+    Rung.MEDIA: "RTP flows",
+    Rung.KEYFRAME: "a whole keyframe arrived",
+    Rung.DECODED: "the keyframe decodes to a picture",
+    Rung.CHANGING: "the picture is of now: neither frozen nor without signal",
+    Rung.USABLE: "no critical fault of the picture",
+}
+
+
+def draw() -> str:
+    """The page, as Markdown."""
+    policy = Policy()
+    lines = [
+        "# States, rungs and faults of the picture",
+        "",
+        "Drawn from the code by `python -m sharpeyes.health.states > docs/states.md`; a test keeps it so.",
+        "",
+        "## States",
+        "",
+        *_table(("state", "means"), [(f"`{state}`", _STATES[state]) for state in State]),
+        "",
+        "From one to another. Of the rows that apply the first is taken; the change is dated back as the last"
+        " column says, so that waiting for confirmation gives no time away.",
+        "",
+        *_table(
+            ("from", "evidence", "in a row", "to", "dated to"),
+            [
+                (
+                    ", ".join(f"`{state}`" for state in row.states),
+                    _EVIDENCE[row.evidence],
+                    str(_needed(row.needs, policy)),
+                    f"`{row.to}`",
+                    row.since,
+                )
+                for row in TRANSITIONS
+            ],
+        ),
+        "",
+        "```mermaid",
+        "stateDiagram-v2",
+        *(
+            f"    {state} --> {row.to}: {_EVIDENCE[row.evidence]} x{_needed(row.needs, policy)}"
+            for row in TRANSITIONS
+            for state in row.states
+        ),
+        "```",
+        "",
+        "## Rungs",
+        "",
+        "How far up the ladder a camera comes, each rung with those below it. Up to `keyframe` every probe"
+        " tells; above that a look at the picture does. The rung over time follows the rules of the state.",
+        "",
+        *_table(("rung", "means"), [(f"`{rung.label}`", _RUNGS[rung]) for rung in Rung]),
+        "",
+        "## What a fault of the picture leads to",
+        "",
+        f"A fault is raised when {sight.NEEDED} of the last {sight.OF} looks that could judge it showed it,"
+        f" dated to the first of them, and cleared when {sight.CLEAR} in a row did not. While it stands, each"
+        " probe of the camera counts as the state given here would have it; the confirmation above comes on"
+        " top. **Bold**: critical, the picture is not *usable*.",
+        "",
+        *_table(
+            ("fault", "severity 1", "severity 2", "severity 3", "why"),
+            [(f"`{kind}`", *_cells(kind), MEANINGS[kind].reason) for kind in MEANINGS],
+        ),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _needed(needs: Needs, policy: Policy) -> int:
+    return {Needs.ONCE: 1, Needs.PASSES: policy.passes, Needs.FAILS: policy.fails}[needs]
+
+
+def _cells(kind: PictureFault) -> list[str]:
+    meaning = MEANINGS[kind]
+    return [
+        f"**{state}**" if critical else state.value
+        for state, critical in zip(meaning.states, meaning.critical, strict=True)
+    ]
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in (head, ("---",) * len(head), *rows)]
+
+
+if __name__ == "__main__":
+    sys.stdout.write(draw())
