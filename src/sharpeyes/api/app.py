@@ -12,6 +12,7 @@ from sharpeyes.api.routes import (
     blackbox,
     cameras,
     discovery,
+    faults,
     grants,
     live,
     organisation,
@@ -50,7 +51,7 @@ def create_api(context: Context) -> FastAPI:
     problems.install(api)
     for room in (service, blackbox, cameras, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
-    for room in (session, users, view_requests, grants, view_rules, view_tickets, register):
+    for room in (session, users, view_requests, grants, view_rules, view_tickets, register, faults):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api
