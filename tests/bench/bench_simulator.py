@@ -38,7 +38,7 @@ def serve(cameras: int, pipe: Connection) -> None:
         async with Simulator(uniform(cameras), addressing=ADDRESSING) as simulator:
             first = simulator.endpoints["camera-0001"].streams
             urls = {
-                role: [each.streams[role] for each in simulator.endpoints.values()] for role in first.streams
+                role: [each.streams[role] for each in simulator.endpoints.values()] for role in first
             }
             pipe.send((urls, time.perf_counter() - begun, time.process_time() - cpu))
             done = asyncio.Event()
@@ -174,6 +174,7 @@ def main() -> None:
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("spawn").Process(target=serve, args=(options.cameras, theirs))
     child.start()
+    theirs.close()  # so that its end is noticed
     pid = child.pid or 0
     urls, wall, cpu = ours.recv()
     found: dict[str, float] = {"cameras": options.cameras, "start_wall_s": wall, "start_cpu_s": cpu}

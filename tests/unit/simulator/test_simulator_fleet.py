@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 from virtual_client import LOOPBACK, Viewer, device, playing
 
@@ -155,6 +156,9 @@ async def test_the_command_prints_where_everything_is_and_ends_cleanly(
     assert [each["id"] for each in document["cameras"]] == ["camera-0001"]
     assert document["control"].startswith("http://127.0.0.1:")
     assert b"simulated" not in line
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(10):
+        while (await client.get(f"{document['control']}/cameras/camera-0001")).json()["fault"] is None:
+            await asyncio.sleep(0.05)
     process.send_signal(signal.SIGTERM)
     rest, said = await asyncio.wait_for(process.communicate(), 10)
     assert (process.returncode, rest) == (0, b"")
