@@ -287,7 +287,8 @@ class Clip:
             raise ValueError("clip of another kind")
         self.spec = spec
         self.ssrc = zlib.crc32(spec.key.encode())
-        self.step = Fraction(CLOCK_RATE) / Fraction(spec.fps).limit_denominator(1001)
+        step = Fraction(CLOCK_RATE) / Fraction(spec.fps).limit_denominator(1001)
+        self._step = step.numerator, step.denominator
         self.parameter_sets: tuple[bytes, ...] = ()
         """SPS, PPS for H.264; VPS, SPS, PPS for H.265."""
         self._frames: list[bytes] = []
@@ -329,7 +330,8 @@ class Clip:
         return (loop * self.packets + self._first[index]) & 0xFFFF
 
     def rtp_time(self, n: int) -> int:
-        return int(n * self.step) & 0xFFFFFFFF
+        above, below = self._step
+        return n * above // below & 0xFFFFFFFF
 
     def count(self, n: int) -> int:
         """Packets of frame ``n``."""
