@@ -45,7 +45,12 @@ class Client(httpx.AsyncClient):
 
 @asynccontextmanager
 async def client_of(
-    folder: Path, *, peer: str = "127.0.0.1", clock: Callable[[], Ms] = wall_clock, **settings: object
+    folder: Path,
+    *,
+    peer: str = "127.0.0.1",
+    clock: Callable[[], Ms] = wall_clock,
+    prepare: Callable[[Service], None] = lambda _: None,
+    **settings: object,
 ) -> AsyncIterator[Client]:
     file = folder / "cameras.yaml"
     if not file.exists():
@@ -55,6 +60,7 @@ async def client_of(
         load(file, environ={}),
         clock=clock,
     )
+    prepare(service)
     async with service.running() as token:
         transport = httpx.ASGITransport(create_api(context_of(service)), client=(peer, 4711))
         # Only the first start makes a token.

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 
 from sharpeyes.access.access import Access, open_access
 from sharpeyes.access.register.writer import RegisterDamagedError
+from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
 from sharpeyes.api.metrics import Metrics
@@ -37,6 +38,11 @@ from sharpeyes.domain.faults import StateChange
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults, FaultSettings
+from sharpeyes.gateway.doors import ViewDoors
+from sharpeyes.gateway.gateway import Gateway
+from sharpeyes.gateway.leases import Access as Rights
+from sharpeyes.gateway.settings import GatewaySettings, IceSettings, TurnServer
+from sharpeyes.gateway.source import registered
 from sharpeyes.health.board import Board, Subscription
 from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
 from sharpeyes.health.probe import ProbeRequest, probe
@@ -80,7 +86,10 @@ class Service:
         self.clock = clock
         self.database = Database(settings.database)
         self.board = Board()
-        self.recorder = Recorder(self.database, clock=clock)
+        self.faults = Faults(self.database, FaultSettings(), clock)
+        self.recorder = Recorder(
+            self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
+        )
         self.metrics = Metrics()
         limits = Limits(in_flight=settings.max_in_flight).within(raise_file_limit())
         self.fleet = Fleet(
@@ -94,8 +103,8 @@ class Service:
             changed=self.reload,
             clock=clock,
         )
-        self.faults = Faults(self.database, FaultSettings(), clock)
         self.access: Access | RegisterDamagedError = RegisterDamagedError("the register is not open yet")
+        self.views: ViewDoors | None = None
         self._watching = False
         self.stopping = asyncio.Event()
         """Set when whoever listens to endless answers shall be let go."""
@@ -129,11 +138,26 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             opening = open_access(self.database, self.settings.data_dir, self._vault, self.clock, zone)
             try:
-                self.access = await stack.enter_async_context(opening)
+                access = self.access = await stack.enter_async_context(opening)
             except RegisterDamagedError as error:
                 self.access = error
                 log.critical("nobody can log in, decide or watch: %s", error)
+            else:
+                gateway = await stack.enter_async_context(self._gateway(access))
+                self.views = ViewDoors(gateway=gateway, origins=self.settings.view_origins)
             yield
+
+    def _gateway(self, access: Access) -> Gateway:
+        """What shows pictures, for as long as it may."""
+        rights = Rights(
+            database=self.database,
+            desk=access.desk,
+            gate=TicketGate(access.office.public, self.clock()),
+            register=access.register,
+            changes=access.changes,
+        )
+        sources = registered(self.database, self._vault)
+        return Gateway(rights, sources, gateway_settings(self.settings), self.clock)
 
     @contextlib.asynccontextmanager
     async def _mending(self) -> AsyncIterator[None]:
@@ -226,6 +250,22 @@ def targets_of(
         )
 
 
+def gateway_settings(settings: Settings) -> GatewaySettings:
+    """How live pictures leave this machine."""
+    turn = None
+    if settings.view_turn is not None:
+        password = settings.view_turn_password or Secret("")
+        turn = TurnServer(url=settings.view_turn, username=settings.view_turn_username, password=password)
+    ice = IceSettings(
+        addresses=settings.view_addresses,
+        announced=settings.view_announce,
+        ports=settings.view_ports,
+        stun=settings.view_stun,
+        turn=turn,
+    )
+    return GatewaySettings(ice=ice, origins=settings.view_origins)
+
+
 def context_of(service: Service) -> Context:
     """What the API needs of a service."""
     return Context(
@@ -239,6 +279,7 @@ def context_of(service: Service) -> Context:
         reload=service.reload,
         faults=service.faults,
         access_or_damage=service.access,
+        views=service.views,
         metrics_allow=service.settings.metrics_allow,
         camera_metrics=service.settings.camera_metrics,
         site=service.config.site.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -60,8 +60,17 @@ class Recalled:
 class Recorder:
     """Keeps what the judge decides. :meth:`recall` once, then :meth:`start`, and :meth:`stop` at the end."""
 
-    def __init__(self, database: Database, *, clock: Callable[[], Ms], every_s: float = 1.0) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Callable[[], Ms],
+        every_s: float = 1.0,
+        awaited: Callable[[], Collection[str]] = frozenset,
+    ) -> None:
+        """``awaited``: cameras of which every probe is written, since somebody waits for it."""
         self._database = database
+        self._awaited = awaited
         self._clock = clock
         self._every_s = every_s
         self._closed: deque[Interval] = deque()
@@ -128,7 +137,13 @@ class Recorder:
         self._removed.discard(camera)
         news = _news(entry)
         last = self._last.get(camera)
-        if camera in self._dirty or last is None or last[0] != news or latest - last[1] >= REFRESH_MS:
+        if (
+            camera in self._dirty
+            or last is None
+            or last[0] != news
+            or latest - last[1] >= REFRESH_MS
+            or camera in self._awaited()
+        ):
             self._dirty[camera] = entry
             self._last[camera] = (news, latest)
 

@@ -1,0 +1,195 @@
+"""Faults over HTTP: a camera falls, its ticket is worked on, and a probe closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from api_client import Client, client_of, until_probed
+from api_people import Staff, staff_of
+from gateway_town import LiveCamera
+from rtp_media import encode
+from sharpeyes.app import Service
+from sharpeyes.faults.causes import CausePolicy
+from sharpeyes.faults.faults import Faults, FaultSettings
+from sharpeyes.faults.policy import TIMES, FaultPolicy
+
+CITY = """\
+site: {{name: Test, timezone: Asia/Shanghai}}
+tiers:
+  public_security: {{target: 0.98, liveness_s: 10}}
+zones: {{police: {{name: Police, network: 1}}}}
+departments: {{psb: {{name: Public Security}}, edu: {{name: Education}}, audit: {{name: Audit Office}}}}
+areas: {{city: {{name: City}}}}
+cameras:
+  - {{id: gate-1, tier: public_security, department: psb, area: city, zone: police, main: "{url}"}}
+  - {{id: gate-2, tier: public_security, department: psb, area: city, zone: police, main: "{other}"}}
+"""
+CLIP = encode("h264")
+
+
+HASTY = FaultPolicy(
+    times={severity: replace(times, raise_after=300) for severity, times in TIMES.items()},
+    causes=CausePolicy(window_ms=100),
+    settle_ms=300,
+    grace_ms=300,
+)
+
+
+class Hall:
+    """The service on two live cameras, with a policy of tenths of a second."""
+
+    def __init__(self) -> None:
+        self.camera = LiveCamera(CLIP)
+        self.other = LiveCamera(CLIP)
+        self.client: Client
+        self.staff: Staff
+
+    def hurry(self, service: Service) -> None:
+        service.faults = Faults(service.database, FaultSettings(policy=HASTY), service.clock)
+
+    async def look(self) -> None:
+        """Probe both cameras, then look at the faults."""
+        for camera in ("gate-1", "gate-2"):
+            assert (await self.client.post(f"/api/v1/cameras/{camera}/probe")).status_code == 200
+        await self.client.service.recorder.flush()
+        await self.client.service.faults.loop.tick(self.client.service.clock())
+
+    async def look_until(self, stage: str) -> dict[str, Any]:
+        """Look until there is a ticket in this stage."""
+        async with asyncio.timeout(20):
+            while True:
+                await self.look()
+                if found := await self.tickets(f"stage={stage}"):
+                    return found[0]
+                await asyncio.sleep(0.05)
+
+    async def tickets(self, query: str = "") -> list[dict[str, Any]]:
+        answer = await self.client.get(f"/api/v1/tickets?{query}")
+        items: list[dict[str, Any]] = answer.json()["items"]
+        return items
+
+    async def fall(self) -> int:
+        """The camera goes down until there is a ticket; its number."""
+        await self.camera.kill()
+        return int((await self.look_until("routed"))["id"])
+
+    async def move(self, name: str, ticket: int, move: str, **form: str) -> httpx.Response:
+        return await self.staff[name].post(f"/api/v1/tickets/{ticket}/{move}", json=form)
+
+
+@pytest.fixture
+async def hall(tmp_path: Path) -> AsyncIterator[Hall]:
+    made = Hall()
+    async with contextlib.AsyncExitStack() as stack:
+        for camera in (made.camera, made.other):
+            await camera.start()
+            stack.push_async_callback(camera.kill)
+        text = CITY.format(url=made.camera.url, other=made.other.url)
+        (tmp_path / "cameras.yaml").write_text(text, encoding="utf-8")
+        made.client = await stack.enter_async_context(client_of(tmp_path, prepare=made.hurry))
+        await until_probed(made.client)
+        for _ in range(3):
+            await made.look()
+        made.staff = await stack.enter_async_context(staff_of(made.client, ()))
+        yield made
+
+
+class TestTickets:
+    async def test_from_the_fall_of_a_camera_to_the_probe_that_closes_its_ticket(self, hall: Hall) -> None:
+        number = await hall.fall()
+        (ticket,) = await hall.tickets()
+        assert (ticket["scope"], ticket["subject"], ticket["kind"]) == ("camera", "gate-1", "offline")
+        assert (ticket["stage"], ticket["unit"], ticket["severity"]) == ("routed", "psb", "major")
+        for name in ("zhou", "wang", "ma"):
+            assert (await hall.staff[name].log_in(name)).status_code == 201
+
+        refused = await hall.move("wang", number, "acknowledge")
+        assert refused.status_code == 403
+        taken = await hall.move("ma", number, "acknowledge", text="On my way")
+        assert taken.json()["stage"] == "acknowledged"
+        noted = await hall.move("zhou", number, "notes", text="The pole is bent", attachment="photo-17")
+        assert noted.status_code == 200
+        handled = await hall.move("ma", number, "handle", text="Straightened")
+        assert handled.json()["stage"] == "handled"
+
+        await hall.camera.start()
+        await hall.look_until("closed")
+        assert await hall.tickets("open=true") == []
+        detail = (await hall.client.get(f"/api/v1/tickets/{number}")).json()
+        assert detail["ticket"]["stage"] == "closed"
+        assert detail["ticket"]["evidence"]["said"]
+        moves = [(entry["move"], entry["by"]) for entry in detail["history"]]
+        assert moves == [
+            ("raise", ""),
+            ("route", ""),
+            ("acknowledge", hall.staff.id("ma")),
+            ("note", hall.staff.id("zhou")),
+            ("handle", hall.staff.id("ma")),
+            ("recover", ""),
+            ("verify", ""),
+        ]
+        found = (await hall.client.get("/api/v1/ticket-statistics")).json()
+        assert (found["raised"], found["closed"], found["open"]) == (1, 1, 0)
+        assert found["by_kind"] == {"offline": 1}
+        assert 0.3 <= found["mttr_s"] < 60
+
+    async def test_a_hand_closes_nothing_and_other_units_touch_nothing(self, hall: Hall) -> None:
+        number = await hall.fall()
+        for name in ("sun", "wu", "feng"):
+            await hall.staff[name].log_in(name)
+        assert (await hall.move("sun", number, "handle")).status_code == 403
+        by_hand = await hall.staff["feng"].post(f"/api/v1/tickets/{number}/verify", json={})
+        assert by_hand.status_code in (404, 405)
+        handed = await hall.move("feng", number, "route", unit="telecom", text="Their line")
+        assert (handed.json()["unit"], handed.json()["stage"]) == ("telecom", "routed")
+        assert (await hall.move("feng", number, "notes")).status_code == 422
+        token = await hall.client.post(f"/api/v1/tickets/{number}/acknowledge", json={})
+        assert token.status_code == 200
+        detail = (await hall.client.get(f"/api/v1/tickets/{number}")).json()
+        assert detail["history"][-1]["by"] == "token:first start"
+        assert (await hall.client.get("/api/v1/tickets/4711")).status_code == 404
+
+    async def test_filters(self, hall: Hall) -> None:
+        number = await hall.fall()
+        for query in ("unit=psb", "stage=routed", "kind=offline", "severity=major", "subject=gate-1"):
+            assert [ticket["id"] for ticket in await hall.tickets(query)] == [number], query
+        for query in ("unit=edu", "open=false", "scope=zone", "overdue=true", f"before={number}"):
+            assert await hall.tickets(query) == [], query
+        assert await hall.tickets("from=2100-01-01T00:00:00Z") == []
+        wrong = await hall.client.get("/api/v1/tickets?from=2100-01-01T00:00:00Z&to=2000-01-01T00:00:00Z")
+        assert wrong.status_code == 422
+
+
+async def test_planned_work_is_announced_and_ended(client: Client) -> None:
+    form = {
+        "scope": "zone",
+        "subject": "police",
+        "from": "2100-01-01T00:00:00Z",
+        "to": "2100-01-01T02:00:00Z",
+        "reason": "New switch",
+    }
+    made = await client.post("/api/v1/silences", json=form)
+    assert made.status_code == 201
+    assert made.json()["from"] == "2100-01-01T00:00:00.000Z"
+    assert (await client.get("/api/v1/silences")).json() == [made.json()]
+    assert (await client.post("/api/v1/silences", json=form | {"to": form["from"]})).status_code == 422
+    assert (await client.post("/api/v1/silences", json=form | {"scope": None})).status_code == 422
+    path = f"/api/v1/silences/{made.json()['id']}"
+    assert (await client.delete(path)).status_code == 204
+    assert (await client.get("/api/v1/silences")).json() == []
+    assert (await client.delete(path)).status_code == 404
+
+
+async def test_without_recipients_nobody_is_told(client: Client) -> None:
+    assert (await client.get("/api/v1/recipients")).json() == []
+    assert (await client.get("/api/v1/deliveries")).json() == {"items": [], "next": None}
+    assert (await client.post("/api/v1/deliveries/1/retry")).status_code == 404
+    assert (await client.get("/api/v1/ticket-routes")).json() == {"rules": [], "fallback": "operations"}
