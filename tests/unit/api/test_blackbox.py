@@ -144,7 +144,8 @@ class TestProbe:
         assert "hunter2" not in answer.text
 
     async def test_another_path_of_a_registered_address_is_refused(self, city: Client) -> None:
-        for target in ("rtsp://127.0.0.1:1/other", "rtsp://127.0.0.1/a", "127.0.0.1:2"):
+        others = ("rtsp://127.0.0.1:1/other", "rtsp://127.0.0.1/a", "127.0.0.1:2")
+        for target in (*others, "rtsp://[::ffff:127.0.0.1]:1/other"):
             answer = await city.get("/probe", params={"target": target})
             assert answer.status_code == 403, target
             assert "gate-1" in answer.json()["mend"]

@@ -198,10 +198,18 @@ def _cameras_at(board: Board, url: StreamUrl) -> Iterator[Camera]:
 
 def _host(url: StreamUrl) -> str:
     """The host in one way of writing."""
+    address = _address(url)
+    return url.host.lower().rstrip(".") if address is None else str(address)
+
+
+def _address(url: StreamUrl) -> IPv4Address | IPv6Address | None:
+    """The host if it is a literal address; an IPv4 address in IPv6's clothes is what it is."""
     try:
-        return str(ip_address(url.host))
+        address = ip_address(url.host)
     except ValueError:
-        return url.host.lower().rstrip(".")
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return address if mapped is None else mapped
 
 
 def _means(target: str, url: StreamUrl, registered: str) -> bool:
@@ -221,13 +229,8 @@ def _path(url: StreamUrl) -> str:
 def _declared(rooms: Context, url: StreamUrl) -> bool:
     """Whether it is a literal address within a network to be searched. Names are not looked up: what they
     stand for is said by somebody else, and may change between the question and the connection."""
-    try:
-        address: IPv4Address | IPv6Address = ip_address(url.host)
-    except ValueError:
-        return False
-    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return any(address in network.cidr for network in rooms.enrolment.networks)
+    address = _address(url)
+    return address is not None and any(address in network.cidr for network in rooms.enrolment.networks)
 
 
 def _some(cameras: list[Camera]) -> str:
