@@ -1,0 +1,48 @@
+/** The colours of the theme, for what is drawn on a canvas, and the size of a rem. */
+import { nextTick, onScopeDispose, shallowRef, watch } from 'vue'
+import { theme } from '../theme'
+
+export interface Palette {
+  text: string
+  soft: string
+  line: string
+  panel: string
+  accent: string
+  online: string
+  degraded: string
+  offline: string
+  unknown: string
+  maintenance: string
+  font: string
+  rem: number
+}
+
+function read(): Palette {
+  const style = getComputedStyle(document.documentElement)
+  const of = (name: string): string => style.getPropertyValue(`--${name}`).trim()
+  return {
+    text: of('text'),
+    soft: of('soft'),
+    line: of('line'),
+    panel: of('panel'),
+    accent: of('accent'),
+    online: of('online'),
+    degraded: of('degraded'),
+    offline: of('offline'),
+    unknown: of('unknown'),
+    maintenance: of('maintenance'),
+    font: of('font'),
+    rem: parseFloat(style.fontSize),
+  }
+}
+
+export function palette() {
+  const now = shallowRef(read())
+  const again = (): void => {
+    now.value = read()
+  }
+  watch(theme, () => void nextTick(again), { flush: 'post' })
+  addEventListener('resize', again)
+  onScopeDispose(() => removeEventListener('resize', again))
+  return now
+}

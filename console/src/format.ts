@@ -1,0 +1,66 @@
+/** Figures and instants as people read them, in the site's time zone. */
+import { locale } from './i18n'
+import { site } from './live'
+
+export function percent(ratio: number | null | undefined, digits = 1): string {
+  if (ratio === null || ratio === undefined) return '–'
+  // Never rounded up to a target that was missed, nor to a 100 % that was not reached.
+  const scale = 10 ** (digits + 2)
+  const shown = Math.floor(ratio * scale + 1e-9) / 10 ** digits
+  return `${shown.toFixed(digits)}%`
+}
+
+export function count(value: number): string {
+  return value.toLocaleString(locale.value)
+}
+
+type Style = 'time' | 'seconds' | 'date' | 'full' | 'short'
+const STYLES: Record<Style, Intl.DateTimeFormatOptions> = {
+  time: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  seconds: { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' },
+  date: { year: 'numeric', month: '2-digit', day: '2-digit', weekday: 'short' },
+  short: { month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },
+  full: {
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+    hourCycle: 'h23',
+  },
+}
+const formats = new Map<string, Intl.DateTimeFormat>()
+
+export function instant(at: string | number | Date, style: Style = 'short'): string {
+  const tag = locale.value === 'zh-CN' ? 'zh-CN' : 'en-GB'
+  const key = `${tag}|${site.timezone}|${style}`
+  let format = formats.get(key)
+  if (!format) {
+    format = new Intl.DateTimeFormat(tag, { ...STYLES[style], timeZone: site.timezone })
+    formats.set(key, format)
+  }
+  return format.format(new Date(at))
+}
+
+/** As in the records: RFC 3339 in UTC, without fractions. */
+export function utc(at: string | number | Date): string {
+  return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
+}
+
+/** 45 s, 12 min, 3 h 20 min, 5 d 4 h. */
+export function duration(seconds: number): string {
+  const zh = locale.value === 'zh-CN'
+  const [s, m, h, d] = zh ? [' 秒', ' 分', ' 小时', ' 天'] : [' s', ' min', ' h', ' d']
+  if (seconds < 90) return `${Math.round(seconds)}${s}`
+  const minutes = Math.round(seconds / 60)
+  if (minutes < 90) return `${minutes}${m}`
+  const hours = Math.floor(minutes / 60)
+  if (hours < 48) return minutes % 60 ? `${hours}${h} ${minutes % 60}${m}` : `${hours}${h}`
+  return hours % 24 ? `${Math.floor(hours / 24)}${d} ${hours % 24}${h}` : `${hours / 24}${d}`
+}
+
+export function millis(value: number | null | undefined): string {
+  if (value === null || value === undefined) return '–'
+  return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`
+}

@@ -1,0 +1,53 @@
+/** Words of the console. Messages are plain text with {places}: nothing is compiled, so no eval is needed. */
+import { ref, shallowRef, watchEffect } from 'vue'
+import type { Language } from 'element-plus/es/locale'
+import { en, type Key } from './en'
+
+export type { Key } from './en'
+export type Locale = 'zh-CN' | 'en'
+type Messages = Record<Key, string>
+
+const STORED = 'sharpeyes.locale'
+
+function preferred(): Locale {
+  const stored = localStorage.getItem(STORED)
+  if (stored === 'zh-CN' || stored === 'en') return stored
+  return navigator.language.toLowerCase().startsWith('zh') ? 'zh-CN' : 'en'
+}
+
+export const locale = ref<Locale>(preferred())
+const messages = shallowRef<Messages>(en)
+export const widgets = shallowRef<Language>()
+
+/** Only the language in use is fetched. */
+export async function speak(wanted: Locale): Promise<void> {
+  if (wanted === 'zh-CN') {
+    const [words, theirs] = await Promise.all([import('./zh'), import('element-plus/es/locale/lang/zh-cn')])
+    messages.value = words.zh
+    widgets.value = theirs.default
+  } else {
+    messages.value = en
+    widgets.value = (await import('element-plus/es/locale/lang/en')).default
+  }
+  locale.value = wanted
+}
+
+export function choose(wanted: Locale): Promise<void> {
+  localStorage.setItem(STORED, wanted)
+  return speak(wanted)
+}
+
+watchEffect(() => {
+  document.documentElement.lang = locale.value
+})
+
+export function t(key: Key, places: Record<string, string | number> = {}): string {
+  return messages.value[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(places[name] ?? whole))
+}
+
+/** A word of the service (a cause, a kind of event): translated if it is known, else as it came. */
+export function word(group: string, value: string | null | undefined, otherwise: Key = 'cause.none'): string {
+  if (!value) return t(otherwise)
+  const key = `${group}.${value}`
+  return key in messages.value ? messages.value[key as Key] : value.replaceAll('_', ' ')
+}

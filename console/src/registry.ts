@@ -1,0 +1,73 @@
+/** Names of what cameras belong to: loaded once a session, since they change by configuration only. */
+import { reactive } from 'vue'
+import { api, type Shape } from './api/client'
+import { t, word } from './i18n'
+
+interface Names {
+  tiers: Shape<'TierShape'>[]
+  departments: Shape<'DepartmentShape'>[]
+  areas: Shape<'AreaShape'>[]
+  zones: Shape<'ZoneShape'>[]
+}
+
+export const registry = reactive<Names>({ tiers: [], departments: [], areas: [], zones: [] })
+export const TIERS = ['public_security', 'departmental', 'community'] as const
+export const STATES = ['online', 'degraded', 'offline', 'unknown', 'maintenance'] as const
+export type State = (typeof STATES)[number]
+export const RUNGS = [
+  'reachable',
+  'rtsp',
+  'authenticated',
+  'media',
+  'keyframe',
+  'decoded',
+  'changing',
+  'usable',
+] as const
+
+export async function loadRegistry(): Promise<void> {
+  const [tiers, departments, areas, zones] = await Promise.all([
+    api.get('/api/v1/tiers'),
+    api.get('/api/v1/departments'),
+    api.get('/api/v1/areas'),
+    api.get('/api/v1/zones'),
+  ])
+  Object.assign(registry, { tiers, departments, areas, zones })
+}
+
+export type By = 'all' | 'tier' | 'department' | 'area' | 'zone' | 'camera'
+
+export function nameOf(by: By, key: string): string {
+  const found = {
+    all: undefined,
+    camera: undefined,
+    tier: undefined,
+    department: registry.departments,
+    area: registry.areas,
+    zone: registry.zones,
+  }[by]?.find((one) => one.id === key)
+  if (found) return found.name
+  if (by === 'tier') return word('tier', key)
+  return by === 'all' ? t('rates.by.all') : key
+}
+
+/** The areas as a tree in one list, each with its depth. */
+export function areaTree(): { id: string; name: string; depth: number }[] {
+  const rows: { id: string; name: string; depth: number }[] = []
+  const known = new Set(registry.areas.map((area) => area.id))
+  const walk = (parent: string | null, depth: number): void => {
+    for (const area of registry.areas) {
+      const above = area.parent && known.has(area.parent) ? area.parent : null
+      if (above === parent) {
+        rows.push({ id: area.id, name: area.name, depth })
+        walk(area.id, depth + 1)
+      }
+    }
+  }
+  walk(null, 0)
+  return rows
+}
+
+export function isState(value: string): value is State {
+  return (STATES as readonly string[]).includes(value)
+}

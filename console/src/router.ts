@@ -1,0 +1,50 @@
+import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
+import { session, signedIn } from './session'
+import type { Key } from './i18n'
+
+declare module 'vue-router' {
+  interface RouteMeta {
+    /** Open to whoever has not signed in. */
+    open?: boolean
+    /** Without the frame around it. */
+    bare?: boolean
+    title?: Key
+  }
+}
+
+export const router = createRouter({
+  history: createWebHistory(),
+  routes: [
+    { path: '/', component: () => import('./pages/OverviewPage.vue'), meta: { title: 'nav.overview' } },
+    { path: '/wall', component: () => import('./pages/WallPage.vue'), meta: { bare: true, title: 'shell.wall' } },
+    { path: '/cameras', component: () => import('./pages/CamerasPage.vue'), meta: { title: 'nav.cameras' } },
+    {
+      path: '/cameras/:id',
+      component: () => import('./pages/CameraPage.vue'),
+      props: true,
+      meta: { title: 'cameras.name' },
+    },
+    { path: '/rates', component: () => import('./pages/RatesPage.vue'), meta: { title: 'nav.rates' } },
+    { path: '/discovery', component: () => import('./pages/DiscoveryPage.vue'), meta: { title: 'nav.discovery' } },
+    { path: '/journal', component: () => import('./pages/JournalPage.vue'), meta: { title: 'nav.journal' } },
+    { path: '/settings', component: () => import('./pages/SettingsPage.vue'), meta: { title: 'nav.settings' } },
+    {
+      path: '/sign-in',
+      component: () => import('./pages/SignInPage.vue'),
+      meta: { open: true, bare: true, title: 'signin.title' },
+    },
+    { path: '/:rest(.*)*', component: () => import('./pages/MissingPage.vue'), meta: { title: 'common.notFound' } },
+  ],
+  scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
+})
+
+router.beforeEach((to) => {
+  if (to.meta.open || signedIn.value) return true
+  return signInFrom(to)
+})
+
+/** The sign-in page, which leads back to where somebody wanted to go. */
+export function signInFrom(to: RouteLocationNormalized) {
+  const next = to.fullPath === '/' ? undefined : to.fullPath
+  return { path: '/sign-in', query: next ? { next } : {}, state: { ended: session.ended } }
+}
