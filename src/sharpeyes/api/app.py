@@ -16,6 +16,7 @@ from sharpeyes.api.routes import (
     grants,
     live,
     organisation,
+    pictures,
     rates,
     register,
     service,
@@ -26,6 +27,7 @@ from sharpeyes.api.routes import (
     view_requests,
     view_rules,
     view_tickets,
+    views,
 )
 
 DESCRIPTION = """\
@@ -48,10 +50,11 @@ def create_api(context: Context) -> FastAPI:
         redoc_url=None,
     )
     api.state.context = context
+    api.state.views = context.views
     problems.install(api)
-    for room in (service, blackbox, cameras, states, live, rates, organisation, discovery, tokens):
+    for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
-    for room in (session, users, view_requests, grants, view_rules, view_tickets, register, faults):
+    for room in (session, users, view_requests, grants, view_rules, view_tickets, views, register, faults):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

@@ -16,8 +16,10 @@ from sharpeyes.api.metrics import Metrics
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults
+from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet
+from sharpeyes.health.quality import Quality
 from sharpeyes.store.database import Database
 
 
@@ -41,6 +43,10 @@ class Context:
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False
+    quality: Quality | None = None
+    """None where pictures are not looked at."""
+    views: ViewDoors | None = None
+    """None while nobody can watch: without a register there are no views."""
     site: str = "SharpEyes"
     """Name of the city or district."""
     timezone: str = "UTC"

@@ -16,12 +16,13 @@ from prometheus_client.registry import Collector
 
 from sharpeyes import __version__
 from sharpeyes.domain.faults import Severity
-from sharpeyes.domain.health import ProbeResult, Rung, State
+from sharpeyes.domain.health import PictureFault, ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board, Entry
 from sharpeyes.health.fleet import Fleet, Probe
 from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.store.faults import TicketCount
 
@@ -57,6 +58,10 @@ class Metrics:
         self.registry.register(
             _FleetCollector(board, fleet, recorder, policies, last_probe=lambda: self._last_probe)
         )
+
+    def show_pictures(self, board: Board, quality: Quality) -> None:
+        """Read these, too, at every scrape from now on."""
+        self.registry.register(_PictureCollector(board, quality))
 
     def tell_tickets(self, counts: Sequence[TicketCount], at: Ms) -> None:
         """Show these open tickets from now on; ``at``: when faults were last looked at and counted.
@@ -201,6 +206,67 @@ class _TicketCollector(Collector):
             "When faults were last looked at and their tickets counted.",
             value=self.at / 1000,
         )
+
+
+class _PictureCollector(Collector):
+    """Looks at pictures: what they found, and whether decoding keeps up."""
+
+    def __init__(self, board: Board, quality: Quality) -> None:
+        self._board, self._quality = board, quality
+
+    def collect(self) -> Iterator[Metric]:
+        faults = GaugeMetricFamily(
+            "sharpeyes_picture_faults",
+            "Cameras with a confirmed fault of the picture, by kind; a camera may have several.",
+            labels=["tier", "kind"],
+        )
+        by_fault = self._board.tally().by_fault
+        for tier in Tier:
+            for kind in PictureFault:
+                faults.add_metric([tier.value, kind.value], by_fault.get((tier, kind), 0))
+        yield faults
+        stats, places = self._quality.stats, self._quality.places
+        looks = CounterMetricFamily(
+            "sharpeyes_decode_looks",
+            "Looks at pictures, by how they ended: screened (plainly normal), full (all checks), undecodable,"
+            " or failed on our side.",
+            labels=["result"],
+        )
+        for result, number in (
+            ("screened", stats.plain),
+            ("full", stats.full),
+            ("undecodable", stats.undecodable),
+            ("failed", stats.failed),
+        ):
+            looks.add_metric([result], number)
+        yield looks
+        seconds = CounterMetricFamily(
+            "sharpeyes_decode_cpu_seconds",
+            "CPU time of the decode threads: keyframes (decode, screen), checks (full checks, learning).",
+            labels=["work"],
+        )
+        seconds.add_metric(["keyframes"], stats.decode_s)
+        seconds.add_metric(["checks"], stats.check_s)
+        yield seconds
+        for name, help_text, value in (
+            ("decode_in_flight", "Places taken by keyframes and pictures under way.", places.taken),
+            ("decode_places", "Places that there are: the bound of memory.", places.limit),
+            ("quality_waiting", "Cameras whose look waits for a place.", len(places.waiting)),
+            ("quality_lateness_seconds", "How long after it was due the latest look began.", stats.late_s),
+        ):
+            yield GaugeMetricFamily(f"sharpeyes_{name}", help_text, value=value)
+        for name, help_text, value in (
+            ("quality_deferred", "Looks put off since all places were taken.", stats.deferred),
+            ("references_learnt", "References learnt or learnt anew.", stats.learnt),
+        ):
+            yield CounterMetricFamily(f"sharpeyes_{name}", help_text, value=value)
+        evidence = self._quality.evidence
+        if evidence is not None:
+            yield CounterMetricFamily(
+                "sharpeyes_evidence_dropped",
+                "Stills and records that the disk or the store did not take.",
+                value=evidence.dropped,
+            )
 
 
 async def camera_page(board: Board) -> AsyncIterator[str]:

@@ -5,7 +5,7 @@ Each shape is built from a domain value by its ``of``; examples go to the OpenAP
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -14,7 +14,10 @@ from sharpeyes.domain.health import Failure, Interval, ProbeResult
 from sharpeyes.domain.organisation import Area, Department, TierPolicy, Zone
 from sharpeyes.domain.time import iso
 from sharpeyes.health.board import Entry
+from sharpeyes.health.severity import is_critical
 from sharpeyes.store.events import Event
+from sharpeyes.store.evidence import ProbeRecord
+from sharpeyes.store.pictures import StoredReference
 from sharpeyes.store.tokens import Token
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
@@ -222,6 +225,105 @@ class CameraChange(Body):
     maintenance: Annotated[
         bool | None, Field(description="Declared out of service by its owner: not obliged to deliver.")
     ] = None
+
+
+class DefectShape(Shape):
+    """A confirmed fault of the picture."""
+
+    kind: str
+    severity: Annotated[int, Field(ge=1, le=3)]
+    since: Instant
+    score: Ratio
+    critical: Annotated[bool, Field(description="The picture is not usable because of it.")]
+    explanation: str
+
+
+class PictureShape(Shape):
+    """What is known of a camera's picture."""
+
+    at: Annotated[Instant, Field(description="The last look at it.")]
+    mode: Annotated[str | None, Field(examples=["day"])]
+    rung: Annotated[str | None, Field(description="How far up the ladder the camera comes.")]
+    faults: tuple[DefectShape, ...]
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        sight = entry.sight
+        if sight is None:
+            raise ValueError("nobody has looked at this picture")
+        return cls(
+            at=iso(sight.at),
+            mode=sight.mode,
+            rung=None if entry.rung is None else entry.rung.label,
+            faults=tuple(
+                DefectShape(
+                    kind=defect.kind,
+                    severity=defect.severity,
+                    since=iso(defect.since),
+                    score=defect.score,
+                    critical=is_critical(defect),
+                    explanation=defect.explanation,
+                )
+                for defect in sight.defects
+            ),
+        )
+
+
+class ProbeRecordShape(Shape):
+    """One probe with its working."""
+
+    at: Instant
+    ok: Annotated[bool, Field(description="It got its picture, and nothing was found wrong with that.")]
+    found: Annotated[
+        dict[str, Any],
+        Field(description="Rung, failure, codec, sizes, bytes, timings, 'transcript' and 'diagnosis'."),
+    ]
+    still: Annotated[str | None, Field(description="URL of the marked-up picture, while it is kept.")]
+    expires: Instant
+
+    @classmethod
+    def of(cls, record: ProbeRecord, *, addresses: bool) -> Self:
+        """Without ``addresses`` what names hosts is left out."""
+        found = dict(record.found)
+        if not addresses:
+            found |= {"transcript": [], "message": None}
+        still = None if record.still is None else f"/api/v1/cameras/{record.camera}/stills/{record.still}"
+        return cls(at=iso(record.at), ok=record.ok, found=found, still=still, expires=iso(record.expires))
+
+
+class ReferenceShape(Shape):
+    """A version of what is normal for a camera in one mode."""
+
+    mode: str
+    version: int
+    learned: Instant
+    pictures: Annotated[int, Field(description="How many it was learnt from.")]
+    retired: Annotated[Instant | None, Field(description="Null while it holds.")]
+
+    @classmethod
+    def of(cls, reference: StoredReference) -> Self:
+        return cls(
+            mode=reference.mode,
+            version=reference.version,
+            learned=iso(reference.learned),
+            pictures=reference.pictures,
+            retired=None if reference.retired is None else iso(reference.retired),
+        )
+
+
+class ProbeRecordPage(Shape):
+    items: tuple[ProbeRecordShape, ...]
+    picture: PictureShape | None
+    references: tuple[ReferenceShape, ...]
+
+
+class AcceptView(Body):
+    reason: Annotated[str, Field(max_length=500, examples=["turned towards the new gate"])] = ""
+
+
+class AcceptedView(Shape):
+    camera: str
+    dropped: Annotated[tuple[str, ...], Field(description="Faults that no longer count.")]
 
 
 class IntervalShape(Shape):

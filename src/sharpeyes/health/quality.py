@@ -66,6 +66,13 @@ LEARN_SPACED_MS = HOUR_MS
 """Afterwards so far, for they shall be of different hours."""
 SAMPLES_MS = 3 * 24 * HOUR_MS
 """How long a picture may wait to be learnt from."""
+VIEW_FAULTS = frozenset(PictureFault) - {
+    PictureFault.SIGNAL_LOST,
+    PictureFault.FROZEN,
+    PictureFault.CORRUPT,
+    PictureFault.NOISE,
+}
+"""Faults that are found by comparing with what is normal for the camera: void when its view is accepted anew."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
 

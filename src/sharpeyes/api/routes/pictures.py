@@ -1,0 +1,108 @@
+"""The working behind a verdict: the last probes of a camera, its stills, and what is normal for it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy import Connection
+
+from sharpeyes.api.auth import ADDRESSES, MANAGE, AnyCaller, Caller, OperatorCaller, needs
+from sharpeyes.api.context import Rooms
+from sharpeyes.api.routes.cameras import CameraId
+from sharpeyes.api.schemas import (
+    AcceptedView,
+    AcceptView,
+    PictureShape,
+    ProbeRecordPage,
+    ProbeRecordShape,
+    ReferenceShape,
+)
+from sharpeyes.domain.errors import UnavailableError
+from sharpeyes.health.quality import VIEW_FAULTS
+from sharpeyes.health.sight import forget
+from sharpeyes.store.cameras import get_camera
+from sharpeyes.store.events import Event, record
+from sharpeyes.store.evidence import ProbeRecord, list_records
+from sharpeyes.store.pictures import StoredReference, list_references
+
+router = APIRouter(prefix="/api/v1/cameras", tags=["pictures"])
+
+Manager = Annotated[Caller, Depends(needs(MANAGE))]
+StillId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+
+
+@router.get("/{camera_id}/probes")
+async def probes(
+    rooms: Rooms, caller: AnyCaller, camera_id: CameraId, limit: Annotated[int, Query(ge=1, le=100)] = 50
+) -> ProbeRecordPage:
+    """How the last probes went, newest first: dialogue, timings, bytes, diagnosis and still.
+
+    Kept are the looks at the picture that found something or were made in full, and failures when they begin
+    and every ten minutes while they last; failures for longer than successes. The very last probe is at
+    `/cameras/{id}`.
+    """
+    now, addresses = rooms.clock(), caller.may(ADDRESSES)
+
+    def read(connection: Connection) -> tuple[list[ProbeRecord], list[StoredReference]]:
+        get_camera(connection, camera_id)
+        return list_records(connection, camera_id, now=now, limit=limit), list_references(
+            connection, camera_id
+        )
+
+    if rooms.quality is not None and rooms.quality.evidence is not None:
+        await rooms.quality.evidence.flush()
+    records, references = await rooms.database.aread(read)
+    entry = rooms.board.get(camera_id)
+    return ProbeRecordPage(
+        items=tuple(ProbeRecordShape.of(one, addresses=addresses) for one in records),
+        picture=None if entry is None or entry.sight is None else PictureShape.of(entry),
+        references=tuple(ReferenceShape.of(one) for one in references),
+    )
+
+
+@router.get(
+    "/{camera_id}/stills/{still_id}",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}, "description": "A marked-up picture, 640x360."}},
+)
+async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: OperatorCaller) -> Response:
+    """A still of a diagnosis. It counts as footage: that it was looked at, and by whom, is journalled."""
+    if rooms.quality is None or rooms.quality.evidence is None:
+        raise UnavailableError("no evidence is kept here")
+    data = await rooms.quality.evidence.read(camera_id, still_id)
+    seen = Event(
+        at=rooms.clock(),
+        kind="still_viewed",
+        subject=camera_id,
+        message=f"a still was viewed by {caller.name}",
+        detail={"still": still_id, "who": caller.name},
+    )
+    await rooms.database.awrite(
+        lambda connection: record(connection, [seen])
+    )  # before it is shown, or not at all
+    return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+@router.post("/{camera_id}/accept-view")
+async def accept_view(rooms: Rooms, camera_id: CameraId, wanted: AcceptView, caller: Manager) -> AcceptedView:
+    """What the camera shows now is its normal view from now on: it was turned, moved or mended on purpose.
+
+    What was learnt is void; it is learnt anew from the next pictures, and faults that say "not as usual" are
+    dropped meanwhile.
+    """
+    await rooms.database.aread(lambda connection: get_camera(connection, camera_id))
+    if rooms.quality is None:
+        raise UnavailableError("pictures are not looked at here")
+    before = rooms.fleet.sight(camera_id)
+    accepted = Event(
+        at=rooms.clock(),
+        kind="view_accepted",
+        subject=camera_id,
+        message=f"new view accepted by {caller.name}" + (f": {wanted.reason}" if wanted.reason else ""),
+        detail={"who": caller.name},
+    )
+    await rooms.quality.accept_view(camera_id, lambda connection: record(connection, [accepted]))
+    rooms.fleet.see_anew(camera_id, None if before is None else forget(before, VIEW_FAULTS))
+    dropped = () if before is None else tuple(d.kind.value for d in before.defects if d.kind in VIEW_FAULTS)
+    return AcceptedView(camera=camera_id, dropped=dropped)
