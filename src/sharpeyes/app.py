@@ -37,7 +37,7 @@ from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.faults import StateChange
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
-from sharpeyes.faults.faults import Faults, FaultSettings
+from sharpeyes.faults.faults import Faults
 from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.gateway.leases import Access as Rights
@@ -86,7 +86,7 @@ class Service:
         self.clock = clock
         self.database = Database(settings.database)
         self.board = Board()
-        self.faults = Faults(self.database, FaultSettings(), clock)
+        self.faults = Faults(self.database, config.faults, clock)
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-QUIET = ("alembic", "asyncio", "uvicorn", "httpx", "zeep", "onvif")
+QUIET = ("aioice", "aiortc", "alembic", "asyncio", "uvicorn", "httpx", "zeep", "onvif")
 """Libraries whose routine messages are of no use to an operator."""
 
 

@@ -41,6 +41,20 @@ class Settings:
     """Networks that may read ``/metrics`` without a token, besides this machine."""
     camera_metrics: bool = False
     """Whether ``/metrics/cameras`` is served: up to three series a camera."""
+    view_addresses: tuple[str, ...] = ()
+    """Addresses of this machine that live pictures are sent from; empty: all but the loopback one."""
+    view_announce: str | None = None
+    """Address that viewers are told instead: the outer one of a NAT that forwards ``view_ports``."""
+    view_ports: tuple[int, int] | None = None
+    """First and last UDP port for live pictures, for firewalls: ``50000-50999``; None: any."""
+    view_stun: str | None = None
+    """``stun:host:port``."""
+    view_turn: str | None = None
+    """``turn:host:port?transport=udp``, with ``view_turn_username`` and ``view_turn_password``."""
+    view_turn_username: str = ""
+    view_turn_password: Secret | None = None
+    view_origins: tuple[str, ...] = ()
+    """Web origins beyond the console's own that may show live pictures (CORS)."""
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
@@ -131,6 +145,32 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(found)
 
 
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.replace(",", " ").split())
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(_address(word) for word in _words(text))
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(f"{text[:60]!r} is not an IP address") from None
+
+
+def _ports(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    try:
+        ports = int(first), int(last)
+    except ValueError:
+        ports = (0, 0)
+    if not dash or not 1024 <= ports[0] <= ports[1] <= 65_535:
+        raise ValueError(f"{text[:40]!r} is no range of ports; write for example 50000-50999")
+    return ports
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
         raise ValueError(f"{text[:40]!r} is neither true nor false")
@@ -151,6 +191,14 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "port": _whole(0, 65_535),
     "metrics_allow": _networks,
     "camera_metrics": _flag,
+    "view_addresses": _addresses,
+    "view_announce": _address,
+    "view_ports": _ports,
+    "view_stun": str,
+    "view_turn": str,
+    "view_turn_username": str,
+    "view_turn_password": Secret,
+    "view_origins": _words,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
 }

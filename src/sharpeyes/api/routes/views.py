@@ -24,6 +24,7 @@ from sharpeyes.domain.errors import (
     NotAcceptableError,
     SharpEyesError,
     UnauthenticatedError,
+    UnavailableError,
 )
 from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.gateway.upstream import PullState
@@ -72,7 +73,11 @@ router = APIRouter(prefix="/api/v1/views", tags=["views"], route_class=_ViewRout
 
 
 def _doors(request: Request) -> ViewDoors:
-    found: ViewDoors = request.app.state.views
+    found: ViewDoors | None = request.app.state.views
+    if found is None:
+        raise UnavailableError(
+            "nobody can watch: the register of views is not open", mend="The service's log says why"
+        )
     return found
 
 
@@ -156,10 +161,10 @@ async def preflight(path: str) -> None:
 async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> None:
     """Live view as fragmented MP4: the ticket as the first text message, then a text message with the MIME
     type, then binary segments for a SourceBuffer. A refusal is a text message and a close with 1008."""
-    doors: ViewDoors = socket.app.state.views
+    doors: ViewDoors | None = socket.app.state.views
     origin = socket.headers.get("origin")
     own = origin is None or _same_site(origin, socket.headers.get("host", ""))
-    if not own and origin not in doors.origins:
+    if doors is None or (not own and origin not in doors.origins):
         await socket.close(_POLICY_VIOLATION)
         return
     await socket.accept()
@@ -235,9 +240,9 @@ def _same_site(origin: str, host: str) -> bool:
 
 
 def _allow_origin(request: Request, response: Response) -> None:
-    doors: ViewDoors = request.app.state.views
+    doors: ViewDoors | None = request.app.state.views
     origin = request.headers.get("origin")
-    if not doors.origins:
+    if doors is None or not doors.origins:
         return
     response.headers.append("Vary", "Origin")
     if origin not in doors.origins:
