@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import re
 import string
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -31,13 +30,16 @@ from sharpeyes.config.document import (
     meant,
     number,
     text,
+    variable_name,
     whole,
     word,
 )
+from sharpeyes.config.faults import read_faults
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.faults.faults import FaultSettings
 from sharpeyes.registry import numbering
 from sharpeyes.registry.declared import NAME_FIELDS, Declared, DeclaredCredential, Method, Network
 from sharpeyes.wire.rtsp.url import mask, parse_url
@@ -72,6 +74,7 @@ class Config:
     site: Site
     declared: Declared
     networks: tuple[Network, ...]
+    faults: FaultSettings = field(default_factory=FaultSettings)
     warnings: tuple[ConfigError, ...] = ()
 
     @property
@@ -121,6 +124,7 @@ class _Reader:
         credentials = self.declare(root, "credential", self.credential)
         cameras = self.cameras(root.items("cameras"))
         networks = self.networks(root.items("networks"))
+        faults = read_faults(root.section("faults"), self.names, self.folder, ZoneInfo(site.timezone))
         root.close()
         if self.document.errors:
             raise ConfigErrors(self.document.errors)
@@ -136,6 +140,7 @@ class _Reader:
                 cameras=tuple(cameras),
             ),
             networks=tuple(networks),
+            faults=faults,
             warnings=tuple(sorted(self.document.warnings, key=lambda warning: warning.line)),
         )
 
@@ -239,7 +244,7 @@ class _Reader:
             "Put it into an environment variable (password_env) or a file (password_file)",
         )
         allow_basic = section.get("allow_basic", flag, False)
-        variable = section.get("password_env", _variable, None)
+        variable = section.get("password_env", variable_name, None)
         file = section.get("password_file", text, None)
         if section.node("password_env") and section.node("password_file"):
             section.error(
@@ -492,18 +497,6 @@ def _code(node: Node) -> str:
         return str(numbering.parse(text(node)))
     except InvalidInputError as error:
         raise Wrong(error.message, error.mend) from None
-
-
-def _variable(node: Node) -> str:
-    name = text(node)
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name):
-        # Not quoted: whoever writes a password here by mistake must not find it in a log.
-        raise Wrong("this is not the name of an environment variable", "Write its name, not the password")
-    if name.startswith("SHARPEYES_"):
-        raise Wrong(
-            "names that begin with SHARPEYES_ are settings", "Use another name, such as CAMERA_PASSWORD"
-        )
-    return name
 
 
 def _stream_url(node: Node) -> str:

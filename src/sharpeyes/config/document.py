@@ -407,6 +407,19 @@ def identifier(value: str) -> str:
     return value
 
 
+def variable_name(node: Node) -> str:
+    """Name of an environment variable that holds a secret."""
+    name = text(node)
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,199}", name):
+        # Not quoted: whoever writes a password here by mistake must not find it in a log.
+        raise Wrong("this is not the name of an environment variable", "Write its name, not the password")
+    if name.startswith("SHARPEYES_"):
+        raise Wrong(
+            "names that begin with SHARPEYES_ are settings", "Use another name, such as CAMERA_PASSWORD"
+        )
+    return name
+
+
 def listing(reader: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
     def read(node: Node) -> tuple[T, ...]:
         if not isinstance(node, Listing):

@@ -7,16 +7,22 @@ import time
 from contextlib import suppress
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sharpeyes.config import Config, ConfigErrors, load
+from sharpeyes.domain.access import Schedule
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import ConfigError
+from sharpeyes.domain.faults import FaultKind, Scope, Severity
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.faults.notify.channels import DingTalk, Email, SecretRef, Webhook, WeCom
+from sharpeyes.faults.notify.recipients import Language, Recipient
+from sharpeyes.faults.policy import RouteRule
 from sharpeyes.registry.declared import DeclaredCredential, Method, Network
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -317,3 +323,72 @@ def test_two_cameras_in_one_line_are_still_two(tmp_path: Path) -> None:
     with pytest.raises(ConfigErrors) as caught:
         read(tmp_path, body)
     assert len(caught.value.errors) == 2, "the id and the URL"
+
+
+def test_who_mends_what_and_who_is_told(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        LEAST
+        + """
+faults:
+  fallback_unit: education
+  allow: [10.0.0.0/8]
+  routes:
+    - {unit: telecom, scopes: [node], kinds: [offline], causes: [no_route], tiers: [departmental],
+       departments: [education], areas: [north], zones: [video], tags: [gate]}
+  recipients:
+    - id: duty
+      email: {to: duty@city.example, sender: eyes@city.example, host: mail.city.example, security: tls,
+              username: eyes, password_file: smtp.txt}
+      language: en
+      units: [education]
+      least: major
+      level: 1
+      quiet: {start: "22:00", end: "07:00", days: [mon, sun]}
+      digests: ["08:00", "24:00"]
+    - {id: hook, webhook: {url: "https://hook.city.example/x", secret_env: HOOK_SECRET}}
+    - {id: room, wecom: {url_env: WECOM_URL}}
+    - {id: hall, dingtalk: {url_file: /run/ding, sign_env: DING_SIGN}}
+""",
+    )
+    faults = config.faults
+    assert faults.fallback_unit == "education"
+    assert faults.guard.allow == (ip_network("10.0.0.0/8"),)
+    assert faults.rules == (
+        RouteRule(
+            unit="telecom",
+            scopes=frozenset({Scope.NODE}),
+            kinds=frozenset({FaultKind.OFFLINE}),
+            causes=frozenset({"no_route"}),
+            tiers=frozenset({"departmental"}),
+            departments=frozenset({"education"}),
+            areas=frozenset({"north"}),
+            zones=frozenset({"video"}),
+            tags=frozenset({"gate"}),
+        ),
+    )
+    duty, hook, room, hall = faults.recipients
+    assert duty == Recipient(
+        id="duty",
+        channel=Email(
+            to="duty@city.example",
+            sender="eyes@city.example",
+            host="mail.city.example",
+            port=465,
+            security="tls",
+            username="eyes",
+            password=SecretRef(file=tmp_path / "smtp.txt"),
+        ),
+        timezone=ZoneInfo("Asia/Shanghai"),
+        language=Language.EN,
+        units=frozenset({"education"}),
+        least=Severity.MAJOR,
+        level=1,
+        quiet=Schedule(start=22 * 60, end=7 * 60, days=frozenset({0, 6})),
+        digests=(8 * 60, 0),
+    )
+    assert hook.channel == Webhook(url="https://hook.city.example/x", secret=SecretRef(env="HOOK_SECRET"))
+    assert room.channel == WeCom(url=SecretRef(env="WECOM_URL"))
+    assert hall.channel == DingTalk(url=SecretRef(file=Path("/run/ding")), sign=SecretRef(env="DING_SIGN"))
+    (warning,) = config.warnings
+    assert "the unit telecom is no department" in str(warning)
