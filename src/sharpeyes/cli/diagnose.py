@@ -1,0 +1,176 @@
+"""``sharpeyes diagnose``: what is wrong with these pictures, and where."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sharpeyes.domain.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from sharpeyes.health.diagnose.diagnosis import Diagnosis
+    from sharpeyes.health.diagnose.picture import Picture
+    from sharpeyes.health.diagnose.reference import ModeReference
+
+_IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+
+
+def diagnose(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="IMAGE|VIDEO...", help="Pictures or short clips, one camera each."),
+    ] = None,
+    reference: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE", help="Normal pictures of the camera; give it again for more. Best eight or more."
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="day, ir, night or mono; else the picture decides.", show_default=False)
+    ] = None,
+    still_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a marked-up still of every file here.")
+    ] = None,
+    set_dir: Annotated[
+        Path | None, typer.Option("--set", metavar="DIR", help="Diagnose a whole set: DIR holds labels.json.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="F", help="With --set: write the predictions to this JSON file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Say what is wrong with pictures, and where: dark, blurred, covered, turned away, frozen, damaged and more.
+
+    A clip is judged by its first and last picture. What needs the camera's normal picture is "not assessable"
+    without --reference. Exit code 0 if nothing is wrong, 1 if something is, 2 for wrong use.
+    """
+    if set_dir is not None:
+        if files or out is None or reference or still_dir or mode:
+            raise InvalidInputError("--set DIR goes with --out FILE and nothing else but --json")
+        raise typer.Exit(_whole_set(set_dir, out, as_json))
+    if not files or out is not None:
+        raise InvalidInputError("give pictures or clips to diagnose, or --set DIR --out FILE")
+    found = _files(files, reference or [], mode, still_dir)
+    if as_json:
+        sys.stdout.write(
+            json.dumps(
+                {"files": [{"file": str(f), **d.to_plain()} for f, d in found], "faulty": _faulty(found)}
+            )
+            + "\n"
+        )
+    else:
+        _print(found)
+    raise typer.Exit(1 if _faulty(found) else 0)
+
+
+def _faulty(found: Sequence[tuple[Path, Diagnosis]]) -> int:
+    return sum(bool(diagnosis.faults) for _, diagnosis in found)
+
+
+def _read(path: Path) -> list[Picture]:
+    from sharpeyes.health.diagnose.clip import read_clip
+    from sharpeyes.health.diagnose.picture import Picture, UnreadablePictureError
+
+    try:
+        if path.suffix.lower() in _IMAGES:
+            return [Picture.from_image_file(path)]
+        return read_clip(path)
+    except UnreadablePictureError as error:
+        raise InvalidInputError(str(error)) from error
+
+
+def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeReference]:
+    """Given pictures are sorted into modes by their look, unless the mode is given."""
+    from sharpeyes.health.diagnose.reference import choose_mode, learn
+
+    by_mode: dict[str, list[Picture]] = {}
+    for file in files:
+        for picture in _read(file):
+            by_mode.setdefault(choose_mode(picture, {}, mode), []).append(picture)
+    return {each: learn(pictures, each) for each, pictures in by_mode.items()}
+
+
+def _files(
+    files: Sequence[Path], reference: Sequence[Path], mode: str | None, still_dir: Path | None
+) -> list[tuple[Path, Diagnosis]]:
+    from sharpeyes.health.diagnose.diagnosis import diagnose as judge
+    from sharpeyes.health.diagnose.reference import MODES
+    from sharpeyes.health.diagnose.still import marked_still
+
+    if mode is not None and mode not in MODES:
+        raise InvalidInputError(f"--mode {mode}: there are {', '.join(MODES)}")
+    references = _references(reference, mode)
+    found = []
+    for file in files:
+        pictures = _read(file)
+        diagnosis = judge(pictures[-1], pictures[0] if len(pictures) > 1 else None, references, mode=mode)
+        found.append((file, diagnosis))
+        if still_dir is not None:
+            try:
+                still_dir.mkdir(parents=True, exist_ok=True)
+                (still_dir / f"{file.stem}.diagnosis.jpg").write_bytes(marked_still(pictures[-1], diagnosis))
+            except OSError as error:
+                raise InvalidInputError(
+                    f"{still_dir}: {error.strerror or error}; give a directory that can be written"
+                ) from error
+    return found
+
+
+def _print(found: Sequence[tuple[Path, Diagnosis]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    from sharpeyes.health.diagnose.reading import Outcome
+
+    console = Console()
+    for file, diagnosis in found:
+        reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
+        word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
+        console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")
+        for fault in diagnosis.faults:
+            console.print(
+                f"  {fault.kind}, severity {fault.severity}, score {fault.score:.2f}: {fault.explanation.english}"
+            )
+        unknown = [str(r.kind) for r in diagnosis.readings if r.outcome is Outcome.NOT_ASSESSABLE]
+        if unknown:
+            console.print(f"  not assessable: {', '.join(unknown)}")
+
+
+def _whole_set(directory: Path, out: Path, as_json: bool) -> int:
+    from rich.console import Console
+    from rich.progress import track
+
+    from sharpeyes.health.diagnose.dataset import UnreadableSetError, diagnose_set, prediction, read_samples
+    from sharpeyes.health.diagnose.picture import UnreadablePictureError
+
+    stderr = Console(stderr=True)
+    try:
+        samples = read_samples(directory)
+    except UnreadableSetError as error:
+        raise InvalidInputError(str(error)) from error
+
+    def tell(error: UnreadablePictureError) -> None:
+        stderr.print(f"sharpeyes: {error}", style="yellow", markup=False)
+
+    predictions: dict[str, Any] = {}
+    run = diagnose_set(samples, on_unreadable=tell)
+    for sample, diagnosis in track(run, "Diagnosing", total=len(samples), console=stderr):
+        predictions[sample.id] = prediction(diagnosis)
+    try:
+        out.write_text(json.dumps(predictions, indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise InvalidInputError(
+            f"{out}: {error.strerror or error}; give a file that can be written"
+        ) from error
+    faulty = sum(bool(each["faults"]) for each in predictions.values())
+    if as_json:
+        sys.stdout.write(json.dumps({"samples": len(predictions), "faulty": faulty, "out": str(out)}) + "\n")
+    else:
+        Console().print(f"{len(predictions)} samples, {faulty} with a fault: {out}")
+    return 1 if faulty else 0

@@ -1,0 +1,135 @@
+"""Out of focus or smeared: edges that are still there have grown wide, against the camera's own sharpness."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, grade, usual
+
+# burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
+_INNER = np.s_[54:306]
+_INNER_BLOCKS = np.s_[1:-1]
+
+
+def _widths(look: Look, edges: NDArray[np.bool_] | None) -> dict[str, float]:
+    """Equivalent edge widths (sigma in pixels) from gradients at two scales, both ways.
+
+    An edge of width s has gradient ~1/s; after a blur of sigma 2 ~1/sqrt(s^2+4): the ratio gives s whatever
+    the contrast (Zhuo and Sim, Pattern Recognition 44(9), 2011).
+    """
+    out: dict[str, float] = {}
+    for name, dx, dy in (("x", 1, 0), ("y", 0, 1)):
+        near = np.abs(cv2.Sobel(look.luma[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8))
+        far = np.abs(cv2.Sobel(look.smooth[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8))
+        # thirds of the picture would be better with sky; the strongest of the smooth gradients do
+        limit = max(float(np.percentile(far[::4, ::4], 93)), 0.8)
+        ridge = far > limit
+        if edges is not None:
+            kept = ridge & edges[_INNER]
+            ridge = kept if int(kept.sum()) > 300 else ridge
+        if int(ridge.sum()) < 200:
+            out |= {f"width_{name}": float("nan"), f"width_{name}_p20": float("nan")}
+            continue
+        squared = (near[ridge] / far[ridge]) ** 2
+        width = 2 / np.sqrt(np.maximum(squared - 1, 0.02))
+        p20, p50 = np.percentile(width, (20, 50))
+        out |= {f"width_{name}": float(p50), f"width_{name}_p20": float(p20)}
+    return out
+
+
+def values(look: Look) -> dict[str, float]:
+    sharp, middle = look.sharp_blocks[_INNER_BLOCKS], look.middle_blocks[_INNER_BLOCKS]
+    ratio = np.log((sharp + 0.05) / (middle + 0.05))
+    rich = middle >= np.percentile(middle, 50)
+    p25, p50, p75 = np.percentile(ratio[rich], (25, 50, 75))
+    return {
+        **_widths(look, None),
+        "detail_p25": float(p25),
+        "detail_p50": float(p50),
+        "detail_p75": float(p75),
+        "detail_max": float(np.sort(ratio.ravel())[-8]),
+        "sharp": float(np.log(sharp.mean() + 0.02)),
+        "sharp_p90": float(np.log(np.percentile(sharp, 90) + 0.02)),
+        "middle_p90": float(np.log(np.percentile(middle, 90) + 0.02)),
+    }
+
+
+def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
+    return {
+        "detail": np.log((look.sharp_blocks + 0.05) / (look.middle_blocks + 0.05)),
+        "middle": look.middle_blocks,
+    }
+
+
+def measure(features: Features) -> dict[str, float]:
+    out: dict[str, float] = {"blur_cosine": features.cosine}
+    reference = features.reference
+    edges = reference.edges if reference is not None else None
+    widths = (
+        [_widths(look, edges) for look in features.looks]
+        if reference is not None
+        else [
+            {k: look.measured[k] for k in ("width_x", "width_x_p20", "width_y", "width_y_p20")}
+            for look in features.looks
+        ]
+    )
+    for name in ("width_x", "width_x_p20", "width_y", "width_y_p20"):
+        value = min(w[name] for w in widths)
+        out[f"blur_{name}"] = value
+        out[f"blur_{name}_ratio"] = (
+            float(np.log(value / usual(features, name)[0])) if value == value else float("nan")
+        )
+    out["blur_both_ratio"] = float(np.fmin(out["blur_width_x_ratio"], out["blur_width_y_ratio"]))
+    out["blur_any_ratio"] = float(np.fmax(out["blur_width_x_ratio"], out["blur_width_y_ratio"]))
+    for name in ("detail_p25", "detail_p50", "detail_p75", "detail_max", "sharp", "sharp_p90", "middle_p90"):
+        value = max(look.measured[name] for look in features.looks)
+        middle, spread = usual(features, name)
+        out[f"blur_{name}"] = value
+        out[f"blur_{name}_drop"] = middle - value
+        out[f"blur_{name}_z"] = (middle - value) / (spread + 0.05)
+    block_drop = [float("nan")] * 4
+    if reference is not None:
+        rich = reference.profiles["middle"] >= np.percentile(reference.profiles["middle"], 40)
+        drops = np.min(
+            [reference.profiles["detail"] - look.profiled["detail"] for look in features.looks], axis=0
+        )
+        block_drop = [*np.percentile(drops[rich], (10, 30, 50)).tolist(), float((drops[rich] > 0.25).mean())]
+    for name, value in zip(("p10", "p30", "p50", "share"), block_drop, strict=True):
+        out[f"blur_blocks_{name}"] = float(value)
+    return out
+
+
+def margin(v: Values) -> float:
+    if v["blur_sharp_p90_drop"] != v["blur_sharp_p90_drop"]:
+        narrowest = min(v["blur_width_x_p20"], v["blur_width_y_p20"])
+        return min(above(narrowest, 1.52, 0.15), above(v["lost_edges"], 0.16, 0.04))
+    wider = [r for r in (v["blur_width_x_p20_ratio"], v["blur_width_y_p20_ratio"]) if r == r]
+    if not wider:
+        return -1.0
+    # fog takes contrast at all scales alike and widens edges little; blur takes the fine scale first
+    limit = 0.165 + 0.3 * max(0.0, v["blur_middle_p90_drop"] - 0.8)
+    return min(
+        above(min(wider), limit, 0.05),
+        above(v["blur_sharp_p90_drop"], 0.27, 0.06),
+        above(v["blur_cosine"], 0.29, 0.04),
+        max(above(v["shift_tiles_known"], 0.25, 0.05), above(v["blur_sharp_p90_drop"], 0.6, 0.1)),
+    )
+
+
+def severity(v: Values) -> int:
+    return grade(float(np.nanmax([v["blur_width_x"], v["blur_width_y"], 0])), 3.2, 5.0)
+
+
+CHECK = Check(
+    Kind.BLURRED,
+    measure,
+    severity,
+    ("blur_width_x", "blur_width_y", "blur_detail_p50", "blur_blocks_p50"),
+    "The picture is out of focus or smeared: edges are {blur_width_x:.1f} by {blur_width_y:.1f} pixels wide.",
+    values=values,
+    profiles=profiles,
+    margin=margin,
+)

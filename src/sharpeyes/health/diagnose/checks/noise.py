@@ -1,0 +1,79 @@
+"""Snow, grain, specks or coloured noise over the picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from sharpeyes.health.diagnose.features import Features, Look, block_means
+from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
+
+_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+
+def values(look: Look) -> dict[str, float]:
+    p05, p25, p50 = np.percentile(look.fine_blocks, (5, 25, 50))
+    median = cv2.medianBlur(look.picture.y, 3)
+    specks = block_means(cv2.absdiff(look.picture.y, median) > 30)
+    chroma = [
+        np.abs(cv2.filter2D(plane, cv2.CV_32F, _MASK)) * (np.sqrt(np.pi / 2) / 6)
+        for plane in (look.picture.u, look.picture.v)
+    ]
+    coloured = np.percentile(block_means(chroma[0] + chroma[1]), (10, 50))
+    return {
+        "noise_p05": float(p05),
+        "noise_p25": float(p25),
+        "noise_p50": float(p50),
+        "specks": float(specks.mean()),
+        "specks_p25": float(np.percentile(specks, 25)),
+        "chroma_noise_p10": float(coloured[0]),
+        "chroma_noise": float(coloured[1]),
+    }
+
+
+def measure(features: Features) -> dict[str, float]:
+    out: dict[str, float] = {}
+    for name in (
+        "noise_p05",
+        "noise_p25",
+        "noise_p50",
+        "specks",
+        "specks_p25",
+        "chroma_noise_p10",
+        "chroma_noise",
+    ):
+        value = both(features, name)[0]
+        middle, spread = usual(features, name)
+        out[f"grain_{name}"] = value
+        out[f"grain_{name}_rise"] = value - middle
+        out[f"grain_{name}_ratio"] = float(np.log((value + 0.02) / (middle + 0.02)))
+    return out
+
+
+def margin(v: Values) -> float:
+    specks = above(v["grain_specks_p25"], 0.0008, 0.0005)
+    grain = min(
+        above(v["grain_noise_p25_ratio"], 1.05, 0.1, unknown=above(v["grain_noise_p25"], 1.5, 0.2)),
+        above(v["grain_noise_p25_rise"], 0.65, 0.1, unknown=3.0),
+    )
+    coloured = min(above(v["grain_chroma_noise_p10"], 0.35, 0.08), above(v["grain_noise_p25"], 0.7, 0.15))
+    return max(specks, grain, coloured)
+
+
+def severity(v: Values) -> int:
+    return max(
+        grade(v["grain_noise_p25"], 8, 15),
+        grade(v["grain_specks_p25"], 0.03, 0.1),
+        grade(v["grain_chroma_noise"], 6, 12),
+    )
+
+
+CHECK = Check(
+    Kind.NOISE,
+    measure,
+    severity,
+    ("grain_noise_p25", "grain_noise_p05", "grain_specks", "grain_chroma_noise"),
+    "Noise lies over the picture: {grain_noise_p25:.1f} grey levels even in its calm parts, {grain_specks:.1%} specks.",
+    values=values,
+    margin=margin,
+)

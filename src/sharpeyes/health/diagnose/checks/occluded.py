@@ -1,0 +1,271 @@
+"""Something covers part or all of the lens: the camera's persistent edges are gone there, and it stands still.
+
+Per block: agreement with the persistent edges is lost in both pictures, colour or brightness differ from the
+usual beyond a change of light, and nothing there moves. A vehicle moves between the two pictures, a cloth not.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.features import Features, Look, Map, block_means
+from sharpeyes.health.diagnose.reading import Check, Kind, Region, Values, grade, rectangles
+
+_MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
+_REST = (
+    "lost_median",
+    "lost_best",
+    "lost_worst",
+    "kept",
+    "edges_known",
+    "new_mean",
+    "part_static",
+    "part_chroma",
+    "part_sharp",
+    "part_luma",
+    "rest_lost",
+    "rest_change",
+    "border",
+    "change_mean",
+    "moved",
+    "contrast_lost",
+    "part_even",
+    "thing",
+    "thing_cover",
+    "thing_kept",
+    "thing_chroma",
+    "thing_luma",
+    "thing_flat",
+    "thing_known",
+    "thing_score",
+    "thing_border",
+    "thing_round",
+    "thing_still",
+)
+
+
+def _thumb_blocks(plane: Map) -> Map:
+    return np.asarray(cv2.resize(plane, (16, 9), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _largest(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    if count < 2:
+        return 0, np.zeros_like(mask)
+    best = 1 + int(np.argmax(stats[1:, 4]))
+    return int(stats[best, 4]), labels == best
+
+
+def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
+    """The (9, 16) maps from which the verdict is made; None without a reference."""
+    reference, change, lost = features.reference, features.thumb_change, features.lost_blocks
+    if reference is None or change is None or lost is None:
+        return None
+    spread = reference.thumb_spread
+    sign = np.sign(change)
+    same = sign[0] == sign[-1]
+    least = np.abs(change).min(axis=0) * same
+    luma = _thumb_blocks(least[..., 0])
+    chroma = _thumb_blocks(np.hypot(least[..., 1], least[..., 2]))
+    unusual = _thumb_blocks(least[..., 0] / (2 * spread[..., 0] + 4))
+    known = (reference.persistence_blocks >= 0.05) & (reference.usual_agreement > 0.35)
+    loss = np.where(known, np.nan_to_num(lost), 0)
+    usual = reference.profiles["middle"]
+    now = np.max([look.middle_blocks for look in features.looks], axis=0)
+    flat = np.clip(np.log((usual + 0.4) / (now + 0.4)), -1, 4)
+    field = features.field
+    strength = np.hypot(field[..., 0], field[..., 1])
+    fresh = np.clip(strength - reference.persistence, 0, 1) * (reference.persistence < 0.35)
+    along = block_means(field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1])
+    if features.before is None:
+        moved = np.zeros((9, 16), np.float32)
+    else:
+        moved = block_means(np.abs(features.after.half - features.before.half))
+    return {
+        "known": known,
+        "loss": loss,
+        "luma": luma,
+        "chroma": chroma,
+        "unusual": unusual,
+        "flat": flat,
+        "new": block_means(fresh),
+        "along": along,
+        "moved": moved,
+    }
+
+
+def _things(features: Features) -> dict[str, float]:
+    """The static, unusual areas at thumbnail scale, and the most cover-like of them.
+
+    An area counts as it is large, unlike the usual beyond its spread, and has lost the edges or the grain that
+    were there. A shadow keeps the edges inside, a vehicle does not stand still between the pictures.
+    """
+    reference, change = features.reference, features.thumb_change
+    assert reference is not None and change is not None
+    same = np.sign(change[0]) == np.sign(change[-1])
+    least = np.abs(change).min(axis=0) * same
+    spread = reference.thumb_spread
+    luma = least[..., 0] / (2.0 * spread[..., 0] + 6)
+    chroma = np.hypot(least[..., 1] / (1.5 * spread[..., 1] + 3), least[..., 2] / (1.5 * spread[..., 2] + 3))
+    still = np.ones(luma.shape, np.bool_)
+    if features.before is not None:
+        still = np.abs(features.after.thumb[..., 0] - features.before.thumb[..., 0]) < 7
+    # every place: agreement of the mean field with the persistent edges, and edges to be expected
+    field, size = features.field, (80, 45)
+    dot = field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1]
+    seen = np.asarray(cv2.resize(dot, size, interpolation=cv2.INTER_AREA))
+    expected = np.asarray(cv2.resize(reference.persistence**2, size, interpolation=cv2.INTER_AREA))
+    grain = np.asarray(
+        cv2.resize(
+            np.max([np.abs(look.high) for look in features.looks], axis=0), size, interpolation=cv2.INTER_AREA
+        )
+    )
+    usual_grain = reference.profiles["grain"]
+    mask = (((luma > 1) | (chroma > 1.2)) & still).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    best = dict.fromkeys(
+        (
+            "thing_cover",
+            "thing_kept",
+            "thing_chroma",
+            "thing_luma",
+            "thing_flat",
+            "thing_known",
+            "thing_score",
+            "thing_border",
+            "thing_round",
+            "thing_still",
+        ),
+        0.0,
+    )
+    total = 0.0
+    for index in range(1, count):
+        x, y, w, h, area = (int(n) for n in stats[index])
+        if area < 36:
+            continue
+        inside = labels == index
+        known = float(expected[inside].mean())
+        kept = float(seen[inside].sum() / (expected[inside].sum() + 1e-3)) if known > 0.01 else 0.6
+        flat = float(np.log((usual_grain[inside].mean() + 0.3) / (grain[inside].mean() + 0.3)))
+        lost = min(max(1 - kept, 0.0), 1.0)
+        tint, light = float(chroma[inside].mean()), float(luma[inside].mean())
+        weight = lost * min(known / 0.05, 1.0) + 0.3 * max(flat, 0.0) + 0.2 * min(tint, 3.0)
+        score = float(np.sqrt(area / mask.size)) * weight
+        total += area / mask.size * (lost > 0.5 or tint > 2)
+        if score > best["thing_score"]:
+            best = {
+                "thing_cover": area / mask.size,
+                "thing_kept": kept,
+                "thing_chroma": tint,
+                "thing_luma": light,
+                "thing_flat": flat,
+                "thing_known": known,
+                "thing_score": score,
+                "thing_border": float(x == 0 or y == 0 or x + w == 80 or y + h == 45),
+                "thing_round": area / (w * h),
+                "thing_still": float(np.abs(change[0] - change[-1])[inside].mean()),
+            }
+    return {f"cover_{k}": v for k, v in best.items()} | {"cover_thing": total}
+
+
+def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
+    return {
+        "grain": np.asarray(cv2.resize(np.abs(look.high), (80, 45), interpolation=cv2.INTER_AREA), np.float32)
+    }
+
+
+def _masks(m: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.bool_]]:
+    # what the whole picture lost (fog, dark) is not a cover: count what a block lost beyond the best third
+    known = m["known"].astype(bool)
+    common = float(np.percentile(m["loss"][known], 30)) if known.sum() > 8 else 0.0
+    extra = m["loss"] - common * 0.7
+    differs = (m["luma"] > 10) & (m["unusual"] > 1.2) | (m["chroma"] > 6)
+    lost = known & (extra > 0.4)
+    still = m["moved"] < 6
+    flat = m["flat"] > 0.7
+    return {
+        "lost": lost,
+        "gone": known & (extra > 0.65),
+        "changed": (m["luma"] > 18) & (m["unusual"] > 2),
+        "tinted": m["chroma"] > 8,
+        "flat": flat,
+        "new": m["new"] > 0.12,
+        "both": lost & differs,
+        "any": (lost | (~known & (flat | differs)) | (flat & differs)) & (differs | flat) & still,
+    }
+
+
+def measure(features: Features) -> dict[str, float]:
+    maps = block_maps(features)
+    if maps is None or features.reference is None:
+        return dict.fromkeys(
+            [f"cover_{n}{s}" for n in _MAPS for s in ("", "_part")] + [f"cover_{n}" for n in _REST],
+            float("nan"),
+        )
+    masks = _masks(maps)
+    out: dict[str, float] = {}
+    part = np.zeros((9, 16), np.bool_)
+    for name in _MAPS:
+        size, where = _largest(masks[name])
+        out[f"cover_{name}"] = float(masks[name].mean())
+        out[f"cover_{name}_part"] = size / 144
+        if name == "any":
+            part = where
+    known = maps["known"].astype(bool)
+    loss = maps["loss"][known] if known.sum() > 8 else np.zeros(1)
+    p10, p50, p90 = np.percentile(loss, (10, 50, 90))
+    rest = ~part
+    knownrest = known & rest
+    inside = part.any()
+    total = maps["luma"] + maps["chroma"]
+    now = features.after.thumb
+    even = (
+        np.asarray(cv2.resize(now[..., 0] ** 2, (16, 9), interpolation=cv2.INTER_AREA))
+        - _thumb_blocks(now[..., 0]) ** 2
+    )
+    out |= {
+        "cover_lost_median": float(p50),
+        "cover_lost_best": float(p10),
+        "cover_lost_worst": float(p90),
+        "cover_kept": float(1 - maps["loss"].sum() / max(int(known.sum()), 1)),
+        "cover_edges_known": float(known.mean()),
+        "cover_new_mean": float(maps["new"].mean()),
+        "cover_part_static": float(maps["moved"][part].mean()) if inside else 0.0,
+        "cover_part_chroma": float(maps["chroma"][part].mean()) if inside else 0.0,
+        "cover_part_sharp": float(maps["flat"][part].mean()) if inside else 0.0,
+        "cover_part_luma": float(maps["luma"][part].mean()) if inside else 0.0,
+        "cover_rest_lost": float(maps["loss"][knownrest].mean()) if knownrest.any() else 1.0,
+        "cover_rest_change": float(total[rest].mean()) if rest.any() else 99.0,
+        "cover_border": float(part[0].any() + part[-1].any() + part[:, 0].any() + part[:, -1].any()),
+        "cover_change_mean": float(total.mean()),
+        "cover_moved": float(np.median(maps["moved"])),
+        "cover_contrast_lost": float(np.median(maps["flat"])),
+        "cover_part_even": float(np.sqrt(np.maximum(even, 0))[part].mean()) if inside else 0.0,
+    }
+    return out | _things(features)
+
+
+def severity(v: Values) -> int:
+    return grade(v["cover_any"], 0.3, 0.6)
+
+
+def region(features: Features) -> Region:
+    maps = block_maps(features)
+    return () if maps is None else rectangles(_masks(maps)["any"])
+
+
+CHECK = Check(
+    Kind.OCCLUDED,
+    measure,
+    severity,
+    ("cover_any_part", "cover_lost", "cover_changed", "cover_rest_lost"),
+    "Something covers {cover_any:.0%} of the picture: the edges that are always there are gone and nothing moves there.",
+    profiles=profiles,
+    region=region,
+    needs_reference=True,
+    inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
+)

@@ -1,0 +1,136 @@
+"""Bars, rolling bands, herringbone and torn lines: interference that runs through the whole picture."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.features import Features, Look, Map
+from sharpeyes.health.diagnose.reading import Check, Kind, Values, grade
+
+_TILE = 128
+_TILES = tuple((x, y) for x, y in ((0, 52), (256, 52), (512, 52), (128, 180), (384, 180)))
+_WINDOW = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
+
+
+def _spectrum(luma: Map) -> Map:
+    """Log of the mean power of five tiles, (128, 65)."""
+    tiles = np.stack([luma[y : y + _TILE, x : x + _TILE] for x, y in _TILES])
+    tiles = (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * _WINDOW
+    power = np.abs(np.fft.rfft2(tiles)) ** 2
+    return np.asarray(np.log(power.mean(axis=0) / _TILE**2 + 0.5), np.float32)
+
+
+def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
+    """Row and column means over four bands each, and the spectrum."""
+    rows = cv2.resize(look.luma, (4, 360), interpolation=cv2.INTER_AREA).T
+    columns = cv2.resize(look.luma, (640, 4), interpolation=cv2.INTER_AREA)
+    steps = np.abs(look.luma[1:] - look.luma[:-1])
+    jumps = cv2.resize(steps, (4, 359), interpolation=cv2.INTER_AREA).T
+    return {"rows": rows, "columns": columns, "jumps": jumps, "spectrum": _spectrum(look.luma)}
+
+
+def _detrend(profile: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    return np.asarray(profile - cv2.blur(profile, (size, 1), borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _common(profile: NDArray[np.float32], reference: NDArray[np.float32] | None) -> dict[str, float]:
+    """How much of a profile all four bands share: interference does, a scene does not."""
+    out: dict[str, float] = {}
+    for name, size in (("fine", 9), ("wide", 101)):
+        bands = _detrend(profile, size)
+        if reference is not None:
+            usual = _detrend(reference, size)
+            bands = bands - usual
+        middle = np.median(bands, axis=0)
+        smallest = np.min(np.abs(bands), axis=0) * (np.abs(np.sign(bands).sum(axis=0)) == 4)
+        own = float(np.sqrt(np.mean((bands - bands.mean(axis=0)) ** 2)))
+        energy = float(middle.std())
+        power = np.abs(np.fft.rfft(middle * np.hanning(middle.size)))[2:] ** 2
+        out |= {
+            f"{name}_std": energy,
+            f"{name}_agree": energy / (own + 0.3),
+            f"{name}_shared": float(smallest.mean()),
+            f"{name}_shared_top": float(np.percentile(smallest, 97)),
+            f"{name}_peak": float(power.max() / (power.sum() + 1e-6)),
+        }
+    return out
+
+
+def measure(features: Features) -> dict[str, float]:
+    reference = features.reference
+    found: list[dict[str, float]] = []
+    for look in features.looks:
+        p = look.profiled
+        row: dict[str, float] = {}
+        for axis in ("rows", "columns"):
+            usual = reference.profiles[axis] if reference is not None else None
+            row |= {f"{axis}_{k}": v for k, v in _common(p[axis], usual).items()}
+            row |= {
+                f"{axis}_own_{k}": v
+                for k, v in _common(p[axis], None).items()
+                if k in ("fine_agree", "fine_shared", "wide_shared", "wide_agree")
+            }
+        jumps = np.median(p["jumps"], axis=0)
+        least = np.min(p["jumps"] / (np.median(p["jumps"], axis=1, keepdims=True) + 0.5), axis=0)
+        row["jump_top"] = float(np.sort(least)[-3])
+        row["jump_std"] = float(jumps.std() / (jumps.mean() + 0.5))
+        row["jump_rise"] = (
+            float(np.sort(np.min(p["jumps"] - reference.profiles["jumps"], axis=0))[-3])
+            if reference is not None
+            else float("nan")
+        )
+        spectrum = p["spectrum"]
+        local = spectrum - cv2.medianBlur(spectrum, 5)
+        # the lowest frequencies are the scene's
+        quiet = local.copy()
+        quiet[:2, :2] = quiet[-2:, :2] = 0
+        row["spectrum_peak"] = float(quiet.max())
+        row["spectrum_peaks"] = float((quiet > 2).sum())
+        if reference is not None:
+            excess = spectrum - reference.profiles["spectrum"]
+            level = float(np.median(excess))
+            rise = excess - cv2.medianBlur(excess, 5)
+            rise[:2, :2] = rise[-2:, :2] = 0
+            row["spectrum_rise"] = float(rise.max())
+            row["spectrum_rises"] = float((rise > 2).sum())
+            row["spectrum_axis_x"] = float((excess[0, 3:] - level).max())
+            row["spectrum_axis_y"] = float((excess[3:-3, 0] - level).max())
+            row["spectrum_level"] = level
+        else:
+            row |= dict.fromkeys(
+                ("spectrum_rise", "spectrum_rises", "spectrum_axis_x", "spectrum_axis_y", "spectrum_level"),
+                float("nan"),
+            )
+        found.append(row)
+    out: dict[str, float] = {}
+    for name in found[0]:
+        # a tear or a burst of lines may show in one picture only
+        out[f"stripes_{name}"] = max(row[name] for row in found)
+        if name in (
+            "rows_fine_shared",
+            "columns_fine_shared",
+            "rows_wide_shared",
+            "columns_wide_shared",
+            "spectrum_rise",
+            "spectrum_peak",
+        ):
+            out[f"stripes_{name}_least"] = min(row[name] for row in found)
+    return out
+
+
+def severity(v: Values) -> int:
+    return grade(max(v["stripes_rows_wide_shared_top"], v["stripes_columns_wide_shared_top"]), 12, 25)
+
+
+CHECK = Check(
+    Kind.STRIPES,
+    measure,
+    severity,
+    ("stripes_rows_wide_shared", "stripes_columns_wide_shared", "stripes_spectrum_rise", "stripes_jump_top"),
+    "Stripes or bands run through the picture: row profiles share {stripes_rows_wide_shared:.1f} and column profiles"
+    " {stripes_columns_wide_shared:.1f} grey levels over their whole length.",
+    profiles=profiles,
+    inputs=("stripes_", "grain_specks_p25", "grain_noise_p25", "shift_gain", "shift_sharp", "margin_"),
+)

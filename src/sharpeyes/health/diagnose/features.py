@@ -1,0 +1,240 @@
+"""What several checks share, computed once and only when a check asks.
+
+`Look` holds what is seen in one picture, `Features` what is seen in two pictures of one camera beside its
+reference. Maps are at half size (180, 320) unless said otherwise; blocks are a (9, 16) grid of 40x40 pixels.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
+
+if TYPE_CHECKING:
+    from sharpeyes.health.diagnose.reference import ModeReference
+
+Map = NDArray[np.float32]
+
+BLOCKS = (16, 9)
+"""Columns and rows of the block grid, in OpenCV's order."""
+THUMB = (80, 45)
+HALF = (WIDTH // 2, HEIGHT // 2)
+QUARTER = (WIDTH // 4, HEIGHT // 4)
+
+_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_TO_SIGMA = float(np.sqrt(np.pi / 2) / 6)
+_FIELD_NOISE = 2.0
+"""Gradient in grey levels a pixel at which a direction counts half."""
+
+
+def block_means(full: NDArray[np.generic]) -> Map:
+    """Means over the (9, 16) grid, float32; the area filter is exact as 40 divides both sides."""
+    return np.asarray(
+        cv2.resize(np.asarray(full, np.float32), BLOCKS, interpolation=cv2.INTER_AREA), np.float32
+    )
+
+
+def field_of(half: Map) -> Map:
+    """The orientation field (180, 320, 2): double-angle gradient direction, weighted 0-1 by strength.
+
+    (cos 2a, sin 2a) * m^2 / (m^2 + tau^2): contrast, fog and light cancel out, and opposite edges agree
+    (after orientation correlation, Fitch et al., BMVC 2002).
+    """
+    smooth = cv2.GaussianBlur(half, (0, 0), 0.8)
+    gx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=1 / 8)
+    gy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=1 / 8)
+    xx, yy = gx * gx, gy * gy
+    weight = 1 / (xx + yy + _FIELD_NOISE**2)
+    return np.asarray(cv2.merge([(xx - yy) * weight, 2 * gx * gy * weight]), np.float32)
+
+
+class Look:
+    """What is seen in one picture, by itself."""
+
+    def __init__(self, picture: Picture) -> None:
+        self.picture = picture
+
+    @cached_property
+    def luma(self) -> Map:
+        """(360, 640) float32."""
+        return self.picture.y.astype(np.float32)
+
+    @cached_property
+    def half(self) -> Map:
+        return np.asarray(cv2.resize(self.luma, HALF, interpolation=cv2.INTER_AREA), np.float32)
+
+    @cached_property
+    def field(self) -> Map:
+        return field_of(self.half)
+
+    @cached_property
+    def histogram(self) -> NDArray[np.float64]:
+        """Share of each grey level, 256 long."""
+        counts = cv2.calcHist([self.picture.y], [0], None, [256], [0, 256]).ravel()
+        return np.asarray(counts / counts.sum(), np.float64)
+
+    @cached_property
+    def luma_values(self) -> dict[str, float]:
+        h = self.histogram
+        levels = np.arange(256)
+        total = np.cumsum(h)
+        mean = float(h @ levels)
+        p01, p05, p25, p50, p75, p95, p99 = (
+            int(np.searchsorted(total, q)) for q in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+        )
+        spread = float(np.sqrt(max(h @ (levels - mean) ** 2, 0.0)))
+        used = h[h > 0]
+        return {
+            "luma": mean,
+            "luma_std": spread,
+            "luma_p01": p01,
+            "luma_p05": p05,
+            "luma_p25": p25,
+            "luma_p50": p50,
+            "luma_p75": p75,
+            "luma_p95": p95,
+            "luma_p99": p99,
+            "dark_share": float(total[30]),
+            "bright_share": float(1 - total[228]),
+            "clipped_share": float(1 - total[244]),
+            "entropy": float(-(used * np.log2(used)).sum()),
+            "top_level_share": float(np.convolve(h, np.ones(5)).max()),
+        }
+
+    @cached_property
+    def thumb(self) -> Map:
+        """(45, 80, 3): luma and both chroma planes, the latter centred on 0."""
+        size, area = THUMB, cv2.INTER_AREA
+        y = cv2.resize(self.half, size, interpolation=area)
+        u = cv2.resize(self.picture.u, size, interpolation=area).astype(np.float32) - 128
+        v = cv2.resize(self.picture.v, size, interpolation=area).astype(np.float32) - 128
+        return np.asarray(cv2.merge([y, u, v]), np.float32)
+
+    @cached_property
+    def fine(self) -> Map:
+        """(360, 640): absolute response of Immerkaer's mask (CVIU 64(2), 1996), in grey levels of sigma."""
+        return np.asarray(
+            np.abs(np.asarray(cv2.filter2D(self.luma, cv2.CV_32F, _IMMERKAER))) * np.float32(_TO_SIGMA), np.float32
+        )
+
+    @cached_property
+    def fine_blocks(self) -> Map:
+        return block_means(self.fine)
+
+    @cached_property
+    def smooth(self) -> Map:
+        """Luma after a Gaussian of sigma 2."""
+        return np.asarray(cv2.GaussianBlur(self.luma, (13, 13), 2.0), np.float32)
+
+    @cached_property
+    def middle_blocks(self) -> Map:
+        """Block means of the band between sigma 1 and sigma 2.8: detail that survives compression."""
+        one = cv2.GaussianBlur(self.luma, (7, 7), 1.0)
+        return block_means(np.abs(one - cv2.GaussianBlur(self.smooth, (13, 13), 2.0)))
+
+    @cached_property
+    def sharp_blocks(self) -> Map:
+        """Block means of the band above sigma 1."""
+        return block_means(np.abs(self.luma - cv2.GaussianBlur(self.luma, (7, 7), 1.0)))
+
+    @cached_property
+    def high(self) -> Map:
+        """Luma less its sigma-2 blur."""
+        return np.asarray(self.luma - self.smooth, np.float32)
+
+    @cached_property
+    def measured(self) -> dict[str, float]:
+        """Every check's single-picture values."""
+        from sharpeyes.health.diagnose.checks import values_of
+
+        return values_of(self)
+
+    @cached_property
+    def profiled(self) -> dict[str, NDArray[np.float32]]:
+        """Every check's larger single-picture measurements."""
+        from sharpeyes.health.diagnose.checks import profiles_of
+
+        return profiles_of(self)
+
+    @cached_property
+    def is_grey(self) -> bool:
+        """No colour anywhere, as under infrared light."""
+        return bool(np.percentile(np.hypot(self.thumb[..., 1], self.thumb[..., 2]), 95) < 4.0)
+
+
+class Features:
+    """Two pictures of one camera, seconds apart, beside what is normal for it.
+
+    `before` may be None (a single picture): what needs two then measures NaN. `reference` may be None: what
+    needs one then measures NaN. `foreign` is a reference of another mode: only good for where edges are.
+    """
+
+    def __init__(
+        self,
+        before: Picture | None,
+        after: Picture,
+        reference: ModeReference | None,
+        foreign: ModeReference | None = None,
+    ) -> None:
+        self.after = Look(after)
+        self.before = Look(before) if before is not None else None
+        self.reference = reference
+        self.foreign = foreign if reference is None else None
+
+    @property
+    def looks(self) -> tuple[Look, ...]:
+        return (self.after,) if self.before is None else (self.before, self.after)
+
+    @cached_property
+    def difference(self) -> Map | None:
+        """(360, 640) signed difference of the two pictures."""
+        return None if self.before is None else np.asarray(self.after.luma - self.before.luma, np.float32)
+
+    @cached_property
+    def field(self) -> Map:
+        """The mean field of the pictures: what stands still is kept, what moves fades."""
+        if self.before is None:
+            return self.after.field
+        return np.asarray((self.before.field + self.after.field) * np.float32(0.5), np.float32)
+
+    @cached_property
+    def agreement(self) -> NDArray[np.float32] | None:
+        """(looks, 9, 16): agreement of each picture with the persistent edges, 1 = all there, NaN = no edges."""
+        if self.reference is None:
+            return None
+        return np.stack([self.reference.agreement(look.field) for look in self.looks])
+
+    @cached_property
+    def cosine(self) -> float:
+        """Where there are edges on persistent edges, do they point the same way? 1 = all do, 0 = chance.
+
+        Fog, dark and blur take edges away but do not turn them; another view has other edges.
+        """
+        reference = self.reference or self.foreign
+        if reference is None:
+            return float("nan")
+        ours, theirs = self.field[22:-22], reference.field[22:-22]
+        dot = float((ours * theirs).sum())
+        sizes = np.sqrt((ours**2).sum(axis=2)) * reference.persistence[22:-22]
+        return dot / (float(sizes.sum()) + 1)
+
+    @cached_property
+    def lost_blocks(self) -> Map | None:
+        """(9, 16) 0-1: how much of the usual agreement is gone in *both* pictures, NaN = no edges to lose."""
+        if self.reference is None or self.agreement is None:
+            return None
+        best = self.agreement.max(axis=0)
+        usual = self.reference.usual_agreement
+        return np.asarray(np.clip((usual - best) / np.maximum(usual, 0.2), 0, 1), np.float32)
+
+    @cached_property
+    def thumb_change(self) -> NDArray[np.float32] | None:
+        """(looks, 45, 80, 3): each picture's thumbnail less the reference's, after gain and offset are fitted."""
+        if self.reference is None:
+            return None
+        return np.stack([self.reference.change(look.thumb) for look in self.looks])

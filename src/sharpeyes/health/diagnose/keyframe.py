@@ -1,0 +1,71 @@
+"""Decode one keyframe; what the decoder complains about is evidence and not an exception."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Literal
+
+import av
+from av.video.codeccontext import VideoCodecContext
+from av.video.frame import VideoFrame
+
+from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
+
+Codec = Literal["h264", "h265"]
+
+_FFMPEG_NAME = {"h264": "h264", "h265": "hevc"}
+_contexts = threading.local()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """`picture` is None when nothing could be saved of the keyframe; `message` is FFmpeg's complaint."""
+
+    picture: Picture | None
+    errors: DecoderError
+    message: str = ""
+
+
+def _context(codec: Codec) -> VideoCodecContext:
+    # A fresh context costs 1.7 ms of a 1080p keyframe's 10; contexts are not shared between threads.
+    kept: dict[str, VideoCodecContext] | None = getattr(_contexts, "kept", None)
+    if kept is None:
+        kept = _contexts.kept = {}
+    context = kept.get(codec)
+    if context is None:
+        made = av.CodecContext.create(_FFMPEG_NAME[codec], "r")
+        assert isinstance(made, VideoCodecContext)
+        made.thread_count = 1
+        made.flags |= av.codec.context.Flags.low_delay
+        made.skip_frame = "DEFAULT"
+        made.options = {"skip_loop_filter": "all"}
+        context = kept[codec] = made
+    return context
+
+
+def decode_keyframe(data: bytes, codec: Codec, *, time_ms: int = 0) -> Decoded:
+    """One access unit in Annex B form, parameter sets included, to a picture; blocks, so call it in a thread.
+
+    The thread's context is reused: decode, drain, flush. skip_loop_filter=all because block edges matter less
+    than time at 640x360. Never raises on bad data.
+    """
+    context = _context(codec)
+    errors, message = DecoderError.NONE, ""
+    frames: list[VideoFrame] = []
+    try:
+        for packet in (av.Packet(data), None):
+            try:
+                frames += context.decode(packet)
+            except av.FFmpegError as error:
+                errors |= DecoderError.REFUSED
+                message = error.strerror or str(error)
+    finally:
+        context.flush_buffers()
+    if not frames:
+        return Decoded(None, errors | DecoderError.REFUSED, message or "no frame came out of the decoder")
+    try:
+        picture = Picture.from_frame(frames[0], time_ms=time_ms, errors=errors)
+    except UnreadablePictureError as error:
+        return Decoded(None, errors | DecoderError.REFUSED, str(error))
+    return Decoded(picture, picture.errors, message)

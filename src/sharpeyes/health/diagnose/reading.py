@@ -1,0 +1,155 @@
+"""What a check says: the kinds of fault, the reading, and what a check is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.features import Features, Look
+
+
+class Kind(StrEnum):
+    SIGNAL_LOST = "signal_lost"
+    OVER_EXPOSED = "over_exposed"
+    UNDER_EXPOSED = "under_exposed"
+    FROZEN = "frozen"
+    BLURRED = "blurred"
+    COLOR_CAST = "color_cast"
+    COLOR_LOSS = "color_loss"
+    NOISE = "noise"
+    STRIPES = "stripes"
+    OCCLUDED = "occluded"
+    SCENE_SHIFT = "scene_shift"
+    CORRUPT = "corrupt"
+
+
+class Outcome(StrEnum):
+    NORMAL = "normal"
+    FAULT = "fault"
+    NOT_ASSESSABLE = "not_assessable"
+    """Something is missing for a judgement: a reference of this mode, a second picture, enough light."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A measured value beside the camera's normal range (None when not learned)."""
+
+    name: str
+    value: float
+    normal: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A sentence to translate: the key and values for a catalogue, and the English as it stands."""
+
+    key: str
+    values: Mapping[str, str | float] = field(default_factory=dict)
+    english: str = ""
+
+
+Region = tuple[tuple[int, int, int, int], ...]
+"""Rectangles (x, y, width, height) in the 640x360 picture; empty = the whole picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One check's word on a pair of pictures. score 0-1, a fault from `threshold` on; severity 0 (none) to 3."""
+
+    kind: Kind
+    outcome: Outcome
+    score: float
+    severity: int
+    region: Region
+    evidence: tuple[Evidence, ...]
+    explanation: Message
+    threshold: float = 0.5
+
+
+Values = Mapping[str, float]
+
+
+def _nothing(_: Look) -> dict[str, float]:
+    return {}
+
+
+def _no_profiles(_: Look) -> dict[str, NDArray[np.float32]]:
+    return {}
+
+
+def _everywhere(_: Features) -> Region:
+    return ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check: pure functions from pictures and reference to numbers, words and a place.
+
+    values and profiles measure a single picture; their medians over normal pictures become the reference.
+    measure compares a pair with the reference: NaN is "cannot be known". severity grades a fault 1-3 from
+    the measured numbers. region says where. shown names the measured numbers that explain the verdict.
+    """
+
+    kind: Kind
+    measure: Callable[[Features], dict[str, float]]
+    severity: Callable[[Values], int]
+    shown: tuple[str, ...]
+    sentence: str
+    """English, with {name} for measured numbers."""
+    values: Callable[[Look], dict[str, float]] = _nothing
+    profiles: Callable[[Look], dict[str, NDArray[np.float32]]] = _no_profiles
+    region: Callable[[Features], Region] = _everywhere
+    margin: Callable[[Values], float] | None = None
+    """Hand-set rule: > 0 is a fault. None: the trained model decides."""
+    inputs: tuple[str, ...] = ()
+    """Beginnings of the names of the values that the trained model reads."""
+    needs_reference: bool = False
+    uses_foreign: bool = False
+    """A reference of another mode will do."""
+    needs_two: bool = False
+
+
+def grade(value: float, second: float, third: float) -> int:
+    """Severity 1-3 of a fault: `value` against the limits of severity 2 and 3; NaN is 1."""
+    return 1 + int(value >= second) + int(value >= third)
+
+
+def above(value: float, limit: float, scale: float, unknown: float = -3.0) -> float:
+    """How far a value is above its limit, in scales, within -3..3; `unknown` for NaN."""
+    if value != value:
+        return unknown
+    return min(max((value - limit) / scale, -3.0), 3.0)
+
+
+def below(value: float, limit: float, scale: float, unknown: float = -3.0) -> float:
+    """How far a value is below its limit, in scales, within -3..3; `unknown` for NaN."""
+    return above(-value, -limit, scale, unknown)
+
+
+def usual(features: Features, name: str) -> tuple[float, float]:
+    """Median and spread of a single-picture value in the reference; NaN if not learned."""
+    if features.reference is None:
+        return float("nan"), float("nan")
+    return features.reference.values.get(name, (float("nan"), float("nan")))
+
+
+def both(features: Features, name: str) -> tuple[float, float]:
+    """The smaller and the larger of a single-picture value over the pictures."""
+    values = [look.measured[name] for look in features.looks]
+    return min(values), max(values)
+
+
+def rectangles(mask: NDArray[np.bool_], columns: int = 16, rows: int = 9) -> Region:
+    """Block mask -> bounding rectangles of its connected parts in 640x360, the largest first, at most six."""
+    import cv2
+
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    width, height = 640 // columns, 360 // rows
+    parts = sorted((stats[i] for i in range(1, count)), key=lambda s: -int(s[4]))
+    return tuple(
+        (int(x) * width, int(y) * height, int(w) * width, int(h) * height) for x, y, w, h, _ in parts[:6]
+    )

@@ -1,0 +1,223 @@
+"""What is normal for a camera, learned from its own pictures, one reference per mode (day, ir, night).
+
+A reference holds no picture: an orientation field, an 80x45 thumbnail and block statistics. It is learned
+with medians, so that a vehicle in some of the pictures leaves no trace. When an operator accepts a new view,
+learn again from pictures of the new view and replace it.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from sharpeyes.health.diagnose.features import QUARTER, Look, Map, block_means
+from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
+
+Mode = Literal["day", "ir", "night", "mono"]
+MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
+
+FORMAT = 1
+_EDGE_FLOOR = 0.05
+"""Mean persistence below which a block has no edges worth asking for."""
+
+
+@dataclass(frozen=True, eq=False)
+class ModeReference:
+    """The normal of one camera in one mode.
+
+    field (180, 320, 2) float32: the mean orientation field; its length is the persistence 0-1.
+    thumb (45, 80, 3) and thumb_spread: median and median deviation of the thumbnails.
+    usual_agreement, agreement_spread (9, 16): leave-one-out agreement of the learned pictures with the field.
+    values: name -> (median, spread) of single-picture measurements; the camera's normal range.
+    profiles: name -> median array of larger single-picture measurements (spectrum, profiles, blocks).
+    """
+
+    mode: str
+    learned_ms: int
+    pictures: int
+    field: Map
+    thumb: Map
+    thumb_spread: Map
+    usual_agreement: Map
+    agreement_spread: Map
+    values: Mapping[str, tuple[float, float]]
+    profiles: Mapping[str, NDArray[np.float32]]
+
+    @cached_property
+    def persistence(self) -> Map:
+        return np.asarray(np.hypot(self.field[..., 0], self.field[..., 1]), np.float32)
+
+    @cached_property
+    def persistence_blocks(self) -> Map:
+        return _half_blocks(self.persistence)
+
+    @cached_property
+    def quarter_field(self) -> Map:
+        return np.asarray(cv2.resize(self.field, QUARTER, interpolation=cv2.INTER_AREA), np.float32)
+
+    @cached_property
+    def edges(self) -> NDArray[np.bool_]:
+        """(360, 640): the persistent edges at full size."""
+        return np.asarray(
+            cv2.resize(self.persistence, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) > 0.4
+        )
+
+    def agreement(self, field: Map) -> Map:
+        """(9, 16): how much of the persistent edges a picture's field shows; NaN where there are none."""
+        return _agreement(field, self.field, self.persistence_blocks)
+
+    def change(self, thumb: Map) -> Map:
+        """A thumbnail less the normal one. Gain and offset of the luma are fitted robustly first."""
+        mine, theirs = thumb[..., 0].ravel(), self.thumb[..., 0].ravel()
+        low, high = np.percentile(theirs, (20, 80))
+        is_low, is_high = theirs <= low, theirs >= high
+        dark, bright = float(np.median(mine[is_low])), float(np.median(mine[is_high]))
+        usual_dark, usual_bright = float(np.median(theirs[is_low])), float(np.median(theirs[is_high]))
+        gain = (bright - dark) / max(usual_bright - usual_dark, 8.0)
+        gain = min(max(gain, 0.3), 2.0)
+        offset = float(np.median(mine - gain * theirs))
+        out = thumb - self.thumb
+        out[..., 0] = thumb[..., 0] - (gain * self.thumb[..., 0] + offset)
+        return np.asarray(out, np.float32)
+
+    def to_bytes(self) -> bytes:
+        """Deflated npz, 60-120 KB; the field is kept in eight bits."""
+        names = sorted(self.values)
+        arrays: dict[str, NDArray[np.generic]] = {
+            "format": np.array(FORMAT),
+            "mode": np.array(self.mode),
+            "learned_ms": np.array(self.learned_ms),
+            "pictures": np.array(self.pictures),
+            "field": np.round(self.field * 127).astype(np.int8),
+            "names": np.array(names),
+            "values": np.array([self.values[name] for name in names], np.float64).reshape(-1, 2),
+        }
+        for name in ("thumb", "thumb_spread", "usual_agreement", "agreement_spread"):
+            arrays[name] = getattr(self, name).astype(np.float16)
+        for name, profile in self.profiles.items():
+            arrays[f"profile_{name}"] = profile.astype(np.float16)
+        out = io.BytesIO()
+        np.savez_compressed(out, allow_pickle=False, **arrays)
+        return out.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> ModeReference:
+        """Raises ValueError when the bytes are no reference of this format."""
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as kept:
+                if int(kept["format"]) != FORMAT:
+                    raise ValueError(
+                        f"reference of format {int(kept['format'])}; this version reads {FORMAT}"
+                    )
+                pairs = kept["values"]
+                simple = {
+                    f.name: kept[f.name].astype(np.float32)
+                    for f in fields(cls)
+                    if f.name in ("thumb", "thumb_spread", "usual_agreement", "agreement_spread")
+                }
+                return cls(
+                    mode=str(kept["mode"]),
+                    learned_ms=int(kept["learned_ms"]),
+                    pictures=int(kept["pictures"]),
+                    field=kept["field"].astype(np.float32) / 127,
+                    values={
+                        str(n): (float(p[0]), float(p[1])) for n, p in zip(kept["names"], pairs, strict=True)
+                    },
+                    profiles={
+                        name.removeprefix("profile_"): kept[name].astype(np.float32)
+                        for name in kept.files
+                        if name.startswith("profile_")
+                    },
+                    **simple,
+                )
+        except (OSError, KeyError, EOFError) as error:
+            raise ValueError(f"not a camera reference: {error}") from error
+
+
+def _half_blocks(half: Map) -> Map:
+    return block_means(half)
+
+
+def _agreement(field: Map, usual: Map, persistence_blocks: Map) -> Map:
+    dot = _half_blocks(field[..., 0] * usual[..., 0] + field[..., 1] * usual[..., 1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        out = dot / persistence_blocks
+    out[persistence_blocks < _EDGE_FLOOR] = np.nan
+    return np.asarray(out, np.float32)
+
+
+def robust(values: NDArray[np.floating]) -> tuple[float, float]:
+    """Median and spread (1.48 median absolute deviations) of what is finite; (nan, nan) of nothing."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return float("nan"), float("nan")
+    middle = float(np.median(finite))
+    return middle, float(1.4826 * np.median(np.abs(finite - middle)))
+
+
+def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> ModeReference:
+    """Learn a mode's normal from three or more normal pictures, best eight or more at different hours.
+
+    Fewer are accepted (an operator may give one); the normal range is then a guess from one picture.
+    Raises ValueError for none.
+    """
+    if not pictures:
+        raise ValueError("a reference needs at least one picture")
+    looks = [Look(picture) for picture in pictures]
+    stack = np.stack([look.field for look in looks])
+    total = stack.sum(axis=0)
+    field = total / len(looks)
+    loo, cosines = [], []
+    for each in stack:
+        others = (total - each) / (len(looks) - 1) if len(looks) > 1 else field
+        strength = _half_blocks(np.asarray(np.hypot(others[..., 0], others[..., 1]), np.float32))
+        sizes = np.hypot(each[..., 0], each[..., 1]) * np.hypot(others[..., 0], others[..., 1])
+        cosines.append(float((each * others).sum() / (sizes.sum() + 1)))
+        loo.append(_agreement(each, others, strength))
+    agreements = np.stack(loo)
+    thumbs = np.stack([look.thumb for look in looks])
+    thumb = np.median(thumbs, axis=0)
+    shifts = np.median((thumbs - thumb)[:, 5:-5, :, 1:].reshape(len(looks), -1, 2), axis=1)
+    wander = float(np.sort(np.hypot(shifts[:, 0], shifts[:, 1]))[-2:].mean())
+    agreements = np.where(np.isfinite(agreements), agreements, 0)
+    usual = np.median(agreements, axis=0)
+    measured = [look.measured for look in looks]
+    profiles = [look.profiled for look in looks]
+    return ModeReference(
+        mode=mode,
+        learned_ms=learned_ms,
+        pictures=len(looks),
+        field=np.asarray(field, np.float32),
+        thumb=np.asarray(thumb, np.float32),
+        thumb_spread=np.asarray(1.4826 * np.median(np.abs(thumbs - thumb), axis=0), np.float32),
+        usual_agreement=np.asarray(usual, np.float32),
+        agreement_spread=np.asarray(1.4826 * np.median(np.abs(agreements - usual), axis=0), np.float32),
+        values={name: robust(np.array([m[name] for m in measured])) for name in measured[0]}
+        | {"field_cosine": robust(np.array(cosines)), "colour_wander": (wander, 0.0)},
+        profiles={
+            name: np.asarray(np.median(np.stack([p[name] for p in profiles]), axis=0), np.float32)
+            for name in profiles[0]
+        },
+    )
+
+
+def choose_mode(picture: Picture, references: Mapping[str, ModeReference], hint: str | None = None) -> str:
+    """The mode of a picture: the hint (the hour, or what the camera says) if given, else by its look.
+
+    A camera that only ever shows grey has one mode, `mono`.
+    """
+    if hint is not None:
+        return hint
+    if set(references) == {"mono"}:
+        return "mono"
+    look = Look(picture)
+    if look.is_grey:
+        return "ir"
+    return "night" if look.luma_values["luma"] < 55 and look.luma_values["luma_p50"] < 45 else "day"
