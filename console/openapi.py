@@ -2,8 +2,11 @@
 
 import json
 from pathlib import Path
+from unittest.mock import MagicMock
 
 from sharpeyes.api.app import create_api
 
-API = create_api(None)  # type: ignore[arg-type]  # nothing is called: only the routes are looked at
-Path(__file__).with_name("openapi.json").write_text(json.dumps(API.openapi(), indent=1, ensure_ascii=False) + "\n")
+API = create_api(MagicMock())  # nothing is called: only the routes are looked at
+Path(__file__).with_name("openapi.json").write_text(
+    json.dumps(API.openapi(), indent=1, ensure_ascii=False) + "\n"
+)

@@ -41,17 +41,16 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
     for locale in ("zh-CN", "en"):
         for theme in ("light", "dark"):
             await tab.call(
-                "(l, t) => { localStorage.setItem('sharpeyes.locale', l); localStorage.setItem('sharpeyes.theme', t); }",
-                locale,
-                theme,
+                "(kept) => Object.assign(localStorage, kept)",
+                {"sharpeyes.locale": locale, "sharpeyes.theme": theme},
             )
             for name, path in PAGES.items():
                 if only and name not in only:
                     continue
                 signed_in = name != "sign-in"
                 await tab.call(
-                    "(t) => t ? sessionStorage.setItem('sharpeyes.token', t) : sessionStorage.removeItem('sharpeyes.token')",
-                    token if signed_in else None,
+                    "(token) => { sessionStorage['sharpeyes.token'] = token; if (!token) sessionStorage.clear(); }",
+                    token if signed_in else "",
                 )
                 for width, height in SIZES:
                     await tab.size(width, height)
@@ -60,9 +59,9 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
                     await asyncio.sleep(SETTLE_S)
                     file = folder / f"{name}-{locale}-{theme}-{width}.png"
                     await tab.picture(file)
-                    print(file)
+                    sys.stdout.write(f"{file}\n")
     for complaint in sorted(set(tab.complaints)):
-        print("complaint:", complaint, file=sys.stderr)
+        sys.stderr.write(f"complaint: {complaint}\n")
 
 
 async def _a_camera(tab: Tab, url: str, headers: dict[str, str]) -> str:
@@ -80,7 +79,9 @@ async def _a_camera(tab: Tab, url: str, headers: dict[str, str]) -> str:
 
 
 async def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--token-file", type=Path, required=True, help="file with an API token")
     parser.add_argument("--out", type=Path, default=Path("pictures"))

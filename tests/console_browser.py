@@ -20,7 +20,7 @@ PATIENCE_S = 15.0
 
 
 class Tab:
-    """One tab. ``complaints``: uncaught errors and violated policies; ``hosts``: who was asked for anything."""
+    """One tab. ``complaints``: uncaught errors and violated policies; ``hosts``: who was asked."""
 
     def __init__(self, socket: websockets.ClientConnection) -> None:
         self._socket = socket
@@ -83,7 +83,9 @@ class Tab:
 
     async def type(self, selector: str, text: str) -> None:
         """Replace what an input holds."""
-        await self.until("s => { const e = document.querySelector(s); e?.focus(); e?.select(); return !!e; }", selector)
+        await self.until(
+            "s => { const e = document.querySelector(s); e?.focus(); e?.select(); return !!e; }", selector
+        )
         if text:
             await self.ask("Input.insertText", text=text)
         else:
@@ -92,11 +94,17 @@ class Tab:
     async def press(self, key: str) -> None:
         codes = {"ArrowDown": 40, "ArrowUp": 38, "Escape": 27, "Enter": 13, "Delete": 46, " ": 32, "End": 35}
         for kind in ("keyDown", "keyUp"):
-            await self.ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes.get(key, 0))
+            await self.ask(
+                "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes.get(key, 0)
+            )
 
     async def size(self, width: int, height: int) -> None:
         await self.ask(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+            "Emulation.setDeviceMetricsOverride",
+            width=width,
+            height=height,
+            deviceScaleFactor=1,
+            mobile=False,
         )
 
     async def picture(self, file: Path) -> None:
@@ -119,7 +127,9 @@ class Tab:
                 case "Log.entryAdded" if about["entry"]["source"] != "network":
                     self.complaints.append(about["entry"]["text"])
                 case "Runtime.consoleAPICalled" if about["type"] in ("error", "assert"):
-                    self.complaints.append(str([one.get("value", one.get("description")) for one in about["args"]]))
+                    self.complaints.append(
+                        str([one.get("value", one.get("description")) for one in about["args"]])
+                    )
                 case "Network.requestWillBeSent":
                     url = urlsplit(about["request"]["url"])
                     if url.scheme not in ("data", "blob", "about"):

@@ -1,6 +1,6 @@
 /** What happens now: the service's stream of news, read with fetch so that it carries the session like all else. */
 import { onScopeDispose, reactive, ref, shallowRef, watch } from 'vue'
-import { api, credentials, reach, type Shape } from './api/client'
+import { credentials, reach, type Shape } from './api/client'
 import { signedIn } from './session'
 
 export type Status = Shape<'Status'>
@@ -34,12 +34,15 @@ setInterval(() => {
   clock.value = Date.now() + ahead.value
 }, 1000)
 
+let gap = false
+
 function take(news: News): void {
   status.value = news.status
   site.name = news.status.site
   site.timezone = news.status.timezone
   ahead.value = Date.parse(news.status.at) - Date.now()
-  const missed = news.missed > 0 || lost.value
+  const missed = news.missed > 0 || gap
+  gap = false
   if (news.changes.length || missed) changed.value = { changes: news.changes, missed }
   lost.value = false
 }
@@ -75,7 +78,9 @@ async function listen(signal: AbortSignal): Promise<void> {
 
 let running: AbortController | undefined
 
-async function follow(signal: AbortSignal): Promise<void> {
+/** `again`: something may have changed while nobody listened. */
+async function follow(signal: AbortSignal, again: boolean): Promise<void> {
+  gap = again
   for (let failures = 0; !signal.aborted; failures++) {
     const before = status.value
     try {
@@ -86,27 +91,29 @@ async function follow(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return
     if (status.value !== before) failures = 0
     else lost.value = true
+    gap = true
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]))
     if (!signal.aborted && failures) lost.value = true
   }
 }
 
+// A browser gives a site six connections over HTTP/1.1, for all its tabs: only those that are looked at hold one.
+const looked = ref(!document.hidden)
+document.addEventListener('visibilitychange', () => (looked.value = !document.hidden))
+addEventListener('pagehide', () => (looked.value = false))
+addEventListener('pageshow', () => (looked.value = !document.hidden))
+
 watch(
-  signedIn,
-  (now) => {
+  [signedIn, looked],
+  ([within, seen], [before]) => {
     running?.abort()
     running = undefined
     lost.value = false
-    if (now) void follow((running = new AbortController()).signal)
-    else status.value = undefined
+    if (within && seen) void follow((running = new AbortController()).signal, before === true)
+    if (!within) status.value = undefined
   },
-  { immediate: true, flush: 'sync' },
+  { immediate: true },
 )
-
-/** The site's name and time zone before the stream has begun. */
-export async function look(): Promise<void> {
-  take({ status: await api.get('/api/v1/status'), changes: [], missed: 0 })
-}
 
 /** Call `then` some seconds after cameras changed: once for a whole burst of changes. */
 export function whenStirred(then: () => void, afterMs = 2000): void {
