@@ -97,6 +97,16 @@ def user_changed(at: Ms, subject: Subject | None, user: str, change: str, **deta
     )
 
 
+def token_changed(
+    at: Ms, subject: Subject | None, caller: str, token: str, change: str, **details: Detail
+) -> Entry:
+    """``change``: token_added, token_revoked; ``caller``: who did it, where that is a token and no person."""
+    who = by(subject) if subject else {"name": caller}
+    return Entry(
+        kind=Kind.RIGHT_CHANGED, at=at, details={"change": change, "of": f"token:{token}", **details}, **who
+    )
+
+
 def policy_changed(at: Ms, subject: Subject | None, what: str, **details: Detail) -> Entry:
     return Entry(kind=Kind.POLICY_CHANGED, at=at, details={"what": what, **details}, **by(subject))
 

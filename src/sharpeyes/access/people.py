@@ -272,7 +272,7 @@ class People:
     async def confirm_totp(self, by: Subject, secret: Secret, code: str) -> None:
         """Want codes of this secret (from :func:`sharpeyes.access.totp.new_secret`) from now on, once one
         shows that the app has it. Until then nothing of it is stored."""
-        step = totp.accept(secret, code, self._clock(), 0)
+        step = totp.accept(secret, code, self._clock(), 0) if totp.well_formed(secret) else None
         if step is None:
             raise InvalidInputError("code: is not of this secret now", mend="Check the clock of the phone")
         sealed = self._vault.seal(secret.reveal(), _context(by.id))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import re
 import secrets
 from urllib.parse import quote
 
@@ -19,6 +20,11 @@ SKEW = 1
 def new_secret() -> Secret:
     """160 random bits in base32, the length that RFC 4226 recommends."""
     return Secret(base64.b32encode(secrets.token_bytes(20)).decode())
+
+
+def well_formed(secret: Secret) -> bool:
+    """Whether it looks like one of :func:`new_secret`'s: one that came back from a client may be anything."""
+    return re.fullmatch(r"[A-Z2-7]{32}", secret.reveal()) is not None
 
 
 def code_at(secret: Secret, step: int, digits: int = DIGITS) -> str:

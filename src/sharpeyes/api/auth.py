@@ -16,7 +16,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from sharpeyes.access import entries
 from sharpeyes.api.context import Context, Rooms
@@ -78,10 +78,10 @@ class Caller:
 
     @property
     def name(self) -> str:
-        """For records: the id of a user, or a token by its name."""
+        """For records: the id of a user, or of a token behind ``token:``."""
         if self.subject is not None:
             return self.subject.id
-        return f"token:{self.token.name}" if self.token is not None else ""
+        return f"token:{self.token.id}" if self.token is not None else ""
 
     @property
     def person(self) -> Subject:
@@ -92,6 +92,13 @@ class Caller:
 
 bearer = HTTPBearer(auto_error=False, description="An API token, as printed once when it was made.")
 Presented = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+session_cookie = APIKeyCookie(
+    name=COOKIE,
+    scheme_name="session",
+    auto_error=False,
+    description="A person's session, from POST /api/v1/session. What changes something also needs the header "
+    f"{CSRF_HEADER}.",
+)
 
 
 async def authenticate(rooms: Context, presented: HTTPAuthorizationCredentials | None) -> tokens.Token:
@@ -118,10 +125,14 @@ def csrf_token(session_token: str) -> str:
     return urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
-async def identify(request: Request, rooms: Rooms, presented: Presented) -> Caller:
+async def identify(
+    request: Request,
+    rooms: Rooms,
+    presented: Presented,
+    cookie: Annotated[str | None, Depends(session_cookie)],
+) -> Caller:
     """Who calls; UnauthenticatedError if that cannot be told, CsrfError if another page may have sent it."""
     address = client_address(request)
-    cookie = request.cookies.get(COOKIE)
     if presented is not None or cookie is None:
         return Caller(address=address, token=await authenticate(rooms, presented))
     subject, session = await rooms.access.people.authenticate(cookie)
@@ -179,6 +190,7 @@ Reader = Depends(needs(READ))
 Admin = Depends(needs(MANAGE))
 Operator = Depends(needs(OPERATE))
 AnyCaller = Annotated[Caller, Depends(needs(READ))]
+ManagingCaller = Annotated[Caller, Depends(needs(MANAGE))]
 OperatorCaller = Annotated[Caller, Depends(needs(OPERATE))]
 Person = Annotated[Caller, Depends(needs(TAKE_PART))]
 PeopleManager = Annotated[Caller, Depends(needs(MANAGE_PEOPLE))]

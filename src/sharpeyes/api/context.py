@@ -57,6 +57,11 @@ class Context:
     """Set when the service stops: answers that would go on for ever end."""
 
     @property
+    def accountable(self) -> bool:
+        """Whether what happens can be registered."""
+        return not isinstance(self.access_or_damage, RegisterDamagedError)
+
+    @property
     def access(self) -> Access:
         """RegisterDamagedError while nothing can be registered: then nobody logs in, decides or watches."""
         if isinstance(self.access_or_damage, RegisterDamagedError):

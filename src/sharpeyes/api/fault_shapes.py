@@ -163,7 +163,7 @@ class MoveShape(Shape):
 
     at: Instant
     move: Move
-    by: Annotated[str, Field(description="Id of a user, 'token:' and its name, or empty for the service.")]
+    by: Annotated[str, Field(description="Id of a user, 'token:' and its id, or empty for the service.")]
     text: str
     attachment: str | None
     detail: dict[str, str | int | None] | None

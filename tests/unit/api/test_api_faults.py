@@ -154,7 +154,8 @@ class TestTickets:
         token = await hall.client.post(f"/api/v1/tickets/{number}/acknowledge", json={})
         assert token.status_code == 200
         detail = (await hall.client.get(f"/api/v1/tickets/{number}")).json()
-        assert detail["history"][-1]["by"] == "token:first start"
+        (used,) = (await hall.client.get("/api/v1/tokens")).json()
+        assert detail["history"][-1]["by"] == f"token:{used['id']}"
         assert (await hall.client.get("/api/v1/tickets/4711")).status_code == 404
 
     async def test_filters(self, hall: Hall) -> None:

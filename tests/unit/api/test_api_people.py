@@ -71,6 +71,8 @@ class TestSession:
             assert offer["uri"].startswith("otpauth://totp/SharpEyes:wang?")
             wrong = await wang.put("/api/v1/session/totp", json={"secret": offer["secret"], "code": "000000"})
             assert wrong.status_code == 422
+            weak = await wang.put("/api/v1/session/totp", json={"secret": "1!", "code": "000000"})
+            assert weak.status_code == 422
             step = client.service.clock() // totp.STEP_MS
             code = totp.code_at(Secret(offer["secret"]), step)
             right = await wang.put("/api/v1/session/totp", json={"secret": offer["secret"], "code": code})
@@ -224,6 +226,17 @@ class TestRightsOfSessions:
             assert (await staff["wang"].post("/api/v1/cameras/gate-1/probe")).status_code == 403
             assert (await staff["feng"].get("/api/v1/tokens")).status_code == 200
             assert (await staff["zhou"].get("/api/v1/tokens")).status_code == 403
+
+    async def test_tokens_are_made_and_revoked_in_the_register(self, client: Client) -> None:
+        async with staff_of(client, ("feng", "wu")) as staff:
+            form = {"name": "grafana", "scopes": ["read"]}
+            made = (await staff["feng"].post("/api/v1/tokens", json=form)).json()
+            assert (await client.delete(f"/api/v1/tokens/{made['id']}")).status_code == 204
+            revoked, added = (await staff.register(kind="right_changed"))[:2]
+            assert (added["user"], added["details"]["change"]) == (staff.id("feng"), "token_added")
+            by = [token["id"] for token in (await client.get("/api/v1/tokens")).json() if token["last_used"]]
+            assert (revoked["user"], revoked["name"]) == (None, f"token:{by[0]}")
+            assert revoked["details"] == {"change": "token_revoked", "of": f"token:{made['id']}"}
 
     async def test_addresses_of_cameras_are_for_those_who_mend_them(self, client: Client) -> None:
         async with staff_of(client, ("wang", "zhou", "ma")) as staff:

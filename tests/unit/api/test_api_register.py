@@ -134,3 +134,8 @@ async def test_with_a_damaged_register_nobody_gets_in_and_watching_goes_on(
         assert (await client.get("/api/v1/rates?by=tier")).status_code == 200
         assert (await client.post("/api/v1/cameras/gate-1/probe")).status_code == 200
         assert (await client.get("/api/v1/register/checkpoint")).status_code == 503
+        made = await client.post("/api/v1/tokens", json={"name": "new"})
+        assert made.status_code == 503
+        (first,) = (await client.get("/api/v1/tokens")).json()
+        assert (await client.delete(f"/api/v1/tokens/{first['id']}")).status_code == 204
+        assert (await client.get("/api/v1/tokens")).status_code == 401

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, status
 from sqlalchemy import Connection
 
 from sharpeyes.access.desk import Form
-from sharpeyes.access.visible import may_read_request
+from sharpeyes.access.visible import READS_ALL, may_read_request
 from sharpeyes.api.access_shapes import (
     Approval,
     Approved,
@@ -63,6 +63,7 @@ async def list_all(
 ) -> RequestPage:
     """Requests of one's own department and, for approvers, those for its cameras; newest first."""
     person = caller.person
+    own_only = not person.roles & (READS_ALL | {Role.APPROVER})
 
     def wanted(request: Request) -> bool:
         if not may_read_request(person, request):
@@ -83,6 +84,7 @@ async def list_all(
         while len(found) <= limit:
             rows = list_requests(
                 connection,
+                department=person.department if own_only else None,
                 applicant=person.id if mine else None,
                 undecided=True if to_decide else undecided,
                 before=last,
