@@ -44,8 +44,11 @@ from sharpeyes.gateway.leases import Access as Rights
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings, TurnServer
 from sharpeyes.gateway.source import registered
 from sharpeyes.health.board import Board, Subscription
+from sharpeyes.health.evidence import Evidence
+from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
 from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
@@ -92,8 +95,15 @@ class Service:
         )
         self.metrics = Metrics()
         limits = Limits(in_flight=settings.max_in_flight).within(raise_file_limit())
+        self.evidence = Evidence(self.database, settings.data_dir / "evidence", clock=clock)
+        self.quality = Quality(PictureExaminer(), clock=clock, database=self.database, evidence=self.evidence)
         self.fleet = Fleet(
-            self.metrics.timed(probe), board=self.board, recorder=self.recorder, clock=clock, limits=limits
+            self.metrics.timed(probe),
+            board=self.board,
+            recorder=self.recorder,
+            clock=clock,
+            limits=limits,
+            quality=self.quality,
         )
         self._vault = Vault.at(settings.key_file)
         self.enrolment = Enrolment(
@@ -115,8 +125,12 @@ class Service:
         with contextlib.closing(self.database), sole_user(self.settings.data_dir):
             self.database.upgrade()
             token = await self.database.awrite(self._prepare)
-            targets, policies = await self.database.aread(self._read)
+            targets, policies = await self.database.aread(
+                lambda connection: read_targets(connection, self._vault)
+            )
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
+            self.metrics.show_pictures(self.board, self.quality)
+            await self.evidence.start()
             await self.fleet.start(targets)
             self.enrolment.start()
             gc.collect()
@@ -129,6 +143,8 @@ class Service:
                 self._watching = False
                 await self.enrolment.stop()
                 await self.fleet.stop()
+                await self.quality.stop()
+                await self.evidence.stop()
 
     @contextlib.asynccontextmanager
     async def _accountable(self) -> AsyncIterator[None]:
@@ -175,7 +191,7 @@ class Service:
 
     async def reload(self) -> None:
         """Watch what the registry says now."""
-        targets, _ = await self.database.aread(self._read)
+        targets, _ = await self.database.aread(lambda connection: read_targets(connection, self._vault))
         self.fleet.sync(targets)
 
     def unready(self) -> Sequence[str]:
@@ -195,15 +211,6 @@ class Service:
             return None
         return create_token(connection, name="first start", scopes=["admin"], now=now)[1]
 
-    def _read(self, connection: Connection) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
-        policies = {tier: TierPolicy(tier=tier) for tier in Tier}
-        policies |= {policy.tier: policy for policy in list_tiers(connection)}
-        devices = {device.id: device for device in list_devices(connection)}
-        accounts = open_credentials(connection, self._vault)
-        changed = changes(connection)
-        cameras = list_cameras(connection)
-        return list(targets_of(cameras, devices, accounts, changed, policies)), policies
-
 
 @contextlib.contextmanager
 def sole_user(folder: Path) -> Iterator[None]:
@@ -220,6 +227,17 @@ def sole_user(folder: Path) -> Iterator[None]:
                 mend="Stop it, or choose another directory with --data-dir",
             ) from None
         yield
+
+
+def read_targets(connection: Connection, vault: Vault) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
+    """All cameras of the registry, and what is promised for each tier."""
+    policies = {tier: TierPolicy(tier=tier) for tier in Tier}
+    policies |= {policy.tier: policy for policy in list_tiers(connection)}
+    devices = {device.id: device for device in list_devices(connection)}
+    accounts = open_credentials(connection, vault)
+    changed = changes(connection)
+    cameras = list_cameras(connection)
+    return list(targets_of(cameras, devices, accounts, changed, policies)), policies
 
 
 def targets_of(
@@ -244,6 +262,7 @@ def targets_of(
                 transport=camera.transport,
             ),
             cadence_s=camera.liveness_s or policies[camera.tier].liveness_s,
+            quality_s=camera.quality_s or policies[camera.tier].quality_s,
             sessions=device.session_limit if device else SESSIONS,
             credential=account,
             credential_changed=changed.get(account or ""),
@@ -286,6 +305,7 @@ def context_of(service: Service) -> Context:
         timezone=service.config.site.timezone,
         telemetry_failing=lambda: service.recorder.failing,
         stopping=service.stopping,
+        quality=service.quality,
     )
 
 

@@ -19,6 +19,7 @@ from sharpeyes.cli.discover import discover
 from sharpeyes.cli.probe import probe
 from sharpeyes.cli.serve import serve
 from sharpeyes.cli.simulate import simulate
+from sharpeyes.cli.sweep import sweep
 from sharpeyes.cli.user import user
 from sharpeyes.domain.errors import SharpEyesError
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, demo, discover, probe, check_config, simulate):
+for command in (serve, demo, discover, probe, check_config, sweep, simulate):
     app.command()(command)
 for group in (audit, user):
     app.add_typer(group)

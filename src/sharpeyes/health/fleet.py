@@ -27,7 +27,7 @@ import resource
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from sharpeyes.domain.camera import SESSIONS, Camera
@@ -36,6 +36,7 @@ from sharpeyes.domain.health import (
     Blame,
     Failure,
     FailureKind,
+    Interval,
     Phase,
     ProbeResult,
     Rung,
@@ -46,18 +47,40 @@ from sharpeyes.domain.health import (
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
-from sharpeyes.health.board import Board
+from sharpeyes.health.board import Board, Entry
 from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
 from sharpeyes.health.pacing import HostGate
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import PAIR_S, Quality
-from sharpeyes.health.recorder import Recalled, Recorder
+from sharpeyes.health.recorder import Recalled
 from sharpeyes.health.sight import Sight
 
 log = logging.getLogger(__name__)
 
 Probe: TypeAlias = Callable[[ProbeRequest], Awaitable[ProbeResult]]
+
+
+class Record(Protocol):
+    """Where what is judged is kept: :class:`~sharpeyes.health.recorder.Recorder`, or nowhere."""
+
+    @property
+    def full(self) -> bool: ...
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]: ...
+
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def forget(
+        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
 
 SPARE_FILES = 256
 """File descriptors left to the API, the store and the log when sockets are counted."""
@@ -241,7 +264,7 @@ class Fleet:
         probe: Probe,
         *,
         board: Board,
-        recorder: Recorder,
+        recorder: Record,
         clock: Callable[[], Ms],
         policy: Policy | None = None,
         limits: Limits | None = None,
@@ -667,10 +690,11 @@ class Fleet:
             result = self._own_up(flight, result)
             self._answer_for_others(flight, result)
         same = target is unit.target or target.request == unit.target.request
-        if flight.look:
-            self._land_look(flight, result if same and not unit.gone else None)
+        looks = flight.look and self._land_look(flight, result if same and not unit.gone else None)
         if not unit.gone:
-            if result is not None and same:
+            if looks and self._quality is not None and self._quality.patient:
+                pass  # it is concluded with what the look finds
+            elif result is not None and same:
                 self._conclude(unit, result)
             else:  # it says nothing about the camera as it is now
                 self._schedule_unit(unit, now)
@@ -836,8 +860,8 @@ class Fleet:
             self._quality.drop(unit.target.camera.id)
             self._give_place()
 
-    def _land_look(self, flight: _Flight, result: ProbeResult | None) -> None:
-        """A probe has ended whose picture was to be looked at."""
+    def _land_look(self, flight: _Flight, result: ProbeResult | None) -> bool:
+        """A probe has ended whose picture was to be looked at: True if it is looked at now."""
         unit, quality = flight.unit, self._quality
         assert quality is not None
         if result is None or result.failure is not None or result.keyframe is None:
@@ -846,15 +870,16 @@ class Fleet:
             elif flight.place:
                 self._give_place()
             unit.looking = False
-            return
+            return False
         if not flight.place and not quality.places.take(unit):
             quality.stats.deferred += 1
             unit.looking = False
-            return
+            return False
         unit.paired = False
         task = self._loop.create_task(self._look(unit, flight.target, result))
         self._looks.add(task)
         task.add_done_callback(self._looks.discard)
+        return True
 
     async def _look(self, unit: _Unit, target: Target, result: ProbeResult) -> None:
         assert self._quality is not None
@@ -883,6 +908,8 @@ class Fleet:
                 unit.look_due = now + soon_s
             if look is not None and look.sight is not None and target.request == unit.target.request:
                 self._saw(unit, look.sight, now)
+            if self._quality.patient:
+                self._conclude(unit, result)
             if unit.look_soon and unit.look_due < unit.due:
                 self._meet(unit, unit.look_due)
         self._pump()
@@ -894,8 +921,11 @@ class Fleet:
         unit.fresh_until = Ms(sight.at + round(1000 * SIGHT_CADENCES * unit.target.quality_s) + 60_000)
         entry = self._board.get(unit.target.camera.id)
         assert entry is not None
-        self._recorder.note(self._board.update(entry.standing, sight=sight))
-        if news:
+        rung = entry.rung
+        if rung is not None and rung >= Rung.KEYFRAME:
+            rung = max(Rung.KEYFRAME, sight.rung)
+        self._recorder.note(self._board.update(entry.standing, rung=rung, sight=sight))
+        if news and not (self._quality is not None and self._quality.patient):
             self._meet(unit, now + self._limits.host_spacing_s)
 
     def _meet(self, unit: _Unit, when: float) -> None:

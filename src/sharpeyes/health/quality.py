@@ -204,7 +204,8 @@ class Quality:
     """All looks. :meth:`start`, :meth:`stop`.
 
     ``database`` and ``evidence`` None: nothing is learnt and nothing kept (a sweep without a store).
-    ``patient``: a probe waits for a place rather than going without a look.
+    ``patient``: for a sweep. A probe waits for a place rather than going without a look, one look is a verdict,
+    and a second picture is asked for only if the first shows something.
     """
 
     def __init__(
@@ -252,14 +253,14 @@ class Quality:
                 stats.undecodable += 1
                 seen = Seen(at=at, decoded=False)
                 await self._keep(camera, result, seen, None)
-                return self._done(sights.after(before, seen), cadence_s)
+                return self._done(before, seen, cadence_s)
             if first is None and opened.plain and not self._full_is_due(memory, opened, before):
                 stats.plain += 1
                 memory.plain_run += 1
                 memory.normal = opened.normal
                 seen = Seen(at=at, mode=opened.mode)
                 await self._learn(camera, memory, keyframe, seen)
-                return self._done(sights.after(before, seen), cadence_s, self._learning(memory, seen))
+                return self._done(before, seen, cadence_s, self._learning(memory, seen))
             if first is None and not self.patient:
                 memory.before = opened.picture
                 return Look(None, again=True)
@@ -267,11 +268,14 @@ class Quality:
             memory.plain_run = 0
             references = await self._references_of(camera, memory)
             checked = await self._run("check_s", self._examiner.check, first, opened.picture, references)
+            if first is None and checked.findings:
+                memory.before = opened.picture
+                return Look(None, again=True)
             memory.normal = checked.normal if not checked.findings else memory.normal
             seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
             await self._keep(camera, result, seen, checked)
             await self._learn(camera, memory, keyframe, seen)
-            return self._done(sights.after(before, seen), cadence_s, self._learning(memory, seen))
+            return self._done(before, seen, cadence_s, self._learning(memory, seen))
         except (SQLAlchemyError, SharpEyesError, OSError) as error:
             stats.failed += 1
             log.error("the picture of %s could not be looked at: %s", camera, error)
@@ -307,8 +311,12 @@ class Quality:
             return True
         return opened.mode != before.mode
 
-    def _done(self, sight: Sight, cadence_s: float, learning: float | None = None) -> Look:
-        soon = learning
+    def _done(
+        self, before: Sight | None, seen: Seen, cadence_s: float, learning: float | None = None
+    ) -> Look:
+        if self.patient:
+            return Look(sights.once(seen))
+        sight, soon = sights.after(before, seen), learning
         if sight.unsettled:
             soon = min(max(SOONEST_S, cadence_s * SUSPECT), cadence_s)
         elif sight.defects:

@@ -185,6 +185,25 @@ def after(sight: Sight | None, seen: Seen) -> Sight:
     )
 
 
+def once(seen: Seen) -> Sight:
+    """What a single look shows, taken as it is: for who looks once."""
+    findings = _findings(Sight(at=seen.at, blanks=BLANK), seen)
+    return Sight(
+        at=seen.at,
+        mode=seen.mode,
+        defects=_worst_first(
+            [
+                Defect(
+                    kind=f.kind, severity=f.severity, since=seen.at, score=f.score, explanation=f.explanation
+                )
+                for f in findings.values()
+            ]
+        ),
+        blanks=0 if seen.decoded else BLANK,
+        pictured=seen.decoded,
+    )
+
+
 def forget(sight: Sight, kinds: Iterable[PictureFault]) -> Sight:
     """The same without these kinds: what spoke for them has become void."""
     gone = set(kinds)

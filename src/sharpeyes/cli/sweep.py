@@ -1,0 +1,171 @@
+"""``sharpeyes sweep``: every camera once, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sharpeyes.domain.organisation import Tier
+
+if TYPE_CHECKING:
+    from sharpeyes.config import Settings
+    from sharpeyes.health.fleet import Target
+    from sharpeyes.health.sweep import Swept
+    from sharpeyes.store.database import Database
+
+
+def sweep(
+    config: Annotated[
+        Path | None, typer.Option("--config", "-c", help="What to watch.  [default: configs/cameras.yaml]")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Take the cameras, accounts and references of the registry there as well."),
+    ] = None,
+    diagnose: Annotated[
+        bool, typer.Option("--diagnose", help="Decode the keyframes and check the pictures.")
+    ] = False,
+    tier: Annotated[Tier | None, typer.Option(help="Only cameras of this tier.")] = None,
+    in_flight: Annotated[int, typer.Option(min=1, max=20_000, help="Probes under way at once.")] = 400,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check every camera once, within the limits of its device, and count what was found.
+
+    Nothing is stored. Exit code 0 if all deliver, 1 if some do not, 2 for wrong use.
+    """
+    import contextlib
+
+    import uvloop
+
+    from sharpeyes.config import Settings
+
+    settings = Settings.read(config=config, data_dir=data_dir)
+    with contextlib.ExitStack() as stack:
+        found: dict[str, Target] = {}
+        database = None
+        if config is not None or data_dir is None:
+            found = _declared(settings.config)
+        if data_dir is not None:
+            database = stack.enter_context(_registry(settings))
+            found |= _registered(database, settings)
+        targets = [target for target in found.values() if tier is None or target.camera.tier is tier]
+        swept = uvloop.run(_sweep(targets, database, diagnose=diagnose, in_flight=in_flight))
+    if as_json:
+        sys.stdout.write(json.dumps(_document(swept)) + "\n")
+    else:
+        _print(swept)
+    delivering = swept.by_state["online"] + swept.by_state["degraded"] + swept.by_state["maintenance"]
+    raise typer.Exit(0 if delivering == len(swept.entries) else 1)
+
+
+def _declared(file: Path) -> dict[str, Target]:
+    from sharpeyes.app import targets_of
+    from sharpeyes.config import load
+    from sharpeyes.domain.credentials import Credentials
+
+    declared = load(file).declared
+    accounts = {
+        one.id: Credentials(one.username, one.password, allow_basic=one.allow_basic)
+        for one in declared.credentials
+        if one.password is not None
+    }
+    policies = {policy.tier: policy for policy in declared.tiers}
+    targets = targets_of(declared.cameras, {}, accounts, {}, policies)
+    return {target.camera.id: target for target in targets}
+
+
+def _registry(settings: Settings) -> Database:
+    from sharpeyes.domain.errors import InvalidInputError
+    from sharpeyes.store.database import Database
+
+    name = settings.database.database
+    if settings.database_url is None and not (name and Path(name).is_file()):
+        raise InvalidInputError(
+            f"--data-dir: there is no registry in {settings.data_dir}",
+            mend="Run 'sharpeyes serve' there first",
+        )
+    return Database(settings.database)
+
+
+def _registered(database: Database, settings: Settings) -> dict[str, Target]:
+    from sharpeyes.app import read_targets
+    from sharpeyes.store.vault import Vault
+
+    targets, _ = database.read(lambda connection: read_targets(connection, Vault.at(settings.key_file)))
+    return {target.camera.id: target for target in targets}
+
+
+async def _sweep(
+    targets: list[Target], database: Database | None, *, diagnose: bool, in_flight: int
+) -> Swept:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from sharpeyes.app import wall_clock
+    from sharpeyes.health.fleet import Limits, raise_file_limit
+    from sharpeyes.health.probe import probe
+    from sharpeyes.health.sweep import sweep as look_at_all
+
+    quality = None
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bars:
+        bar = bars.add_task("Cameras", total=len(targets))
+        if diagnose:
+            from sharpeyes.health.examine import PictureExaminer
+            from sharpeyes.health.quality import Quality
+
+            quality = Quality(PictureExaminer(), clock=wall_clock, database=database, patient=True)
+        try:
+            return await look_at_all(
+                targets,
+                probe,
+                clock=wall_clock,
+                limits=Limits(in_flight=in_flight).within(raise_file_limit()),
+                quality=quality,
+                progress=lambda done: bars.update(bar, completed=done),
+            )
+        finally:
+            if quality is not None:
+                await quality.stop()
+
+
+def _document(swept: Swept) -> dict[str, Any]:
+    return {
+        "cameras": len(swept.entries),
+        "by_state": dict(swept.by_state),
+        "by_rung": dict(swept.by_rung),
+        "by_fault": {kind.value: number for kind, number in swept.by_fault.items()},
+        "wall_seconds": round(swept.wall_s, 3),
+        "cpu_seconds": round(swept.cpu_s, 3),
+        "max_rss_bytes": swept.max_rss_bytes,
+    }
+
+
+def _print(swept: Swept) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(highlight=False)
+    for name, counts in (("state", swept.by_state), ("rung", swept.by_rung)):
+        console.print(f"by {name}: " + (", ".join(f"{key} {n}" for key, n in counts.most_common()) or "none"))
+    if swept.by_fault:
+        console.print("faults: " + ", ".join(f"{kind} {n}" for kind, n in swept.by_fault.most_common()))
+    for entry in sorted(swept.entries, key=lambda entry: entry.camera.id):
+        standing = entry.standing
+        if standing.cause is not None:
+            console.print(f"  {escape(entry.camera.id)}: {standing.state}, {escape(standing.cause)}")
+    console.print(
+        f"{len(swept.entries)} cameras in {swept.wall_s:.2f} s,"
+        f" {swept.cpu_s:.2f} s of CPU, at most {swept.max_rss_bytes / 1e6:.0f} MB"
+    )

@@ -1,0 +1,114 @@
+"""Every camera once: the fleet's own way of looking, with its pacing, budgets and care for accounts, and no memory.
+
+One look is no verdict that a camera is held to: what comes out is what each camera did this once. So a single
+failure counts here, and a finding of the checks is a fault without N of M, though not without a second picture.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from sharpeyes.domain.health import Interval, PictureFault, RungInterval
+from sharpeyes.domain.time import Ms
+from sharpeyes.health.board import Board, Entry
+from sharpeyes.health.fleet import Fleet, Limits, Probe, Target
+from sharpeyes.health.judge import Policy
+from sharpeyes.health.quality import Quality
+from sharpeyes.health.recorder import Recalled
+
+_FOREVER_S = 86_400.0
+_POLL_S = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """What a sweep found, and what it cost."""
+
+    entries: Sequence[Entry]
+    wall_s: float
+    cpu_s: float
+    """Of this process, all threads."""
+    max_rss_bytes: int
+    """The most memory that this process ever had."""
+
+    @property
+    def by_state(self) -> Counter[str]:
+        return Counter(entry.standing.state.value for entry in self.entries)
+
+    @property
+    def by_rung(self) -> Counter[str]:
+        return Counter(entry.rung.label for entry in self.entries if entry.rung is not None)
+
+    @property
+    def by_fault(self) -> Counter[PictureFault]:
+        return Counter(d.kind for entry in self.entries if entry.sight for d in entry.sight.defects)
+
+
+class NoRecord:
+    """Keeps nothing, for a fleet that lives for one sweep."""
+
+    full = False
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:
+        return {}
+
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def forget(
+        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+async def sweep(
+    targets: Iterable[Target],
+    probe: Probe,
+    *,
+    clock: Callable[[], Ms],
+    limits: Limits,
+    quality: Quality | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Swept:
+    """Look at every target once. ``progress`` is told how many are done; ``quality`` must be patient."""
+    board = Board()
+    fleet = Fleet(
+        probe,
+        board=board,
+        recorder=NoRecord(),
+        clock=clock,
+        limits=replace(limits, starts_per_s=float("inf")),
+        policy=Policy(fails=1, passes=1),
+        quality=quality,
+    )
+    once = [replace(target, cadence_s=_FOREVER_S, quality_s=_FOREVER_S) for target in targets]
+    wall, cpu = time.perf_counter(), time.process_time()
+    await fleet.start(once)
+    try:
+        waiting = {target.camera.id for target in once}
+        while waiting or (quality is not None and (quality.places.taken or quality.places.waiting)):
+            await asyncio.sleep(_POLL_S)
+            waiting -= {camera for camera in waiting if _is_done(board.get(camera))}
+            if progress is not None:
+                progress(len(once) - len(waiting))
+    finally:
+        await fleet.stop()
+    return Swept(
+        entries=list(board),
+        wall_s=time.perf_counter() - wall,
+        cpu_s=time.process_time() - cpu,
+        max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+    )
+
+
+def _is_done(entry: Entry | None) -> bool:
+    return entry is None or entry.probe is not None
