@@ -123,9 +123,10 @@ def diagnose(
 
 
 def _margin(check: Check, values: Mapping[str, float]) -> float:
-    if check.margin is not None:
-        return 2 * check.margin(values)
-    return models.load().forests[str(check.kind)].margin(values)
+    rule = -math.inf if check.margin is None else 2 * check.margin(values)
+    if not check.inputs:
+        return rule
+    return max(rule, models.load().forests[str(check.kind)].margin(values))
 
 
 def _missing(check: Check, features: Features, mode: str) -> Message | None:

@@ -104,7 +104,7 @@ class Check:
     profiles: Callable[[Look], dict[str, NDArray[np.float32]]] = _no_profiles
     region: Callable[[Features], Region] = _everywhere
     margin: Callable[[Values], float] | None = None
-    """Hand-set rule: > 0 is a fault. None: the trained model decides."""
+    """Hand-set rule: > 0 is a fault. Where a model is trained as well (`inputs`), either may find it."""
     inputs: tuple[str, ...] = ()
     """Beginnings of the names of the values that the trained model reads."""
     needs_reference: bool = False

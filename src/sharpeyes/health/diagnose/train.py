@@ -145,7 +145,7 @@ def train(
                 for row in rows
             ]
         )
-        if check.margin is not None:
+        if not check.inputs:
             margin = np.array([2 * row[f"margin_{kind}"] for row in rows])
             cuts = np.zeros(len(rows))
         else:
@@ -171,6 +171,8 @@ def train(
                 "cut": round(cut, 4),
                 "trees": plain_trees(fit(x[used], y[used])),
             }
+        if check.inputs and check.margin is not None:
+            margin = np.maximum(margin, cuts + 2 * np.array([row[f"margin_{kind}"] for row in rows]))
         for label, value, limit, can, gone in zip(labels, margin, cuts, assessable, lost, strict=True):
             if can:
                 predictions[label["id"]]["scores"][kind] = float(

@@ -188,9 +188,12 @@ def margin(v: Values) -> float:
     # the grid in either direction, on one picture or on what changed; without a reference the limits are wider
     x, y = v["damage_grid_x_rise"], v["damage_grid_y_rise"]
     if x == x:
-        grid = max(
-            above(y, 0.03, 0.008), above(x, 0.0285, 0.008), above(max(x, 0.0) + max(y, 0.0), 0.044, 0.01)
-        )
+        # one direction alone must stand out clearly; both together may be weaker
+        x_log, y_log = v["damage_grid_x_log"], v["damage_grid_y_log"]
+        down = min(above(y, 0.03, 0.008), max(above(y_log, 1.0, 0.15), above(x, 0.02, 0.006)))
+        across = min(above(x, 0.0285, 0.008), max(above(x_log, 0.8, 0.1), above(y, 0.02, 0.006)))
+        both_ways = min(above(max(x, 0.0) + max(y, 0.0), 0.044, 0.01), above(min(x, y), 0.01, 0.004))
+        grid = max(down, across, both_ways)
     else:
         grid = max(above(v["damage_grid_x"], 0.03, 0.01), above(v["damage_grid_y"], 0.037, 0.01))
     grid = min(grid, above(max(v["damage_grid_x_log"], v["damage_grid_y_log"]), 0.6, 0.1))
@@ -201,7 +204,7 @@ def margin(v: Values) -> float:
         above(v["damage_lost"], 0.75, 0.08),
         above(v["lost_std"], 3, 2),
     )
-    smeared = min(above(v["damage_smear"], 0.085, 0.02), above(v["damage_jump"], 0.6, 0.06))
+    smeared = min(above(v["damage_smear"], 0.1, 0.02), above(v["damage_jump"], 0.6, 0.06))
     return max(green, grid, changed, gone, smeared)
 
 

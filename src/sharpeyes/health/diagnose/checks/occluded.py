@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.features import Features, Look, Map, block_means
-from sharpeyes.health.diagnose.reading import Check, Kind, Region, Values, grade, rectangles
+from sharpeyes.health.diagnose.reading import above, below, Check, Kind, Region, Values, grade, rectangles
 
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
 _REST = (
@@ -32,7 +32,7 @@ _REST = (
     "moved",
     "contrast_lost",
     "part_even",
-    "thing",
+    "thing", "thing_cosine", "part_cosine", "lost_cosine", "turned", "turned_part", "turned_extra",
     "thing_cover",
     "thing_kept",
     "thing_chroma",
@@ -79,6 +79,8 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
     strength = np.hypot(field[..., 0], field[..., 1])
     fresh = np.clip(strength - reference.persistence, 0, 1) * (reference.persistence < 0.35)
     along = block_means(field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1])
+    sizes = block_means(strength * reference.persistence)
+    cosine = along / (sizes + 1e-3)
     if features.before is None:
         moved = np.zeros((9, 16), np.float32)
     else:
@@ -92,6 +94,8 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
         "flat": flat,
         "new": block_means(fresh),
         "along": along,
+        "cosine": cosine,
+        "weight": sizes / (reference.persistence_blocks + 1e-3),
         "moved": moved,
     }
 
@@ -116,6 +120,8 @@ def _things(features: Features) -> dict[str, float]:
     field, size = features.field, (80, 45)
     dot = field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1]
     seen = np.asarray(cv2.resize(dot, size, interpolation=cv2.INTER_AREA))
+    sizes = np.hypot(field[..., 0], field[..., 1]) * reference.persistence
+    pointed = np.asarray(cv2.resize(sizes, size, interpolation=cv2.INTER_AREA))
     expected = np.asarray(cv2.resize(reference.persistence**2, size, interpolation=cv2.INTER_AREA))
     grain = np.asarray(
         cv2.resize(
@@ -131,6 +137,7 @@ def _things(features: Features) -> dict[str, float]:
         (
             "thing_cover",
             "thing_kept",
+            "thing_cosine",
             "thing_chroma",
             "thing_luma",
             "thing_flat",
@@ -150,8 +157,9 @@ def _things(features: Features) -> dict[str, float]:
         inside = labels == index
         known = float(expected[inside].mean())
         kept = float(seen[inside].sum() / (expected[inside].sum() + 1e-3)) if known > 0.01 else 0.6
+        aligned = float(seen[inside].sum() / (pointed[inside].sum() + 0.05))
         flat = float(np.log((usual_grain[inside].mean() + 0.3) / (grain[inside].mean() + 0.3)))
-        lost = min(max(1 - kept, 0.0), 1.0)
+        lost = min(max(1 - kept, 0.0), 1.0) * min(max(1.3 - aligned, 0.0) * 1.6, 1.0)
         tint, light = float(chroma[inside].mean()), float(luma[inside].mean())
         weight = lost * min(known / 0.05, 1.0) + 0.3 * max(flat, 0.0) + 0.2 * min(tint, 3.0)
         score = float(np.sqrt(area / mask.size)) * weight
@@ -159,7 +167,7 @@ def _things(features: Features) -> dict[str, float]:
         if score > best["thing_score"]:
             best = {
                 "thing_cover": area / mask.size,
-                "thing_kept": kept,
+                "thing_kept": kept, "thing_cosine": aligned,
                 "thing_chroma": tint,
                 "thing_luma": light,
                 "thing_flat": flat,
@@ -219,6 +227,10 @@ def measure(features: Features) -> dict[str, float]:
     loss = maps["loss"][known] if known.sum() > 8 else np.zeros(1)
     p10, p50, p90 = np.percentile(loss, (10, 50, 90))
     rest = ~part
+    # fog thins edges but leaves them their direction: what is turned or wholly gone is covered
+    turned = known & (maps["loss"] > 0.45) & ((maps["cosine"] < 0.45) | (maps["weight"] < 0.05))
+    turned_part, _ = _largest(turned)
+    gone_blocks = known & (maps["loss"] > 0.5)
     knownrest = known & rest
     inside = part.any()
     total = maps["luma"] + maps["chroma"]
@@ -228,6 +240,11 @@ def measure(features: Features) -> dict[str, float]:
         - _thumb_blocks(now[..., 0]) ** 2
     )
     out |= {
+        "cover_turned": float(turned.mean()),
+        "cover_turned_part": turned_part / 144,
+        "cover_turned_extra": float((turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))).mean()),
+        "cover_part_cosine": float(np.median(maps["cosine"][part & known])) if (part & known).any() else 0.5,
+        "cover_lost_cosine": float(np.median(maps["cosine"][gone_blocks])) if gone_blocks.any() else 1.0,
         "cover_lost_median": float(p50),
         "cover_lost_best": float(p10),
         "cover_lost_worst": float(p90),
@@ -249,6 +266,17 @@ def measure(features: Features) -> dict[str, float]:
     return out | _things(features)
 
 
+def margin(v: Values) -> float:
+    """Where a camera sees no edges (a bare road) only a foreign colour tells: a large, still, even thing."""
+    return min(
+        above(v["cover_thing_chroma"], 1.7, 0.3),
+        above(v["cover_thing_cover"], 0.09, 0.03),
+        above(v["cover_thing_flat"], -1.2, 0.2),
+        below(v["cover_thing_known"], 0.04, 0.02),
+        below(v["cast_place_z"], 1.0, 0.2),
+    )
+
+
 def severity(v: Values) -> int:
     return grade(v["cover_any"], 0.3, 0.6)
 
@@ -267,5 +295,6 @@ CHECK = Check(
     profiles=profiles,
     region=region,
     needs_reference=True,
+    margin=margin,
     inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
 )

@@ -204,7 +204,7 @@ def margin(v: Values) -> float:
     elsewhere = min(
         below(v["shift_cosine"], 0.3, 0.05),
         above(v["shift_cosine_drop"], 0.36, 0.06),
-        below(v["shift_tiles_kept"], 0.17, 0.05),
+        below(v["shift_tiles_kept"], 0.17 if v["shift_cosine_drop"] < 0.5 else 0.28, 0.05),
         above(v["shift_new"], 0.17, 0.04),
         above(v["shift_usual_ratio"], 0.72, 0.08),
         above(v["shift_tiles_known"], 0.4, 0.1),
