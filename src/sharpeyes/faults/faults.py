@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from sharpeyes.domain.faults import StateChange
@@ -16,6 +16,7 @@ from sharpeyes.faults.notify.post import Guard
 from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.faults.policy import FaultPolicy, RouteRule
 from sharpeyes.store.database import Database
+from sharpeyes.store.faults import TicketCount
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,16 @@ class FaultSettings:
 class Faults:
     """Faults of one service: raised, said, verified and closed while it runs."""
 
-    def __init__(self, database: Database, settings: FaultSettings, clock: Callable[[], Ms]) -> None:
-        """Raises InvalidInputError if two recipients have one id."""
+    def __init__(
+        self,
+        database: Database,
+        settings: FaultSettings,
+        clock: Callable[[], Ms],
+        *,
+        counted: Callable[[Sequence[TicketCount], Ms], None] = lambda _counts, _at: None,
+    ) -> None:
+        """``counted`` hears of the open tickets after each tick. InvalidInputError if two recipients have one
+        id."""
         self.settings = settings
         self._clock = clock
         self.courier = Courier(database, settings.recipients, clock=clock, guard=settings.guard)
@@ -51,6 +60,7 @@ class Faults:
             rules=settings.rules,
             recipients=settings.recipients,
             wake=self.courier.wake,
+            counted=counted,
         )
 
     @contextlib.asynccontextmanager

@@ -27,6 +27,7 @@ from sharpeyes.faults.round import UP, Outcome, Round
 from sharpeyes.faults.ticket import Step
 from sharpeyes.store import faults as store
 from sharpeyes.store.database import Database
+from sharpeyes.store.faults import TicketCount
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +44,14 @@ class Loop:
         rules: Sequence[RouteRule] = (),
         recipients: Sequence[Recipient] = (),
         wake: Callable[[], None] = lambda: None,
+        counted: Callable[[Sequence[TicketCount], Ms], None] = lambda _counts, _at: None,
     ) -> None:
-        """``fallback_unit`` gets what belongs to nobody, and the faults of our own."""
+        """``fallback_unit`` gets what belongs to nobody, and the faults of our own; ``counted`` is told after
+        each tick which tickets are open."""
         self._database = database
         self._office = Office(policy or FaultPolicy(), tuple(rules), tuple(recipients), fallback_unit)
         self._wake = wake
+        self._counted = counted
         self.outcome = Outcome()
         """Of the last tick: who is blind, what is suppressed, which cameras to look at sooner."""
         self._stamp: tuple[object, ...] | None = None
@@ -61,12 +65,14 @@ class Loop:
     async def tick(self, now: Ms, failing_canaries: Mapping[str, Ms] | None = None) -> Outcome:
         """Look at everything once. ``failing_canaries``: zone -> since when a canary of it fails."""
 
-        def step(connection: Connection) -> tuple[Outcome, bool]:
+        def step(connection: Connection) -> tuple[Outcome, bool, list[TicketCount]]:
             _remember(connection, store.news(connection))
             turn = Round(connection, self._office, self._graph_now(connection), now, failing_canaries or {})
-            return turn.run(), turn.told
+            outcome = turn.run()
+            return outcome, turn.told, store.count_open(connection, now)
 
-        self.outcome, told = await self._database.awrite(step)
+        self.outcome, told, counts = await self._database.awrite(step)
+        self._counted(counts, now)
         if told:
             self._wake()
         return self.outcome

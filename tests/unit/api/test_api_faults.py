@@ -53,7 +53,10 @@ class Hall:
         self.staff: Staff
 
     def hurry(self, service: Service) -> None:
-        service.faults = Faults(service.database, FaultSettings(policy=HASTY), service.clock)
+        settings = FaultSettings(policy=HASTY)
+        service.faults = Faults(
+            service.database, settings, service.clock, counted=service.metrics.tell_tickets
+        )
 
     async def look(self) -> None:
         """Probe both cameras, then look at the faults."""
@@ -108,6 +111,8 @@ class TestTickets:
         (ticket,) = await hall.tickets()
         assert (ticket["scope"], ticket["subject"], ticket["kind"]) == ("camera", "gate-1", "offline")
         assert (ticket["stage"], ticket["unit"], ticket["severity"]) == ("routed", "psb", "major")
+        metrics = (await hall.client.get("/metrics")).text
+        assert 'sharpeyes_tickets{severity="major",stage="routed"} 1.0\n' in metrics
         for name in ("zhou", "wang", "ma"):
             assert (await hall.staff[name].log_in(name)).status_code == 201
 
