@@ -2,4 +2,5 @@
 
 import sharpeyes.store.access_schema  # with these, schema.metadata holds every table
 import sharpeyes.store.faults_schema
-import sharpeyes.store.quality_schema  # noqa: F401
+import sharpeyes.store.quality_schema
+import sharpeyes.store.rates_schema  # noqa: F401

@@ -29,6 +29,7 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.compiler import compiles
@@ -37,10 +38,12 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.rates_schema import rollup_day
 from sharpeyes.store.schema import (
     area,
     camera,
     camera_state,
+    chunks,
     heartbeat,
     membership,
     state_interval,
@@ -75,6 +78,19 @@ class Duration(NamedTuple):
     key: str
     state: State
     ms: int
+
+
+class Stay(NamedTuple):
+    """One membership of one camera within a span: its length and the time in each state, in ms."""
+
+    camera: str
+    tier: str
+    department: str
+    area: str
+    zone: str
+    ms: int
+    states: tuple[int, ...]
+    """In the order of :class:`State`."""
 
 
 class Membership(NamedTuple):
@@ -144,11 +160,13 @@ def write_batch(
         closed = [row for row in closed if row["camera_id"] in known]
         current = [row for row in current if row["camera_id"] in known]
         dropped = rows - len(closed) - len(current)
+    gone = list(removed)
+    if (since := _rewritten_since(connection, closed, current, gone)) is not None:
+        mark_stale(connection, since)
     if closed:
         connection.execute(upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
     if current:
         connection.execute(upsert(connection, camera_state, ("camera_id",)), current)
-    gone = list(removed)
     for start in range(0, len(gone), 500):
         connection.execute(
             delete(camera_state).where(camera_state.c.camera_id.in_(gone[start : start + 500]))
@@ -156,6 +174,55 @@ def write_batch(
     if beat is not None:
         set_heartbeat(connection, beat)
     return dropped
+
+
+def mark_stale(connection: Connection, since: Ms, until: Ms | None = None) -> None:
+    """What days that touch ``[since, until)`` were added up from has changed: add them up anew."""
+    day = rollup_day.c
+    where = [day.ended_ms > since] if until is None else [day.ended_ms > since, day.started_ms < until]
+    connection.execute(update(rollup_day).where(*where).values(revision=day.revision + 1, computed_ms=None))
+
+
+def _rewritten_since(
+    connection: Connection,
+    closed: Sequence[Mapping[str, Any]],
+    current: Sequence[Mapping[str, Any]],
+    gone: Sequence[str],
+) -> Ms | None:
+    """The first instant of a day already added up that a batch says something new about; None if of none.
+
+    That an interval closes, or goes on, says nothing new about the time in which it was open.
+    """
+    rolled = connection.scalar(select(func.max(rollup_day.c.ended_ms)))
+    if rolled is None:
+        return None
+    early = [row for row in closed if row["started_ms"] < rolled]
+    standing = [row for row in current if row["since_ms"] < rolled]
+    before: dict[str, tuple[str, int]] = {}
+    s = camera_state.c
+    for some in chunks({row["camera_id"] for row in (*early, *current)} | set(gone)):
+        query = select(s.camera_id, s.state, s.since_ms).where(s.camera_id.in_(some), s.since_ms < rolled)
+        before |= {row.camera_id: (row.state, row.since_ms) for row in connection.execute(query)}
+    told = {(row["camera_id"], row["state"], row["started_ms"]): row["ended_ms"] for row in early}
+    moments = [
+        row["ended_ms"]
+        if before.get(row["camera_id"]) == (row["state"], row["started_ms"])
+        else row["started_ms"]
+        for row in early
+    ]
+    kept = {row["camera_id"]: (row["state"], row["since_ms"]) for row in current}
+    moments += [
+        row["since_ms"] for row in standing if before.get(row["camera_id"]) != (row["state"], row["since_ms"])
+    ]
+    moments += [
+        since
+        for camera_id, (state, since) in before.items()
+        if (camera_id in kept or camera_id in gone)
+        and kept.get(camera_id) != (state, since)
+        and (camera_id, state, since) not in told
+    ]
+    first = min(moments, default=rolled)
+    return Ms(first) if first < rolled else None
 
 
 def set_heartbeat(connection: Connection, at: Ms, role: str = PROBER) -> None:
@@ -217,8 +284,17 @@ def intervals(
     ]
 
 
-def durations(connection: Connection, span: Span, by: Dimension, *, known_until: Ms) -> list[Duration]:
+def durations(
+    connection: Connection,
+    span: Span,
+    by: Dimension,
+    *,
+    known_until: Ms,
+    where: ColumnElement[bool] | None = None,
+) -> list[Duration]:
     """Time by key and state within the span, each camera counted where it was a member at the time.
+
+    ``where`` may say which memberships count.
 
     Open intervals reach to ``known_until`` (nothing was watched after it); what lies beyond is nobody's.
     Time without any interval is nobody's either: subtract from :func:`memberships`.
@@ -226,7 +302,7 @@ def durations(connection: Connection, span: Span, by: Dimension, *, known_until:
     if span.length_ms == 0:
         return []
     total: Counter[tuple[str, State]] = Counter()
-    for query in (_closed_time(span, by), _open_time(span, by, known_until)):
+    for query in (_closed_time(span, by, where), _open_time(span, by, known_until, where)):
         for key, *times in connection.execute(query):
             for state, ms in zip(State, times, strict=True):
                 if ms:
@@ -234,8 +310,48 @@ def durations(connection: Connection, span: Span, by: Dimension, *, known_until:
     return [Duration(key, state, ms) for (key, state), ms in sorted(total.items())]
 
 
-def memberships(connection: Connection, span: Span, by: Dimension) -> list[Membership]:
-    """Cameras and their time of membership within the span, by key."""
+def stays(
+    connection: Connection, span: Span, *, known_until: Ms, where: ColumnElement[bool] | None = None
+) -> list[Stay]:
+    """Every membership that touches the span; in each :func:`durations` of its own."""
+    m = membership.c
+    start, end = _stay(span)
+    places = select(
+        m.camera_id, m.started_ms, m.tier, m.department, m.area, m.zone, (end - start).label("ms")
+    ).where(_within(span), *_also(where))
+    times: dict[tuple[str, int], list[int]] = {}
+    each = _each_closed(span, literal(None, String), where)
+    closed = select(each.camera_id, each.started_ms, *(each[state] for state in State))
+    s, length = camera_state.c, _open_length(span, known_until)
+    lasting = (
+        select(m.camera_id, m.started_ms, s.state, length.label("ms"))
+        .select_from(membership.join(camera_state, s.camera_id == m.camera_id))
+        .where(_within(span), length > 0, *_also(where))
+    )
+    for camera_id, started, *sums in connection.execute(closed):
+        times[camera_id, started] = [int(ms or 0) for ms in sums]
+    order = {state.value: n for n, state in enumerate(State)}
+    for camera_id, started, state, ms in connection.execute(lasting):
+        times.setdefault((camera_id, started), [0] * len(order))[order[state]] += int(ms)
+    nothing = [0] * len(order)
+    return [
+        Stay(
+            camera=camera_id,
+            tier=tier,
+            department=department,
+            area=in_area,
+            zone=zone,
+            ms=int(ms),
+            states=tuple(times.get((camera_id, started), nothing)),
+        )
+        for camera_id, started, tier, department, in_area, zone, ms in connection.execute(places)
+    ]
+
+
+def memberships(
+    connection: Connection, span: Span, by: Dimension, *, where: ColumnElement[bool] | None = None
+) -> list[Membership]:
+    """Cameras and their time of membership within the span, by key. ``where`` may say which count."""
     if span.length_ms == 0:
         return []
     start, end = _stay(span)
@@ -246,7 +362,7 @@ def memberships(connection: Connection, span: Span, by: Dimension) -> list[Membe
             func.count(distinct(membership.c.camera_id)).label("cameras"),
             func.sum(end - start).label("ms"),
         )
-        .where(_within(span))
+        .where(_within(span), *_also(where))
         .group_by(key)
         .order_by(key)
     )
@@ -292,6 +408,10 @@ def _within(span: Span) -> ColumnElement[bool]:
     return and_(m.started_ms < span.end, or_(m.ended_ms.is_(None), m.ended_ms > span.start))
 
 
+def _also(where: ColumnElement[bool] | None) -> tuple[ColumnElement[bool], ...]:
+    return () if where is None else (where,)
+
+
 def _stay(span: Span) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Begin and end of a membership within the span."""
     m = membership.c
@@ -304,8 +424,14 @@ def _instant(ms: int) -> ColumnElement[int]:
     return literal(ms, BigInteger)
 
 
-def _closed_time(span: Span, by: Dimension) -> Select[Any]:
-    """Key and milliseconds in each of the states, from closed intervals.
+def _closed_time(span: Span, by: Dimension, where: ColumnElement[bool] | None = None) -> Select[Any]:
+    """Key and milliseconds in each of the states, from closed intervals."""
+    each = _each_closed(span, _key(by), where)
+    return _by_key(each.key, [func.sum(each[state]) for state in State])
+
+
+def _each_closed(span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None) -> Any:
+    """Milliseconds in each of the states by membership, from closed intervals.
 
     For each membership the camera's intervals are walked in the order in which they are stored, from the one
     that its begin lies in: intervals of a camera do not overlap, so all before that one have ended. The outer
@@ -331,30 +457,36 @@ def _closed_time(span: Span, by: Dimension) -> Select[Any]:
         ),
     )
     pieces = (
-        select(m.camera_id, m.started_ms, _key(by).label("key"), i.state, length.label("ms"))
+        select(m.camera_id, m.started_ms, key.label("key"), i.state, length.label("ms"))
         .select_from(walk)
-        .where(_within(span))
+        .where(_within(span), *_also(where))
         .subquery("pieces")
     ).c
     times = [func.sum(pieces.ms).filter(pieces.state == state.value).label(state) for state in State]
     # Summed first by membership, in the order of the walk, so that nothing has to be sorted: that is why the
     # key, which a membership has one of, is not among what is grouped by.
-    each = (
-        select(func.min(pieces.key).label("key"), *times)
+    return (
+        select(pieces.camera_id, pieces.started_ms, func.min(pieces.key).label("key"), *times)
         .group_by(pieces.camera_id, pieces.started_ms)
         .subquery()
     ).c
-    return _by_key(each.key, [func.sum(each[state]) for state in State])
 
 
-def _open_time(span: Span, by: Dimension, known_until: Ms) -> Select[Any]:
-    """The same, from open intervals, which end at ``known_until``."""
-    m, s = membership.c, camera_state.c
+def _open_length(span: Span, known_until: Ms) -> ColumnElement[int]:
+    """How long an open interval, which ends at ``known_until``, lies within a membership."""
     stay_start, stay_end = _stay(span)
-    length = _Least(stay_end, _instant(known_until)) - _Greatest(s.since_ms, stay_start)
+    return _Least(stay_end, _instant(known_until)) - _Greatest(camera_state.c.since_ms, stay_start)
+
+
+def _open_time(
+    span: Span, by: Dimension, known_until: Ms, where: ColumnElement[bool] | None = None
+) -> Select[Any]:
+    """The same as :func:`_closed_time`, from open intervals."""
+    m, s = membership.c, camera_state.c
+    length = _open_length(span, known_until)
     times = [func.sum(length).filter(s.state == state.value, length > 0) for state in State]
     stood = membership.join(camera_state, s.camera_id == m.camera_id)
-    return _by_key(_key(by), times).select_from(stood).where(_within(span))
+    return _by_key(_key(by), times).select_from(stood).where(_within(span), *_also(where))
 
 
 def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:
