@@ -1,8 +1,8 @@
 """Builds the console (console/) into src/sharpeyes/console when the package is made or installed from source.
 
-Node comes from PyPI as a build dependency, so nobody needs it on their machine. Nothing is built if the assets
-are no older than their sources (so it is in an sdist), or if SHARPEYES_SKIP_CONSOLE=1. A build that fails does
-not fail the installation: the service runs without its console and says so.
+Node comes from PyPI as a build dependency, so nobody needs it on their machine. Nothing is built if the
+assets are no older than their sources (in an sdist they are), or if SHARPEYES_SKIP_CONSOLE=1. A build that
+fails does not fail the installation: the service runs without its console and says so.
 """
 
 from __future__ import annotations

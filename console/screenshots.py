@@ -49,8 +49,8 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
                     continue
                 signed_in = name != "sign-in"
                 await tab.call(
-                    "(token) => { sessionStorage['sharpeyes.token'] = token; if (!token) sessionStorage.clear(); }",
-                    token if signed_in else "",
+                    "(kept) => { sessionStorage.clear(); Object.assign(sessionStorage, kept); }",
+                    {"sharpeyes.token": token} if signed_in else {},
                 )
                 for width, height in SIZES:
                     await tab.size(width, height)

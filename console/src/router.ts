@@ -8,6 +8,8 @@ declare module 'vue-router' {
     open?: boolean
     /** Without the frame around it. */
     bare?: boolean
+    /** Takes a person, whom the register can name: no token will do. */
+    person?: boolean
     title?: Key
   }
 }
@@ -26,6 +28,10 @@ export const router = createRouter({
     },
     { path: '/rates', component: () => import('./pages/RatesPage.vue'), meta: { title: 'nav.rates' } },
     { path: '/discovery', component: () => import('./pages/DiscoveryPage.vue'), meta: { title: 'nav.discovery' } },
+    { path: '/faults', component: () => import('./pages/FaultsPage.vue'), meta: { title: 'nav.faults' } },
+    { path: '/live', component: () => import('./pages/LivePage.vue'), meta: { title: 'nav.live', person: true } },
+    { path: '/access', component: () => import('./pages/AccessPage.vue'), meta: { title: 'nav.access', person: true } },
+    { path: '/register', component: () => import('./pages/RegisterPage.vue'), meta: { title: 'nav.register', person: true } },
     { path: '/journal', component: () => import('./pages/JournalPage.vue'), meta: { title: 'nav.journal' } },
     { path: '/settings', component: () => import('./pages/SettingsPage.vue'), meta: { title: 'nav.settings' } },
     {
@@ -39,7 +45,7 @@ export const router = createRouter({
 })
 
 router.beforeEach((to) => {
-  if (to.meta.open || signedIn.value) return true
+  if (to.meta.open || (signedIn.value && (session.person || !to.meta.person))) return true
   return signInFrom(to)
 })
 

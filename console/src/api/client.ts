@@ -102,7 +102,7 @@ export async function reach(url: string, init: RequestInit): Promise<Response> {
   return response
 }
 
-async function problemIn(response: Response): Promise<Problem> {
+export async function problemIn(response: Response): Promise<Problem> {
   try {
     const told = (await response.json()) as Record<string, string>
     const kind = (told.type ?? '').split(':').pop() || 'http'

@@ -195,6 +195,73 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/cameras/{camera_id}/probes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Probes
+         * @description How the last probes went, newest first: dialogue, timings, bytes, diagnosis and still.
+         *
+         *     Kept are the looks at the picture that found something or were made in full, and failures when they begin
+         *     and every ten minutes while they last; failures for longer than successes. The very last probe is at
+         *     `/cameras/{id}`.
+         */
+        get: operations["probes_api_v1_cameras__camera_id__probes_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera_id}/stills/{still_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Still
+         * @description A still of a diagnosis. It counts as footage: that it was looked at, and by whom, is journalled.
+         */
+        get: operations["still_api_v1_cameras__camera_id__stills__still_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/cameras/{camera_id}/accept-view": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Accept View
+         * @description What the camera shows now is its normal view from now on: it was turned, moved or mended on purpose.
+         *
+         *     What was learnt is void; it is learnt anew from the next pictures, and faults that say "not as usual" are
+         *     dropped meanwhile.
+         */
+        post: operations["accept_view_api_v1_cameras__camera_id__accept_view_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/states": {
         parameters: {
             query?: never;
@@ -1063,6 +1130,78 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/views/{camera_id}/whep": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Whep
+         * @description Open a live view by WHEP: an SDP offer in, the answer out.
+         *
+         *     `tile` is the width of the picture on the page in pixels: small tiles get the sub-stream. 401 ticket, 403
+         *     not allowed, 404 no such camera, 406 this browser cannot show this camera, 429 a limit, 503 the camera
+         *     does not deliver.
+         */
+        post: operations["whep_api_v1_views__camera_id__whep_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/views/sessions/{session}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * State
+         * @description Whether the camera delivers; 404 once the view has ended.
+         */
+        get: operations["state_api_v1_views_sessions__session__get"];
+        put?: never;
+        post?: never;
+        /**
+         * Leave
+         * @description End the view.
+         */
+        delete: operations["leave_api_v1_views_sessions__session__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Trickle
+         * @description More ICE candidates (RFC 8840).
+         */
+        patch: operations["trickle_api_v1_views_sessions__session__patch"];
+        trace?: never;
+    };
+    "/api/v1/views/{camera_id}/snapshot": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Snapshot
+         * @description The camera's latest key picture as JPEG; needs a ticket for a snapshot.
+         */
+        get: operations["snapshot_api_v1_views__camera_id__snapshot_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/register/entries": {
         parameters: {
             query?: never;
@@ -1475,6 +1614,25 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** AcceptView */
+        AcceptView: {
+            /**
+             * Reason
+             * @default
+             * @example turned towards the new gate
+             */
+            reason?: string;
+        };
+        /** AcceptedView */
+        AcceptedView: {
+            /** Camera */
+            camera: string;
+            /**
+             * Dropped
+             * @description Faults that no longer count.
+             */
+            dropped: string[];
+        };
         /**
          * Action
          * @description What can be done with a camera's picture.
@@ -1488,7 +1646,7 @@ export interface components {
              * @default ok
              * @constant
              */
-            status: "ok";
+            status?: "ok";
         };
         /**
          * Approval
@@ -1506,7 +1664,7 @@ export interface components {
              * Reason
              * @default
              */
-            reason: string;
+            reason?: string;
         };
         /**
          * Approved
@@ -1580,7 +1738,7 @@ export interface components {
              * Text
              * @default
              */
-            text: string;
+            text?: string;
         };
         /**
          * CameraChange
@@ -1814,6 +1972,30 @@ export interface components {
              * @description Shown this once.
              */
             token: string;
+        };
+        /**
+         * DefectShape
+         * @description A confirmed fault of the picture.
+         */
+        DefectShape: {
+            /** Kind */
+            kind: string;
+            /** Severity */
+            severity: number;
+            /**
+             * Since
+             * Format: date-time
+             */
+            since: string;
+            /** Score */
+            score: number;
+            /**
+             * Critical
+             * @description The picture is not usable because of it.
+             */
+            critical: boolean;
+            /** Explanation */
+            explanation: string;
         };
         /**
          * DeliveryPage
@@ -2382,7 +2564,7 @@ export interface components {
              *       "live"
              *     ]
              */
-            actions: components["schemas"]["Action"][];
+            actions?: components["schemas"]["Action"][];
             /** Reason */
             reason: string;
             /**
@@ -2426,31 +2608,31 @@ export interface components {
              * Cameras
              * @default []
              */
-            cameras: string[];
+            cameras?: string[];
             /**
              * Areas
              * @description With every area below them.
              * @default []
              */
-            areas: string[];
+            areas?: string[];
             /**
              * Tags
              * @default []
              */
-            tags: string[];
+            tags?: string[];
             /**
              * Users
              * @description Ids of colleagues who will watch; none: whoever asks.
              * @default []
              */
-            users: string[];
+            users?: string[];
             /**
              * Actions
              * @default [
              *       "live"
              *     ]
              */
-            actions: components["schemas"]["Action"][];
+            actions?: components["schemas"]["Action"][];
             purpose: components["schemas"]["Purpose"];
             /** Purpose Text */
             purpose_text: string;
@@ -2527,7 +2709,7 @@ export interface components {
              *       "read"
              *     ]
              */
-            scopes: string[];
+            scopes?: string[];
             /** Expires */
             expires?: string | null;
         };
@@ -2570,7 +2752,7 @@ export interface components {
             /** Camera */
             camera: string;
             /** @default live */
-            action: components["schemas"]["Action"];
+            action?: components["schemas"]["Action"];
             /**
              * Grant
              * @description None: by whichever right serves best.
@@ -2751,6 +2933,30 @@ export interface components {
             enabled: boolean;
         };
         /**
+         * PictureShape
+         * @description What is known of a camera's picture.
+         */
+        PictureShape: {
+            /**
+             * At
+             * Format: date-time
+             * @description The last look at it.
+             */
+            at: string;
+            /**
+             * Mode
+             * @example day
+             */
+            mode: string | null;
+            /**
+             * Rung
+             * @description How far up the ladder the camera comes.
+             */
+            rung: string | null;
+            /** Faults */
+            faults: components["schemas"]["DefectShape"][];
+        };
+        /**
          * Place
          * @description Kinds of place where a camera may stand; ``OPEN`` is everything that the law does not single out.
          * @enum {string}
@@ -2858,6 +3064,47 @@ export interface components {
             /** Review Within S */
             review_within_s: number;
         };
+        /** ProbeRecordPage */
+        ProbeRecordPage: {
+            /** Items */
+            items: components["schemas"]["ProbeRecordShape"][];
+            picture: components["schemas"]["PictureShape"] | null;
+            /** References */
+            references: components["schemas"]["ReferenceShape"][];
+        };
+        /**
+         * ProbeRecordShape
+         * @description One probe with its working.
+         */
+        ProbeRecordShape: {
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            /**
+             * Ok
+             * @description It got its picture, and nothing was found wrong with that.
+             */
+            ok: boolean;
+            /**
+             * Found
+             * @description Rung, failure, codec, sizes, bytes, timings, 'transcript' and 'diagnosis'.
+             */
+            found: {
+                [key: string]: unknown;
+            };
+            /**
+             * Still
+             * @description URL of the marked-up picture, while it is kept.
+             */
+            still: string | null;
+            /**
+             * Expires
+             * Format: date-time
+             */
+            expires: string;
+        };
         /**
          * ProbeShape
          * @description One attempt on one stream.
@@ -2939,6 +3186,12 @@ export interface components {
              */
             reasons: string[];
         };
+        /**
+         * PullState
+         * @description What viewers are told about their picture.
+         * @enum {string}
+         */
+        PullState: "starting" | "playing" | "lost";
         /**
          * Purpose
          * @description Why somebody asks. The code is what transparency figures count; the text beside it says the rest.
@@ -3111,6 +3364,31 @@ export interface components {
             oldest_pending: string | null;
         };
         /**
+         * ReferenceShape
+         * @description A version of what is normal for a camera in one mode.
+         */
+        ReferenceShape: {
+            /** Mode */
+            mode: string;
+            /** Version */
+            version: number;
+            /**
+             * Learned
+             * Format: date-time
+             */
+            learned: string;
+            /**
+             * Pictures
+             * @description How many it was learnt from.
+             */
+            pictures: number;
+            /**
+             * Retired
+             * @description Null while it holds.
+             */
+            retired: string | null;
+        };
+        /**
          * RegisterEntry
          * @example {
          *       "address": "10.20.0.5",
@@ -3217,7 +3495,7 @@ export interface components {
              * Text
              * @default
              */
-            text: string;
+            text?: string;
             /**
              * Attachment
              * @description Reference of a photo or document.
@@ -3474,13 +3752,13 @@ export interface components {
              * @description On the site's wall clock.
              * @default 00:00
              */
-            start: string;
+            start?: string;
             /**
              * End
              * @description On the site's wall clock.
              * @default 24:00
              */
-            end: string;
+            end?: string;
             /**
              * Days
              * @default [
@@ -3493,7 +3771,7 @@ export interface components {
              *       "sun"
              *     ]
              */
-            days: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            days?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
         };
         /**
          * Scope
@@ -4175,6 +4453,15 @@ export interface components {
             ctx?: Record<string, never>;
         };
         /**
+         * ViewShape
+         * @description How a view's camera does.
+         */
+        ViewShape: {
+            state: components["schemas"]["PullState"];
+            /** Pictures */
+            pictures: number;
+        };
+        /**
          * ViewTicketShape
          * @example {
          *       "action": "live",
@@ -4593,6 +4880,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ProbeShape"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    probes_api_v1_cameras__camera_id__probes_get: {
+        parameters: {
+            query?: {
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ProbeRecordPage"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    still_api_v1_cameras__camera_id__stills__still_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera_id: string;
+                still_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A marked-up picture, 640x360. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    accept_view_api_v1_cameras__camera_id__accept_view_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AcceptView"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AcceptedView"];
                 };
             };
             /** @description Validation Error */
@@ -6088,6 +6475,165 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ViewTicketShape"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    whep_api_v1_views__camera_id__whep_post: {
+        parameters: {
+            query?: {
+                tile?: number | null;
+            };
+            header?: never;
+            path: {
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/sdp": string;
+            };
+        };
+        responses: {
+            /** @description The answer; `Location` is the view. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/sdp": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    state_api_v1_views_sessions__session__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ViewShape"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    leave_api_v1_views_sessions__session__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": unknown;
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    trickle_api_v1_views_sessions__session__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                session: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    snapshot_api_v1_views__camera_id__snapshot_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                camera_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/jpeg": unknown;
                 };
             };
             /** @description Validation Error */
