@@ -89,11 +89,11 @@ class Service:
         self.clock = clock
         self.database = Database(settings.database)
         self.board = Board()
-        self.faults = Faults(self.database, config.faults, clock)
+        self.metrics = Metrics()
+        self.faults = Faults(self.database, config.faults, clock, counted=self.metrics.tell_tickets)
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
         )
-        self.metrics = Metrics()
         limits = Limits(in_flight=settings.max_in_flight).within(raise_file_limit())
         self.evidence = Evidence(self.database, settings.data_dir / "evidence", clock=clock)
         self.quality = Quality(PictureExaminer(), clock=clock, database=self.database, evidence=self.evidence)
