@@ -25,7 +25,7 @@ from sharpeyes.simulator.simulator import Simulator
 from sharpeyes.store.faults import TicketCount
 
 RULES = DEPLOY / "prometheus/rules/sharpeyes.yaml"
-README = DEPLOY.parent / "README.md"
+METRICS = DEPLOY.parent / "docs" / "metrics.md"
 API = DEPLOY.parent / "src/sharpeyes/api"
 OF_PROMETHEUS = {"up": set[str](), "ALERTS": {"alertname", "alertstate", "severity"}}
 """Made by Prometheus itself, with the labels that are asked for."""
@@ -136,8 +136,8 @@ async def test_queries_ask_only_for_what_is_told(told: dict[str, set[str]]) -> N
     assert recorded <= asked_for, "recorded, and asked for by nobody"
 
 
-async def test_every_metric_is_in_the_table_of_the_readme(told: dict[str, set[str]]) -> None:
-    text = README.read_text(encoding="utf-8")
+async def test_every_metric_is_in_the_table(told: dict[str, set[str]]) -> None:
+    text = METRICS.read_text(encoding="utf-8")
     table = dict(re.findall(r"(?m)^\| `((?:sharpeyes|probe)_\w+)` \| (.*?) \|", text))
     own = {re.sub(r"_(bucket|sum|count|created)$", "", n): labels for n, labels in told.items()}
     own = {name: labels for name, labels in own.items() if name.startswith(("sharpeyes_", "probe_"))}
