@@ -46,6 +46,8 @@ OPERATE = Right(
     roles=frozenset({Role.OPERATOR, Role.MAINTAINER, Role.ADMIN}),
     scope="admin",
 )
+STILLS = Right(name="see stills of cameras", roles=frozenset({Role.OPERATOR}), scope="admin")
+"""A still is footage: health without video, as maintainers have it, goes without them."""
 MANAGE = Right(name="manage the service", roles=frozenset({Role.ADMIN}), scope="admin")
 ADDRESSES = Right(
     name="see addresses of cameras", roles=frozenset({Role.MAINTAINER, Role.ADMIN}), scope="read"
@@ -53,7 +55,7 @@ ADDRESSES = Right(
 TAKE_PART = Right(name="ask for views, decide on them and watch", roles=frozenset(Role))
 MANAGE_PEOPLE = Right(name="manage accounts and rules", roles=frozenset({Role.ADMIN}))
 AUDIT = Right(name="read the register", roles=frozenset({Role.AUDITOR}))
-RIGHTS = (READ, OPERATE, MANAGE, ADDRESSES, TAKE_PART, MANAGE_PEOPLE, AUDIT)
+RIGHTS = (READ, OPERATE, STILLS, MANAGE, ADDRESSES, TAKE_PART, MANAGE_PEOPLE, AUDIT)
 
 
 class CsrfError(ForbiddenError):
@@ -192,6 +194,7 @@ Operator = Depends(needs(OPERATE))
 AnyCaller = Annotated[Caller, Depends(needs(READ))]
 ManagingCaller = Annotated[Caller, Depends(needs(MANAGE))]
 OperatorCaller = Annotated[Caller, Depends(needs(OPERATE))]
+StillViewer = Annotated[Caller, Depends(needs(STILLS))]
 Person = Annotated[Caller, Depends(needs(TAKE_PART))]
 PeopleManager = Annotated[Caller, Depends(needs(MANAGE_PEOPLE))]
 Auditor = Annotated[Caller, Depends(needs(AUDIT))]

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import Connection
 
-from sharpeyes.api.auth import ADDRESSES, MANAGE, AnyCaller, Caller, OperatorCaller, needs
+from sharpeyes.api.auth import ADDRESSES, MANAGE, AnyCaller, Caller, StillViewer, needs
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.cameras import CameraId
 from sharpeyes.api.schemas import (
@@ -30,6 +30,11 @@ router = APIRouter(prefix="/api/v1/cameras", tags=["pictures"])
 
 Manager = Annotated[Caller, Depends(needs(MANAGE))]
 StillId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+
+
+def _who(caller: Caller) -> str:
+    """For people who read the journal; the detail has the id."""
+    return caller.name if caller.token is None else f"token '{caller.token.name}'"
 
 
 @router.get("/{camera_id}/probes")
@@ -66,7 +71,7 @@ async def probes(
     response_class=Response,
     responses={200: {"content": {"image/jpeg": {}}, "description": "A marked-up picture, 640x360."}},
 )
-async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: OperatorCaller) -> Response:
+async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: StillViewer) -> Response:
     """A still of a diagnosis. It counts as footage: that it was looked at, and by whom, is journalled."""
     if rooms.quality is None or rooms.quality.evidence is None:
         raise UnavailableError("no evidence is kept here")
@@ -75,7 +80,7 @@ async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: Op
         at=rooms.clock(),
         kind="still_viewed",
         subject=camera_id,
-        message=f"a still was viewed by {caller.name}",
+        message=f"a still was viewed by {_who(caller)}",
         detail={"still": still_id, "who": caller.name},
     )
     await rooms.database.awrite(
@@ -99,7 +104,7 @@ async def accept_view(rooms: Rooms, camera_id: CameraId, wanted: AcceptView, cal
         at=rooms.clock(),
         kind="view_accepted",
         subject=camera_id,
-        message=f"new view accepted by {caller.name}" + (f": {wanted.reason}" if wanted.reason else ""),
+        message=f"new view accepted by {_who(caller)}" + (f": {wanted.reason}" if wanted.reason else ""),
         detail={"who": caller.name},
     )
     await rooms.quality.accept_view(camera_id, lambda connection: record(connection, [accepted]))
