@@ -1,15 +1,21 @@
 """One rate: what it counts, what it is held to, and how much of it was seen.
 
-Formula version 1, times in ms, over all cameras of a key and a span, each for the time that it was a member:
+Formula version 2, times in ms, over all cameras of a key and a span, each for the time that it was a member:
 
 - *U*, obliged: membership less declared maintenance.
 - *K*, unknown: obliged time in which the camera was not observed (prober blind, stopped, not yet started).
 - observed: U - K. **coverage** = (U - K) / U.
 - online: observed time in which it delivered, degraded time included and shown apart.
 - **raw** = online / (U - K). What was not seen is neither good nor bad.
+- *X*, excluded: obliged time within approved exclusions, seen or not; where several overlap it counts once.
+- **adjusted** = online outside X / (U - X - K outside X). K within X has gone with X already and is not taken
+  off twice. Without approved exclusions it is raw; raw itself never knows of any.
 - **headcount** = cameras online at the end of the span / cameras neither unknown nor in maintenance then.
 
-The verdict compares raw with the target, exactly; below 95 % coverage there is none yet: *collecting*.
+The verdict compares raw with the target, exactly; below 95 % coverage there is none yet: *collecting*. The
+adjusted verdict does the same with adjusted and the coverage outside X.
+
+Version 1 was the same without X and adjusted; its other figures are equal.
 """
 
 from __future__ import annotations
@@ -22,7 +28,7 @@ from fractions import Fraction
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Span
 
-FORMULA = "1"
+FORMULA = "2"
 """Version of the formulas above. A changed formula is another version, never another meaning of the same."""
 
 COVERAGE = Fraction(95, 100)
@@ -71,6 +77,22 @@ class Headcount:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Time within approved exclusions, in ms; degraded time counts as online."""
+
+    obliged_ms: int = 0
+    online_ms: int = 0
+    offline_ms: int = 0
+
+    def __add__(self, other: Excluded) -> Excluded:
+        return Excluded(
+            self.obliged_ms + other.obliged_ms,
+            self.online_ms + other.online_ms,
+            self.offline_ms + other.offline_ms,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """The online rate of one key (a tier, a department ...) over a span, with all that it is made of."""
@@ -91,6 +113,8 @@ class Rate:
     """Outside the obliged time."""
     headcount: Headcount
     target: float | None
+    excluded: Excluded = Excluded()
+    """X, and what of it was online and offline."""
     formula: str = FORMULA
 
     @classmethod
@@ -105,6 +129,7 @@ class Rate:
         by_state: Mapping[State, int],
         headcount: Headcount,
         target: float | None,
+        excluded: Excluded = Excluded(),
     ) -> Rate:
         """From time of membership and time by state; member time in no state, or in unknown, was not seen."""
         degraded, offline = by_state.get(State.DEGRADED, 0), by_state.get(State.OFFLINE, 0)
@@ -124,6 +149,7 @@ class Rate:
             maintenance_ms=maintenance,
             headcount=headcount,
             target=target,
+            excluded=excluded,
         )
 
     @property
@@ -141,13 +167,34 @@ class Rate:
         return _ratio(self.online_ms, self.observed_ms)
 
     @property
+    def adjusted(self) -> float | None:
+        """The rate outside of approved exclusions, 0..1; None if nothing was observed there."""
+        return _ratio(self.online_ms - self.excluded.online_ms, self._observed_outside_ms)
+
+    @property
     def verdict(self) -> Verdict | None:
-        """None if there is no target, or nothing was obliged to meet it."""
-        if self.target is None or not self.obliged_ms:
+        """Of raw. None if there is no target, or nothing was obliged to meet it."""
+        return self._verdict(self.online_ms, self.observed_ms, self.obliged_ms)
+
+    @property
+    def adjusted_verdict(self) -> Verdict | None:
+        """Of adjusted, in the same way."""
+        return self._verdict(
+            self.online_ms - self.excluded.online_ms,
+            self._observed_outside_ms,
+            self.obliged_ms - self.excluded.obliged_ms,
+        )
+
+    @property
+    def _observed_outside_ms(self) -> int:
+        return self.observed_ms - self.excluded.online_ms - self.excluded.offline_ms
+
+    def _verdict(self, online: int, observed: int, obliged: int) -> Verdict | None:
+        if self.target is None or not obliged:
             return None
-        if not self.observed_ms or Fraction(self.observed_ms, self.obliged_ms) < COVERAGE:
+        if not observed or Fraction(observed, obliged) < COVERAGE:
             return Verdict.COLLECTING
-        kept = Fraction(self.online_ms, self.observed_ms) >= Fraction(str(self.target))
+        kept = Fraction(online, observed) >= Fraction(str(self.target))
         return Verdict.MET if kept else Verdict.MISSED
 
 

@@ -6,8 +6,9 @@ must come to the same as what is added up here.
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, tzinfo
 
@@ -62,6 +63,28 @@ def tile(camera: str, intervals: Iterable[Interval], span: Span) -> list[Interva
         for gap in gaps(pieces, span)
     ]
     return sorted([*clip(pieces, span), *missing], key=lambda interval: interval.start)
+
+
+def slices(spans: Sequence[Span], within: Span) -> Iterator[tuple[Span, tuple[int, ...]]]:
+    """``within``, cut wherever a span begins or ends: each piece that some lie over, and which (indices)."""
+    clipped = [(n, part) for n, span in enumerate(spans) if (part := span.clip(within)) is not None]
+    edges = sorted({edge for _, part in clipped for edge in (part.start, part.end)})
+    for start, end in itertools.pairwise(edges):
+        over = tuple(n for n, part in clipped if part.start <= start and end <= part.end)
+        if over:
+            yield Span(start, end), over
+
+
+def remainder(span: Span, parts: Iterable[Span]) -> list[Span]:
+    """What of the span none of the parts covers. The parts lie within it, apart from each other, in order."""
+    left, reached = [], span.start
+    for part in parts:
+        if part.start > reached:
+            left.append(Span(reached, part.start))
+        reached = part.end
+    if reached < span.end:
+        left.append(Span(reached, span.end))
+    return left
 
 
 def day(on: date, zone: tzinfo) -> Span:

@@ -1,0 +1,352 @@
+"""Days added up equal their intervals, to the millisecond, whatever happens and whenever it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import delete, insert, select
+
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.rates import rollup, timeline
+from sharpeyes.rates.rates import rates
+from sharpeyes.store import exclusions, rates_schema, schema, telemetry
+from sharpeyes.store.database import Database
+from sharpeyes.store.exclusions import Exclusion, ExclusionScope
+from sharpeyes.store.telemetry import Dimension, StoredStanding
+from unit.rates.test_rates_sql import AREAS, CAMERAS, TIERS, registry
+from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
+
+BERLIN = ZoneInfo("Europe/Berlin")
+DAYS = list(
+    timeline.days(
+        Span(
+            timeline.day(date(2026, 10, 23), BERLIN).start,
+            timeline.day(date(2026, 10, 27), BERLIN).end,
+        ),
+        BERLIN,
+    )
+)
+"""Five days; the third has 25 hours."""
+START, END = DAYS[0].start, DAYS[-1].end
+HOUR = 3_600_000
+BY: list[Dimension] = ["tier", "department", "area", "zone", "camera", "all"]
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"] if HAVE_POSTGRESQL else ["sqlite"])
+def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    url = f"sqlite:///{tmp_path_factory.mktemp('rollup') / 'r.db'}"
+    if request.param == "postgresql":
+        url = request.getfixturevalue("new_postgresql")()
+    with Database(url) as database:
+        database.upgrade()
+        database.write(registry)
+        yield database
+
+
+def empty(connection: Any) -> None:
+    for table in (
+        schema.state_interval,
+        schema.camera_state,
+        schema.membership,
+        rates_schema.rollup_day,
+        rates_schema.day_rollup,
+        rates_schema.group_day,
+        rates_schema.exclusion_subject,
+        rates_schema.exclusion,
+    ):
+        connection.execute(delete(table))
+
+
+moments = st.one_of(
+    st.integers(START, END),
+    st.sampled_from([day.start for day in DAYS]),
+    st.sampled_from([day.end - 1 for day in DAYS]),
+)
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> dict[str, tuple[list[Interval], list[dict[str, Any]]]]:
+    """For each camera states with holes (flaps, maintenance, unknown) and where it counted."""
+    story = {}
+    for camera in CAMERAS[:3]:
+        edges = sorted(draw(st.lists(moments, unique=True, max_size=9)))
+        states = [
+            Interval(camera=camera, state=draw(st.sampled_from(State)), start=Ms(a), end=Ms(b))
+            for a, b in pairwise(edges)
+            if draw(st.booleans())
+        ]
+        if edges and draw(st.booleans()):
+            states.append(
+                Interval(camera=camera, state=draw(st.sampled_from(State)), start=Ms(edges[-1]), end=None)
+            )
+        edges = sorted(draw(st.lists(moments, unique=True, min_size=1, max_size=4)))
+        stays: list[tuple[int, int | None]] = [(a, b) for a, b in pairwise(edges) if draw(st.booleans())]
+        if draw(st.booleans()):
+            stays.append((edges[-1], None))
+        members = [
+            {
+                "camera_id": camera,
+                "started_ms": a,
+                "ended_ms": b,
+                "tier": draw(st.sampled_from(TIERS)),
+                "department": draw(st.sampled_from(["d0", "d1"])),
+                "area": draw(st.sampled_from(list(AREAS))),
+                "zone": draw(st.sampled_from(["z0", "z1"])),
+            }
+            for a, b in stays
+        ]
+        story[camera] = (states, members)
+    return story
+
+
+@st.composite
+def leave_outs(draw: st.DrawFn) -> list[Exclusion]:
+    found = []
+    for _ in range(draw(st.integers(0, 3))):
+        start, end = sorted(draw(st.lists(moments, unique=True, min_size=2, max_size=2)))
+        scope = draw(st.sampled_from(ExclusionScope))
+        of = {"camera": CAMERAS, "area": list(AREAS), "department": ["d0", "d1"], "tier": TIERS}[scope]
+        found.append(excluding(scope, draw(st.sampled_from(of)), Span(Ms(start), Ms(end))))
+    return found
+
+
+def excluding(scope: ExclusionScope, subject: str, span: Span) -> Exclusion:
+    return Exclusion(
+        id="",
+        scope=scope,
+        subjects=(subject,),
+        span=span,
+        reason="power cut",
+        evidence="notice 12",
+        applicant="ann",
+        department="d0",
+        applied=Ms(START),
+    )
+
+
+def standing(interval: Interval) -> StoredStanding:
+    return StoredStanding(
+        camera=interval.camera,
+        state=interval.state,
+        since=interval.start,
+        cause=None,
+        observed=None,
+        fails=0,
+        passes=0,
+        streak=None,
+        last_probe=None,
+    )
+
+
+def tell(connection: Any, intervals: list[Interval], beat: int) -> None:
+    telemetry.write_batch(
+        connection,
+        intervals=[i for i in intervals if i.end is not None],
+        standings=[standing(i) for i in intervals if i.end is None],
+        beat=Ms(beat),
+    )
+
+
+def roll_up_all(connection: Any, now: int) -> int:
+    days = rollup.due(connection, BERLIN, Ms(now))
+    for day in days:
+        rollup.roll_up(connection, day, Ms(now))
+    return len(days)
+
+
+def same_without_rollups(connection: Any, span: Span, by: Dimension) -> bool:
+    """Whether rates are the same when no day is kept; leaves the days as they were."""
+    now = Ms(END + HOUR)
+    with_days = rates(connection, span, by, now)
+    nested = connection.begin_nested()
+    connection.execute(delete(rates_schema.rollup_day))
+    without = rates(connection, span, by, now)
+    nested.rollback()
+    return with_days == without
+
+
+spans = st.tuples(moments, moments).map(lambda t: Span(Ms(min(t)), Ms(max(t))))
+
+
+@given(stories(), leave_outs(), st.one_of(spans, st.just(Span(START, END))), st.sampled_from(BY))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+def test_days_equal_their_intervals(
+    database: Database, story: Any, left_out: list[Exclusion], span: Span, by: Dimension
+) -> None:
+    def run(connection: Any) -> None:
+        empty(connection)
+        for states, members in story.values():
+            if members:
+                connection.execute(insert(schema.membership), members)
+            tell(connection, states, END + HOUR)
+        for item in left_out:
+            key = exclusions.apply(connection, item).id
+            exclusions.decide(connection, key, by="bob", approve=True, remark="", now=Ms(END))
+        roll_up_all(connection, END + HOUR)
+        assert same_without_rollups(connection, span, by)
+
+    database.write(run)
+
+
+@given(stories(), st.lists(st.integers(0, 40), max_size=4), st.sampled_from(BY))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
+def test_what_is_told_late_is_added_up_anew(
+    database: Database, story: Any, cuts: list[int], by: Dimension
+) -> None:
+    """Told in the recorder's way, an interval at a time, with every day added up in between."""
+    whole = Span(START, END)
+
+    def run(connection: Any) -> None:
+        empty(connection)
+        told = sorted((i for states, _ in story.values() for i in states), key=lambda i: i.start)
+        for _, members in story.values():
+            if members:
+                connection.execute(insert(schema.membership), members)
+        for n, interval in enumerate(told):
+            # first it lasts, then it has ended; both may be long after the days were added up
+            telemetry.write_batch(connection, standings=[standing(interval)], beat=Ms(END + HOUR))
+            if n in cuts:
+                roll_up_all(connection, END + HOUR)
+            if interval.end is not None:
+                telemetry.write_batch(
+                    connection, intervals=[interval], removed=[interval.camera], beat=Ms(END + HOUR)
+                )
+            if n in cuts:
+                assert same_without_rollups(connection, whole, by)
+                roll_up_all(connection, END + HOUR)
+                assert roll_up_all(connection, END + HOUR) == 0
+            assert same_without_rollups(connection, whole, by)
+
+    database.write(run)
+
+
+def one_camera(connection: Any) -> None:
+    empty(connection)
+    place = {"tier": "community", "department": "d0", "area": "north", "zone": "z0"}
+    connection.execute(
+        insert(schema.membership), [{"camera_id": "c0", "started_ms": START, "ended_ms": None, **place}]
+    )
+
+
+def stale(connection: Any) -> set[int]:
+    d = rates_schema.rollup_day.c
+    return set(connection.scalars(select(d.started_ms).where(d.computed_ms.is_(None))))
+
+
+def test_only_what_rewrites_a_day_marks_it(database: Database) -> None:
+    online = Interval(camera="c0", state=State.ONLINE, start=START, end=None)
+    beat = Ms(END + HOUR)
+
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        telemetry.write_batch(connection, standings=[standing(online)], beat=beat)
+        assert roll_up_all(connection, END + HOUR) == 5
+        telemetry.write_batch(connection, standings=[standing(online)], beat=beat)  # seen again
+        ended = Interval(camera="c0", state=State.ONLINE, start=START, end=Ms(END + 1))
+        offline = Interval(camera="c0", state=State.OFFLINE, start=Ms(END + 1), end=None)
+        telemetry.write_batch(connection, intervals=[ended], standings=[standing(offline)], beat=beat)
+        assert stale(connection) == set()
+        # dated back over midnight: one millisecond of the last day was offline after all
+        short = Interval(camera="c0", state=State.ONLINE, start=START, end=Ms(END - 1))
+        late = Interval(camera="c0", state=State.OFFLINE, start=Ms(END - 1), end=None)
+        telemetry.write_batch(connection, standings=[standing(online)])
+        roll_up_all(connection, END + HOUR)
+        telemetry.write_batch(connection, intervals=[short], standings=[standing(late)], beat=beat)
+        assert stale(connection) == {DAYS[-1].start}
+
+    database.write(run)
+
+
+def test_a_day_that_changes_while_it_is_read_is_not_written(database: Database) -> None:
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        from sharpeyes.store import rollups
+
+        revision = rollups.open_day(connection, DAYS[1])
+        found = rollup.add_up(connection, DAYS[1])
+        telemetry.mark_stale(connection, DAYS[1].start)
+        assert not rollup.put(connection, DAYS[1], revision, found, Ms(END))
+        assert rollups.fresh_spans(connection, Span(START, END)) == []
+
+    database.write(run)
+
+
+def test_an_approval_marks_its_days_and_moves_only_the_adjusted_rate(database: Database) -> None:
+    half = Ms(DAYS[1].start + 12 * HOUR)
+
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        offline = Interval(camera="c0", state=State.OFFLINE, start=DAYS[1].start, end=half)
+        online = Interval(camera="c0", state=State.ONLINE, start=half, end=None)
+        tell(connection, [offline, online], END + HOUR)
+        roll_up_all(connection, END + HOUR)
+        (before,) = rates(connection, DAYS[1], "all", Ms(END + HOUR))
+        assert before.adjusted == before.raw == 0.5
+        item = exclusions.apply(
+            connection, excluding(ExclusionScope.AREA, "city", Span(DAYS[1].start, Ms(half + HOUR)))
+        )
+        assert stale(connection) == set()  # asked for is not agreed to
+        exclusions.decide(connection, item.id, by="bob", approve=True, remark="", now=Ms(END))
+        assert stale(connection) == {DAYS[1].start}
+        for _ in range(2):  # from the intervals, then from the day
+            (after,) = rates(connection, DAYS[1], "all", Ms(END + HOUR))
+            assert after.raw == 0.5
+            assert after.adjusted == 1.0
+            assert after.excluded.obliged_ms == 13 * HOUR
+            assert (after.excluded.online_ms, after.excluded.offline_ms) == (HOUR, 12 * HOUR)
+            roll_up_all(connection, END + HOUR)
+        exclusions.revoke(connection, item.id, by="carl", now=Ms(END + 1))
+        (again,) = rates(connection, DAYS[1], "all", Ms(END + HOUR))
+        assert again == before
+
+    database.write(run)
+
+
+def test_a_day_is_due_once_the_prober_lived_to_its_end(database: Database) -> None:
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        online = Interval(camera="c0", state=State.ONLINE, start=START, end=None)
+        tell(connection, [online], DAYS[1].end - 1)
+        assert rollup.due(connection, BERLIN, Ms(END + HOUR)) == [DAYS[0]]
+        tell(connection, [], DAYS[1].end)
+        assert rollup.due(connection, BERLIN, Ms(END + HOUR)) == [DAYS[1], DAYS[0]]
+
+    database.write(run)
+
+
+def test_another_zone_has_other_days(database: Database) -> None:
+    shanghai = ZoneInfo("Asia/Shanghai")
+
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        roll_up_all(connection, END + HOUR)
+        assert rollup.misfits(connection, BERLIN) == []
+        assert set(rollup.misfits(connection, shanghai)) == set(DAYS)
+
+    database.write(run)
+
+
+async def test_the_roller_adds_up_what_is_due(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as own:
+        own.upgrade()
+        own.write(registry)
+        own.write(one_camera)
+        own.write(
+            lambda c: tell(c, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        )
+        roller = rollup.Roller(own, BERLIN, lambda: Ms(END + HOUR))
+        assert await roller.turn() == 5
+        assert await roller.turn() == 0
+        own.write(lambda c: telemetry.mark_stale(c, DAYS[3].start))
+        assert await roller.turn() == 2
