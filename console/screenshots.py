@@ -2,6 +2,7 @@
 
     sharpeyes demo &
     python console/screenshots.py --token-file token.txt --out /tmp/pictures [--only overview,cameras]
+    python console/screenshots.py --username wang --password-file pw.txt --only access,live
 
 Needs Chromium, and fonts that have Chinese (Debian: chromium, fonts-noto-cjk).
 """
@@ -23,10 +24,11 @@ PAGES = {
     "overview": "/",
     "wall": "/wall",
     "cameras": "/cameras",
-    "camera": "",
+    "camera": "/cameras/{camera}",
     "faults": "/faults",
     "rates": "/rates?by=department",
     "discovery": "/discovery",
+    "live": "/live?numbers=1&cameras={watched}",
     "access": "/access",
     "register": "/register",
     "journal": "/journal",
@@ -36,8 +38,8 @@ SETTLE_S = 1.2
 
 
 async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) -> None:
-    headers = {"Authorization": f"Bearer {token}"}
-    camera = await _a_camera(tab, url, headers)
+    """``token`` is empty for somebody who has logged in."""
+    camera, watched = await _cameras(tab, url, {"Authorization": f"Bearer {token}"} if token else {})
     for locale in ("zh-CN", "en"):
         for theme in ("light", "dark"):
             await tab.call(
@@ -50,11 +52,11 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
                 signed_in = name != "sign-in"
                 await tab.call(
                     "(kept) => { sessionStorage.clear(); Object.assign(sessionStorage, kept); }",
-                    {"sharpeyes.token": token} if signed_in else {},
+                    {"sharpeyes.token": token} if token and signed_in else {},
                 )
                 for width, height in SIZES:
                     await tab.size(width, height)
-                    await tab.open(url + (path or f"/cameras/{camera}"))
+                    await tab.open(url + path.format(camera=camera, watched=watched))
                     await tab.until("() => !document.querySelector('.skeleton')")
                     await asyncio.sleep(SETTLE_S)
                     file = folder / f"{name}-{locale}-{theme}-{width}.png"
@@ -64,18 +66,35 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
         sys.stderr.write(f"complaint: {complaint}\n")
 
 
-async def _a_camera(tab: Tab, url: str, headers: dict[str, str]) -> str:
-    """One that is out of order, which shows more."""
+async def _cameras(tab: Tab, url: str, headers: dict[str, str]) -> list[str]:
+    """One that is out of order, which shows more, and some to watch, with commas."""
     await tab.open(url + "/sign-in")
-    return await tab.call(
+    found: list[str] = await tab.call(
         """async (headers) => {
-          for (const query of ['state=offline&limit=1', 'limit=1']) {
-            const page = await (await fetch('/api/v1/cameras?' + query, {headers})).json();
-            if (page.items.length) return page.items[0].id;
-          }
+          const ask = query => fetch("/api/v1/cameras?" + query, {headers});
+          const list = async query => (await (await ask(query)).json()).items;
+          const online = await list('state=online&limit=4');
+          const offline = await list('state=offline&limit=1');
+          return [[...offline, ...online][0].id, online.map(one => one.id).join()];
         }""",
         headers,
     )
+    return found
+
+
+async def _log_in(tab: Tab, url: str, username: str, password: str) -> None:
+    await tab.open(url + "/sign-in")
+    status = await tab.call(
+        """async (username, password) => (await fetch('/api/v1/session', {
+          method: 'POST',
+          headers: {'Content-Type': 'application/json'},
+          body: JSON.stringify({username, password}),
+        })).status""",
+        username,
+        password,
+    )
+    if status != 201:
+        raise SystemExit(f"{username} could not log in: {status}")
 
 
 async def main() -> None:
@@ -83,7 +102,10 @@ async def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080")
-    parser.add_argument("--token-file", type=Path, required=True, help="file with an API token")
+    who = parser.add_mutually_exclusive_group(required=True)
+    who.add_argument("--token-file", type=Path, help="file with an API token")
+    who.add_argument("--username", help="somebody with an account")
+    parser.add_argument("--password-file", type=Path, help="of that account")
     parser.add_argument("--out", type=Path, default=Path("pictures"))
     parser.add_argument("--only", default="", help="names of pages, with commas")
     given = parser.parse_args()
@@ -91,7 +113,10 @@ async def main() -> None:
     only = set(filter(None, given.only.split(",")))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with browser(Path(profile)) as tab:
-            await shoot(tab, given.url, only, given.token_file.read_text().strip(), given.out)
+            token = given.token_file.read_text().strip() if given.token_file else ""
+            if given.username:
+                await _log_in(tab, given.url, given.username, given.password_file.read_text().strip())
+            await shoot(tab, given.url, only, token, given.out)
 
 
 if __name__ == "__main__":

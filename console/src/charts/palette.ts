@@ -46,3 +46,10 @@ export function palette() {
   onScopeDispose(() => removeEventListener('resize', again))
   return now
 }
+
+/** Between two colours given as #rrggbb; `share` of the second. */
+export function mix(first: string, second: string, share: number): string {
+  const parts = (hex: string): number[] => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16))
+  const [a, b] = [parts(first), parts(second)]
+  return `#${a.map((value, i) => Math.round(value + (b[i]! - value) * share).toString(16).padStart(2, '0')).join('')}`
+}

@@ -1,0 +1,93 @@
+"""What happens now: a glance, and the stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from api_client import Client, until_probed
+from sharpeyes.api.routes import live
+from sharpeyes.api.routes.live import MOST_CHANGES, news
+from sharpeyes.app import context_of
+from sharpeyes.domain.health import State
+from sharpeyes.domain.time import Ms
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "TICK_S", 0.01)
+    monkeypatch.setattr(live, "STILL_S", 0.05)
+
+
+async def heard(stream: AsyncIterator[str]) -> dict[str, Any]:
+    text = await asyncio.wait_for(anext(stream), 5)
+    event, data, end = text.split("\n", 2)
+    assert (event, end) == ("event: news", "\n")
+    found: dict[str, Any] = json.loads(data.removeprefix("data: "))
+    return found
+
+
+def turn(client: Client, camera: str, state: State) -> None:
+    standing = client.service.board.get(camera).standing  # type: ignore[union-attr]
+    client.service.board.update(replace(standing, state=state, since=Ms(standing.since + 1), cause="timeout"))
+
+
+async def test_a_glance(client: Client) -> None:
+    now = (await client.get("/api/v1/status")).json()
+    assert (now["site"], now["timezone"]) == ("Test", "Asia/Shanghai")
+    assert [tier["key"] for tier in now["tiers"]] == ["public_security", "departmental", "community"]
+    assert sum(tier["cameras"] for tier in now["tiers"]) == 3
+    assert now["tiers"][1]["maintenance"] == 1
+    assert now["prober"]["ready"] is True
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/live"])
+async def test_for_nobody_without_a_right(client: Client, path: str) -> None:
+    assert (await client.get(path, headers={"Authorization": ""})).status_code == 401
+
+
+async def test_changes_come_once_each_and_with_the_counts(client: Client) -> None:
+    await until_probed(client)
+    stream = news(context_of(client.service))
+    assert (await heard(stream))["changes"] == []
+    turn(client, "gate-1", State.OFFLINE)
+    told = await heard(stream)
+    assert [(one["camera"], one["after"], one["cause"]) for one in told["changes"]] == [
+        ("gate-1", "offline", "timeout")
+    ]
+    assert told["status"]["tiers"][0]["offline"] >= 1
+    assert (await heard(stream))["changes"] == []  # nothing new: a sign of life
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_flood_is_counted_and_not_kept(client: Client) -> None:
+    await until_probed(client)
+    stream = news(context_of(client.service))
+    await heard(stream)
+    for number in range(MOST_CHANGES + 20):
+        turn(client, "gate-1", State.OFFLINE if number % 2 else State.ONLINE)
+    told = await heard(stream)
+    assert len(told["changes"]) == MOST_CHANGES
+    assert told["missed"] >= 19
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def test_it_ends_with_the_service(client: Client) -> None:
+    stream = news(context_of(client.service))
+    await heard(stream)
+    client.service.stopping.set()
+    with pytest.raises(StopAsyncIteration):
+        await asyncio.wait_for(anext(stream), 5)
+
+
+async def test_whoever_leaves_is_no_longer_told(client: Client) -> None:
+    stream = news(context_of(client.service))
+    await heard(stream)
+    subscribed = len(client.service.board._subscriptions)
+    await stream.aclose()  # type: ignore[attr-defined]
+    assert len(client.service.board._subscriptions) == subscribed - 1
