@@ -15,6 +15,7 @@ from sharpeyes import __version__
 from sharpeyes.cli.audit import audit
 from sharpeyes.cli.check_config import check_config
 from sharpeyes.cli.demo import demo
+from sharpeyes.cli.diagnose import diagnose
 from sharpeyes.cli.discover import discover
 from sharpeyes.cli.probe import probe
 from sharpeyes.cli.serve import serve
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, demo, discover, probe, check_config, sweep, simulate):
+for command in (serve, demo, discover, probe, check_config, sweep, diagnose, simulate):
     app.command()(command)
 for group in (audit, user):
     app.add_typer(group)
