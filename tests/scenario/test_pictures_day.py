@@ -40,7 +40,7 @@ class Examiner:
         self.checked = 0
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
-        said = keyframe.data.decode()
+        said = keyframe.data.decode().split()[0]
         self.opened.append((self.place.loop.time(), said))
         if said == "junk":
             return Opened(picture=None)
@@ -135,6 +135,31 @@ def test_frozen_and_blurred_are_degraded_and_a_trained_eye_s_fault_changes_nothi
                 blurred.id: (DEGRADED, "blurred", Rung.USABLE),
                 soft.id: (ONLINE, None, Rung.USABLE),
             }
+            await fleet.stop()
+
+        run(story())
+
+
+def test_the_same_keyframe_twice_is_no_second_picture(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        (camera,) = place.build({"h": 1})
+        quality, examiner = quality_of(place)
+        place.pictures[camera.id] = "cached"  # by a server that begins with what it has
+
+        async def story() -> None:
+            fleet, _ = place.fleet(quality=quality)
+            await fleet.start([place.target(camera)])
+            while quality.stats.looks == 0:
+                await asyncio.sleep(0.5)
+            await asyncio.sleep(5)
+            assert examiner.checked == 0
+            place.pictures[camera.id] = "fine"
+            await asyncio.sleep(5)
+            assert examiner.checked == 1
+            assert quality.places.taken == 0
+            place.pictures[camera.id] = "cached"
+            await asyncio.sleep(700)  # for ever: then it is one
+            assert examiner.checked >= 2
             await fleet.stop()
 
         run(story())

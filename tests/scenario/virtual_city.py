@@ -165,9 +165,14 @@ class City:
             timings=Timings(total_ms=50.0),
             packets=200,
             lost=lost,
-            keyframe=Keyframe(codec="h264", data=self.pictures.get(camera, "fine").encode(), rtp_time=0),
+            keyframe=Keyframe(codec="h264", data=self._picture(camera), rtp_time=0),
             transcript=("= played",),
         )
+
+    def _picture(self, camera: str) -> bytes:
+        """No two keyframes are alike, unless the camera repeats itself."""
+        said = self.pictures.get(camera, "fine")
+        return said.encode() if said == "cached" else f"{said} {self.loop.time()}".encode()
 
     def build(self, hosts: dict[str, int], **fields: Any) -> list[Camera]:
         """So many cameras at each host, in the registry, in turn of the three tiers."""

@@ -170,7 +170,7 @@ class _Reader:
                 tier=tier,
                 target=one.get("target", _ratio, default.target),
                 liveness_s=one.get("liveness_s", number(1, 86_400), default.liveness_s),
-                quality_s=one.get("quality_s", number(5, 86_400), default.quality_s),
+                quality_s=one.get("quality_s", number(1, 86_400), default.quality_s),
             )
             one.close()
         section.close()
@@ -340,7 +340,7 @@ class _Reader:
         snapshot = section.get("snapshot", _http_url, None)
         transport = section.get("transport", word(Transport), Transport.TCP.value)
         liveness = section.get("liveness_s", number(1, 86_400), None)
-        quality = section.get("quality_s", number(5, 86_400), None)
+        quality = section.get("quality_s", number(1, 86_400), None)
         maintenance = section.get("maintenance", flag, False)
         tags = section.get("tags", listing(text), NONE)
         code = section.get("code", _code, None)

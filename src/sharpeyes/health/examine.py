@@ -20,7 +20,7 @@ from sharpeyes.health.sight import Finding
 class PictureExaminer:
     """What :mod:`sharpeyes.health.diagnose` says of a camera's pictures."""
 
-    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
+    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:  # noqa: ARG002 (nothing is screened yet)
         picture = _decoded(keyframe, at)
         if picture is None:
             return Opened(picture=None)

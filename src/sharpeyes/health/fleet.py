@@ -52,7 +52,7 @@ from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
 from sharpeyes.health.pacing import HostGate
 from sharpeyes.health.probe import ProbeRequest
-from sharpeyes.health.quality import PAIR_S, Quality
+from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recalled
 from sharpeyes.health.sight import Sight
 
@@ -883,30 +883,24 @@ class Fleet:
 
     async def _look(self, unit: _Unit, target: Target, result: ProbeResult) -> None:
         assert self._quality is not None
-        try:
-            look = await self._quality.look(target.camera.id, result, unit.sight, target.quality_s)
-        except Exception:  # a fault of ours must not stop the watch
-            log.exception("the picture of %s could not be looked at", target.camera.id)
-            self._quality.stats.failed += 1
-            look = None
+        look = await self._quality.look(target.camera.id, result, unit.sight, target.quality_s)
         now = self._loop.time()
-        if look is not None and look.again and self._running and not unit.gone:
+        if look.again and self._running and not unit.gone:
             unit.paired = True
-            unit.look_due, unit.look_soon = now + PAIR_S, True
+            unit.look_due, unit.look_soon = now + self._quality.pair_s, True
             self._meet(unit, unit.look_due)
             self._pump()
             return
         unit.looking = False
         self._give_place()
         if not unit.gone:
-            soon_s = None if look is None else look.soon_s
-            unit.look_soon = soon_s is not None
-            if soon_s is None:
+            unit.look_soon = look.soon_s is not None
+            if look.soon_s is None:
                 place = pacing.phase(f"{target.camera.id} picture")
                 unit.look_due = pacing.next_slot(now, place, target.quality_s)
             else:
-                unit.look_due = now + soon_s
-            if look is not None and look.sight is not None and target.request == unit.target.request:
+                unit.look_due = now + look.soon_s
+            if look.sight is not None and target.request == unit.target.request:
                 self._saw(unit, look.sight, now)
             if self._quality.patient:
                 self._conclude(unit, result)

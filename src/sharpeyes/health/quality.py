@@ -49,6 +49,9 @@ T = TypeVar("T")
 
 PAIR_S = 2.0
 """Seconds between the two pictures of a full check."""
+REPEATS = 5
+"""A second keyframe that is the first, byte for byte, is asked for again so often: many servers begin a
+session with the last keyframe that they have, and the next may be ten seconds away. No frozen sensor, that."""
 FULL_EVERY = 12
 """Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
 SUSPECT = 1 / 15
@@ -72,7 +75,7 @@ VIEW_FAULTS = frozenset(PictureFault) - {
     PictureFault.CORRUPT,
     PictureFault.NOISE,
 }
-"""Faults that are found by comparing with what is normal for the camera: void when its view is accepted anew."""
+"""Faults found by comparing with what is normal for the camera: void when its view is accepted anew."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
 
@@ -182,6 +185,9 @@ class _Memory:
     normal: Any = None
     before: Any = None
     """The first picture of a pair under way."""
+    coded: int = 0
+    """Hash of its keyframe."""
+    repeats: int = 0
     plain_run: int = 0
     known: dict[str, tuple[int, int]] | None = None
     """Modes with a reference: version, and from how many pictures. None: not read yet."""
@@ -195,7 +201,7 @@ class Look:
     sight: Sight | None
     """What is known now; None if a second picture is needed first, or the look failed on our side."""
     again: bool = False
-    """Meet the camera again after :data:`PAIR_S`; its place is kept."""
+    """Meet the camera again after ``Quality.pair_s``; its place is kept."""
     soon_s: float | None = None
     """When to look next, None for the cadence."""
 
@@ -204,8 +210,9 @@ class Quality:
     """All looks. :meth:`start`, :meth:`stop`.
 
     ``database`` and ``evidence`` None: nothing is learnt and nothing kept (a sweep without a store).
-    ``patient``: for a sweep. A probe waits for a place rather than going without a look, one look is a verdict,
-    and a second picture is asked for only if the first shows something.
+    ``pair_s``: seconds between the two pictures of a full check.
+    ``patient``: for a sweep. A probe waits for a place rather than going without a look, one look is a
+    verdict, and a second picture is asked for only if the first shows something.
     """
 
     def __init__(
@@ -218,17 +225,20 @@ class Quality:
         threads: int = 2,
         places: int = 96,
         patient: bool = False,
+        pair_s: float = PAIR_S,
     ) -> None:
         if not 16 <= places <= 128:
             raise ValueError(f"{places} keyframes in flight: choose 16 to 128")
         self.stats = QualityStats()
         self.places: Places[Any] = Places(places)
         self.patient = patient
+        self.pair_s = pair_s
         self.evidence = evidence
         self._examiner = examiner
         self._clock = clock
         self._database = database
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+        self._failing = False
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
@@ -240,6 +250,22 @@ class Quality:
 
     async def look(self, camera: str, result: ProbeResult, before: Sight | None, cadence_s: float) -> Look:
         """Look at the picture that a probe brought. The caller holds a place."""
+        try:
+            look = await self._examine(camera, result, before, cadence_s)
+        except (SQLAlchemyError, SharpEyesError, OSError) as error:
+            self._say_failed(camera, error)
+        except Exception as error:  # noqa: BLE001 (a fault of ours: not the camera's, nor the watch's end)
+            self._say_failed(camera, error, trace=True)
+        else:
+            if self._failing:
+                self._failing = False
+                log.info("pictures can be looked at again")
+            return look
+        return Look(None)
+
+    async def _examine(
+        self, camera: str, result: ProbeResult, before: Sight | None, cadence_s: float
+    ) -> Look:
         memory = self._memories.setdefault(camera, _Memory())
         keyframe = result.keyframe
         assert keyframe is not None
@@ -247,39 +273,50 @@ class Quality:
         first, memory.before = memory.before, None
         if first is None:
             stats.looks += 1
-        try:
-            opened = await self._run("decode_s", self._examiner.open, keyframe, at, memory.normal)
-            if opened.picture is None:
-                stats.undecodable += 1
-                seen = Seen(at=at, decoded=False)
-                await self._keep(camera, result, seen, None)
-                return self._done(before, seen, cadence_s)
-            if first is None and opened.plain and not self._full_is_due(memory, opened, before):
-                stats.plain += 1
-                memory.plain_run += 1
-                memory.normal = opened.normal
-                seen = Seen(at=at, mode=opened.mode)
-                await self._learn(camera, memory, keyframe, seen)
-                return self._done(before, seen, cadence_s, self._learning(memory, seen))
-            if first is None and not self.patient:
-                memory.before = opened.picture
-                return Look(None, again=True)
-            stats.full += 1
-            memory.plain_run = 0
-            references = await self._references_of(camera, memory)
-            checked = await self._run("check_s", self._examiner.check, first, opened.picture, references)
-            if first is None and checked.findings:
-                memory.before = opened.picture
-                return Look(None, again=True)
-            memory.normal = checked.normal if not checked.findings else memory.normal
-            seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
-            await self._keep(camera, result, seen, checked)
+            memory.coded, memory.repeats = hash(keyframe.data), 0
+        elif memory.repeats < REPEATS and hash(keyframe.data) == memory.coded:
+            memory.before, memory.repeats = first, memory.repeats + 1
+            return Look(None, again=True)
+        opened = await self._run("decode_s", self._examiner.open, keyframe, at, memory.normal)
+        if opened.picture is None:
+            stats.undecodable += 1
+            seen = Seen(at=at, decoded=False)
+            await self._keep(camera, result, seen, None)
+            return self._done(before, seen, cadence_s)
+        if first is None and opened.plain and not self._full_is_due(memory, opened, before):
+            stats.plain += 1
+            memory.plain_run += 1
+            memory.normal = opened.normal
+            seen = Seen(at=at, mode=opened.mode)
             await self._learn(camera, memory, keyframe, seen)
             return self._done(before, seen, cadence_s, self._learning(memory, seen))
-        except (SQLAlchemyError, SharpEyesError, OSError) as error:
-            stats.failed += 1
-            log.error("the picture of %s could not be looked at: %s", camera, error)
-            return Look(None)
+        if first is None and not self.patient:
+            memory.before = opened.picture
+            return Look(None, again=True)
+        stats.full += 1
+        memory.plain_run = 0
+        references = await self._references_of(camera, memory)
+        checked = await self._run("check_s", self._examiner.check, first, opened.picture, references)
+        if first is None and checked.findings:
+            memory.before = opened.picture
+            return Look(None, again=True)
+        memory.normal = checked.normal if not checked.findings else memory.normal
+        seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+        await self._keep(camera, result, seen, checked)
+        await self._learn(camera, memory, keyframe, seen)
+        return self._done(before, seen, cadence_s, self._learning(memory, seen))
+
+    def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:
+        """Once, until a look succeeds again: what fails for one camera may fail for all."""
+        self.stats.failed += 1
+        if not self._failing:
+            log.error(
+                "the picture of %s could not be looked at: %s",
+                camera,
+                error,
+                exc_info=error if trace else None,
+            )
+        self._failing = True
 
     def drop(self, camera: str) -> None:
         """The second picture of a pair does not come."""

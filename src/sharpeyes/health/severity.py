@@ -39,8 +39,8 @@ MEANINGS: dict[PictureFault, Meaning] = {
     PictureFault.FROZEN: Meaning(
         (_DEGRADED, _DEGRADED, _DEGRADED),
         _ALWAYS,
-        "It shows the place as it was, not as it is: worse than none for who trusts it. The stream itself runs,"
-        " so the state says degraded, and the picture is not usable.",
+        "It shows the place as it was, not as it is: worse than none for who trusts it. The stream itself"
+        " runs, so the state says degraded, and the picture is not usable.",
     ),
     PictureFault.OCCLUDED: Meaning(
         _LOOKS_WORSE, _GRAVE, "A part of the view is covered; at severity 3 most of what it was put up for."

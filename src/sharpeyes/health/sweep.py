@@ -1,7 +1,7 @@
-"""Every camera once: the fleet's own way of looking, with its pacing, budgets and care for accounts, and no memory.
+"""Every camera once: the fleet's own way of looking, with its pacing, budgets and care for accounts.
 
 One look is no verdict that a camera is held to: what comes out is what each camera did this once. So a single
-failure counts here, and a finding of the checks is a fault without N of M, though not without a second picture.
+failure counts here, and a finding of the checks is a fault without N of M, if a second picture shows it, too.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class NoRecord:
 
     full = False
 
-    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:  # noqa: ARG002
         return {}
 
     def note(
