@@ -393,6 +393,7 @@ export const en = {
   'access.submitted': 'Submitted',
   'access.decisions': 'Decisions',
   'access.orAreas': 'And all cameras of areas',
+  'access.approvals': '{n} of {needed} approvals',
   'access.case': 'Case number',
   'access.why': 'What it is for',
   'access.start': 'From',

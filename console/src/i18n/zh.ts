@@ -395,6 +395,7 @@ export const zh: Record<Key, string> = {
   'access.submitted': '提交时间',
   'access.decisions': '审批',
   'access.orAreas': '以及区域内全部摄像机',
+  'access.approvals': '已批 {n}/{needed}',
   'access.case': '案事件编号',
   'access.why': '事由',
   'access.start': '开始',

@@ -1,0 +1,248 @@
+"""The console in a real browser, on the real service, with a camera that plays and one that is dead."""
+
+from __future__ import annotations
+
+import asyncio
+import textwrap
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from console_browser import CHROMIUM, Tab, browser
+from gateway_town import PASSWORD as CAMERA_PASSWORD
+from gateway_town import LiveCamera
+from rtp_media import encode
+from sharpeyes.api.console import ASSETS
+from sharpeyes.app import Service, Started, run
+from sharpeyes.config import Settings, load
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.store.access import find_account
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(
+        not (ASSETS / "index.html").exists(),
+        reason="the console is not built (pip install -e . with access to npm's registry)",
+    ),
+]
+CLIP = encode("h264", width=320, height=180, frames=50, gop=25, options={"b": "500000", "maxrate": "500000"})
+PASSWORD = "a long phrase of words 9"
+CITY = """
+    site: {{name: 滨江, timezone: Asia/Shanghai}}
+    tiers: {{public_security: {{target: 0.98, liveness_s: 5}}}}
+    zones: {{police: {{name: Police, network: 1}}}}
+    departments: {{psb: {{name: Public Security}}, edu: {{name: Education}}}}
+    areas: {{city: {{name: City, children: {{north: {{name: North}}, south: {{name: South}}}}}}}}
+    credentials: {{camera: {{username: viewer, password_file: camera.txt}}}}
+    cameras:
+      - {{id: park, name: 公园门, tier: public_security, department: psb, area: north, zone: police,
+          main: "{url}", credential: camera}}
+      - {{id: dead, name: Dead end, tier: public_security, department: psb, area: south, zone: police,
+          main: "rtsp://127.0.0.1:1/b"}}
+"""
+PAGES = (
+    "/",
+    "/wall",
+    "/cameras",
+    "/cameras/dead",
+    "/faults",
+    "/rates",
+    "/discovery",
+    "/journal",
+    "/settings",
+)
+
+
+@dataclass
+class Site:
+    url: str
+    token: str
+    service: Service
+    camera: LiveCamera
+
+
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[Site]:
+    camera = LiveCamera(CLIP)
+    await camera.start()
+    (folder / "camera.txt").write_text(CAMERA_PASSWORD)
+    (folder / "camera.txt").chmod(0o600)
+    file = folder / "cameras.yaml"
+    file.write_text(textwrap.dedent(CITY).format(url=camera.url), encoding="utf-8")
+    settings = Settings.read({}, config=file, data_dir=folder / "data", port=0, view_addresses="127.0.0.1")
+    up: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    running = asyncio.create_task(run(settings, load(file, environ={}), stop=stop, started=up.set_result))
+    try:
+        done, _ = await asyncio.wait({up, running}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        if running in done:
+            running.result()
+        started = up.result()
+        assert started.token is not None
+        yield Site(started.url, started.token.reveal(), started.service, camera)
+    finally:
+        stop.set()
+        await running
+        await camera.kill()
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
+    async with browser(tmp_path / "profile") as tab:
+        await tab.size(1366, 768)
+        yield tab
+
+
+async def sign_in(tab: Tab, site: Site, token: str | None = None) -> None:
+    await tab.open(site.url + "/")
+    await tab.click("[role=tab]", "API token")
+    await tab.type("input[name=token]", site.token if token is None else token)
+    await tab.click("button[type=submit]")
+
+
+async def log_in(tab: Tab, site: Site, name: str) -> None:
+    await tab.open(site.url + "/sign-in")
+    await tab.type("input[name=username]", name)
+    await tab.type("input[name=password]", PASSWORD)
+    await tab.click("button[type=submit]")
+    await tab.until("() => location.pathname === '/'")
+
+
+async def test_a_wrong_token_is_refused_with_its_reason_and_a_right_one_opens(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site, "se_000000000000_wrong")
+    await tab.sees("Not signed in")
+    await tab.type("input[name=token]", site.token)
+    await tab.click("button[type=submit]")
+    await tab.sees("Public security")
+    await tab.sees("滨江")
+    await tab.sees("Target 98%")
+
+
+async def test_a_failure_and_a_recovery_are_seen_without_a_reload(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site)
+    await tab.call("() => { window.same = true; }")
+    await tab.until("() => /Online\\s*1/.test(document.querySelector('.tier')?.innerText)")
+    await site.camera.kill()
+    await tab.until("() => /Offline\\s*2/.test(document.querySelector('.tier')?.innerText)", patience_s=60)
+    await site.camera.start()
+    await tab.until("() => /Online\\s*1/.test(document.querySelector('.tier')?.innerText)", patience_s=60)
+    assert await tab.call("() => window.same")
+
+
+async def test_every_page_keeps_the_policy_and_asks_nobody_else(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site)
+    await tab.sees("Public security")
+    for page in PAGES:
+        await tab.open(site.url + page)
+        await tab.until("() => !document.querySelector('.skeleton')")
+        await asyncio.sleep(0.2)  # charts are drawn after their data
+    assert tab.complaints == []
+    assert tab.hosts == {urlsplit(site.url).netloc}
+
+
+async def test_filters_are_in_the_address_and_search_is_instant(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site)
+    await tab.sees("Public security")
+    await tab.open(site.url + "/cameras")
+    await tab.sees("2 of 2")
+    await tab.type(".search input", "公园")
+    await tab.sees("1 of 2")
+    assert await tab.call("() => new URLSearchParams(location.search).get('q')") == "公园"
+    await tab.open(site.url + "/cameras?area=south")
+    await tab.sees("1 of 2")
+    await tab.sees("Dead end")
+    await tab.open(site.url + "/cameras?state=maintenance")
+    await tab.sees("No camera matches")
+
+
+async def test_the_working_of_a_probe_is_shown_and_a_refusal_says_its_reason(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site)
+    await tab.sees("Public security")
+    await tab.open(site.url + "/cameras/dead")
+    await tab.click("button", "Probe now")
+    await tab.sees("Connection refused")
+    await tab.sees("stopped here")
+    await tab.click("button", "Declare out of service")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("declared in cameras.yaml")  # what it is
+    await tab.sees("maintenance: true")  # and its mend
+
+
+async def test_it_speaks_as_the_browser_does(site: Site, tmp_path: Path) -> None:
+    async with browser(tmp_path / "profile", language="zh-CN") as tab:
+        await tab.open(site.url + "/rates")
+        await tab.sees("用户名")
+        assert await tab.call("() => document.documentElement.lang") == "zh-CN"
+        await tab.click("[role=tab]", "API 令牌")
+        await tab.type("input[name=token]", site.token)
+        await tab.click("button[type=submit]")
+        await tab.sees("观测不足")  # on to the page that was asked for
+        await tab.click("header button", "English")
+        await tab.sees("Collecting")
+
+
+async def test_asked_approved_watched_and_revoked(site: Site, tab: Tab) -> None:
+    assert not isinstance(site.service.access, Exception)
+    people = site.service.access.people
+    staff = (("wang", "edu", Role.REQUESTER), ("li", "psb", Role.APPROVER), ("zhao", "psb", Role.APPROVER))
+    for name, unit, role in staff:
+        await people.add(
+            None, username=name, name=name.title(), department=unit, roles=[role], password=Secret(PASSWORD)
+        )
+
+    await log_in(tab, site, "wang")
+    await tab.open(site.url + "/live?cameras=park")
+    await tab.sees("You may not see this now")
+    await tab.open(site.url + "/access?camera=park")
+    await tab.click(".el-dialog label:nth-of-type(1) ~ .pair .el-select__wrapper")
+    await tab.click(".el-select-dropdown__item", "Traffic")
+    await tab.type(".el-dialog textarea", "jam at the gate")
+    await tab.click(".el-dialog button", "Send request")
+    await tab.sees("Waiting")
+    await tab.click("header button[aria-label='Sign out']")
+    await tab.sees("User name")
+
+    for approver, then in (("li", "1 of 2 approvals"), ("zhao", "Revoke")):  # this tier takes two
+        await log_in(tab, site, approver)
+        await tab.open(site.url + "/access")
+        await tab.sees("jam at the gate")
+        await tab.click("button", "Approve")
+        await tab.click(".el-message-box button", "Confirm")
+        await tab.sees(then)
+        await tab.click("header button[aria-label='Sign out']")
+        await tab.sees("User name")
+
+    await log_in(tab, site, "wang")
+    await tab.open(site.url + "/live?cameras=park&numbers=1")
+    frames = "() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames > 40"
+    await tab.until(frames, patience_s=30)
+    await tab.sees("fps")
+    await tab.sees("left")
+    (grant,) = await _grants(tab)
+    await site.service.access.desk.revoke(await _id_of(site, "li"), grant, "jam is over")
+    await tab.sees("You may not see this now")
+    assert tab.complaints == []
+
+
+async def _grants(tab: Tab) -> list[str]:
+    found: list[str] = await tab.call(
+        "async () => (await (await fetch('/api/v1/grants?running=true')).json()).items.map(one => one.id)"
+    )
+    return found
+
+
+async def _id_of(site: Site, name: str) -> str:
+    account = await site.service.database.aread(lambda connection: find_account(connection, name))
+    assert account is not None
+    return account.subject.id
