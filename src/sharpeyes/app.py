@@ -50,6 +50,7 @@ from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
 from sharpeyes.store.credentials import changes, open_credentials
@@ -90,6 +91,8 @@ class Service:
         self.database = Database(settings.database)
         self.board = Board()
         self.metrics = Metrics()
+        zone = ZoneInfo(config.site.timezone)
+        self._roller = Roller(self.database, zone, clock)
         self.faults = Faults(self.database, config.faults, clock, counted=self.metrics.tell_tickets)
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
@@ -137,7 +140,7 @@ class Service:
             gc.freeze()  # what was made until here lives for ever: not to be looked through again and again
             self._watching = True
             try:
-                async with self._accountable(), self._mending():
+                async with self._accountable(), self._mending(), self._roller.running():
                     yield token
             finally:
                 self._watching = False

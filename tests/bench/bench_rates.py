@@ -1,6 +1,6 @@
-"""A month of rates from the intervals of a city, on SQLite.
+"""A month of rates, from the intervals of a city and from its days added up, on SQLite.
 
-Run: python tests/bench/bench_rates.py [cameras] [intervals a camera]     (default: 4000 60)
+Run: python tests/bench/bench_rates.py [cameras] [intervals a camera] [--days-only]     (default: 4000 60)
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from datetime import UTC
 from pathlib import Path
 
 from sqlalchemy import update
@@ -20,13 +21,15 @@ from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.rates import rollup, timeline
+from sharpeyes.rates.rate import Rate
 from sharpeyes.rates.rates import rates
-from sharpeyes.store import schema, telemetry
+from sharpeyes.store import rollups, schema, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.telemetry import Dimension
 
 DAY = 86_400_000
-START = Ms(1_790_000_000_000)
+START = Ms(1_789_948_800_000)  # 2026-09-21T00:00:00Z
 MONTH = Span(START, Ms(START + 31 * DAY))
 HISTORY = Span(Ms(START - 31 * DAY), Ms(START + 62 * DAY))
 """Three months are stored: the one asked for, one before, one after."""
@@ -41,7 +44,8 @@ def history(camera: str, number: int) -> Iterator[Interval]:
 
 
 def main() -> None:
-    number, spells = (int(a) for a in [*sys.argv[1:], *["4000", "60"][len(sys.argv) - 1 :]])
+    given = [a for a in sys.argv[1:] if a.isdigit()]
+    number, spells = (int(a) for a in [*given, *["4000", "60"][len(given) :]])
     tiers = list(Tier)
     cameras = [
         Camera(
@@ -69,15 +73,37 @@ def main() -> None:
             database.write(lambda c, batch=batch: telemetry.write_batch(c, intervals=batch, beat=HISTORY.end))
         print(f"{number} cameras, {spells} intervals a camera and month, {rows} rows in all")
         print(f"  written {rows / (time.process_time() - cpu):.0f} rows a CPU second, their making included")
-        dimensions: list[Dimension] = ["tier", "department", "area", "zone", "all", "camera"]
-        for by in dimensions:
-            best, cpu_best, found = float("inf"), float("inf"), 0
-            for _ in range(3):
-                wall, cpu = time.perf_counter(), time.process_time()
-                found = len(database.read(lambda c, by=by: rates(c, MONTH, by, HISTORY.end)))
-                best = min(best, time.perf_counter() - wall)
-                cpu_best = min(cpu_best, time.process_time() - cpu)
-            print(f"  month by {by:<10} {best * 1e3:8.0f} ms, CPU {cpu_best * 1e3:.0f} ms, {found} rates")
+        if "--days-only" not in sys.argv:
+            before = ask(database, "from intervals")
+        days = list(timeline.days(MONTH, UTC))
+        days = [day for day in days if day.start >= MONTH.start and day.end <= MONTH.end]
+        cpu, wall = time.process_time(), time.perf_counter()
+        for day in days:
+            revision = database.write(lambda c, day=day: rollups.open_day(c, day))
+            found = database.read(lambda c, day=day: rollup.add_up(c, day))
+            database.write(lambda c, day=day, r=revision, f=found: rollup.put(c, day, r, f, HISTORY.end))
+        each = (time.process_time() - cpu) / len(days) * 1e3
+        print(f"  a day added up {each:8.0f} ms CPU, {(time.perf_counter() - wall) / len(days) * 1e3:.0f} ms")
+        after = ask(database, "from days")
+        if "--days-only" not in sys.argv:
+            assert before == after, "days and intervals differ"
+
+
+def ask(database: Database, how: str) -> dict[Dimension, list[Rate]]:
+    dimensions: list[Dimension] = ["tier", "department", "area", "zone", "all", "camera"]
+    answers = {}
+    for by in dimensions:
+        best, cpu_best = float("inf"), float("inf")
+        for _ in range(3):
+            wall, cpu = time.perf_counter(), time.process_time()
+            answers[by] = database.read(lambda c, by=by: rates(c, MONTH, by, HISTORY.end))
+            best = min(best, time.perf_counter() - wall)
+            cpu_best = min(cpu_best, time.process_time() - cpu)
+        print(
+            f"  month by {by:<10} {how}: {best * 1e3:8.0f} ms, CPU {cpu_best * 1e3:.0f} ms, "
+            f"{len(answers[by])} rates"
+        )
+    return answers
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from sharpeyes.api.context import Context
 from sharpeyes.api.routes import (
     blackbox,
     cameras,
+    contests,
     discovery,
+    exclusions,
     faults,
     grants,
     live,
@@ -55,6 +57,8 @@ def create_api(context: Context) -> FastAPI:
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
     for room in (session, users, view_requests, grants, view_rules, view_tickets, views, register, faults):
+        api.include_router(room.router)
+    for room in (exclusions, contests):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

@@ -38,15 +38,18 @@ class RateShape(Shape):
                 "key": "public_security",
                 "cameras": 1200,
                 "online_rate": 0.9731,
+                "adjusted_rate": 0.9744,
                 "coverage": 0.9994,
                 "target": 0.95,
                 "verdict": "met",
+                "adjusted_verdict": "met",
                 "obliged_s": 103680000.0,
                 "online_s": 100830528.0,
                 "degraded_s": 0.0,
                 "offline_s": 2787264.0,
                 "unknown_s": 62208.0,
                 "maintenance_s": 0.0,
+                "excluded_s": 138240.0,
                 "headcount": {
                     "total": 1200,
                     "online": 1171,
@@ -65,17 +68,25 @@ class RateShape(Shape):
     online_rate: Annotated[
         Ratio | None, Field(description="online_s / (obliged_s - unknown_s); null if nothing was observed.")
     ]
+    adjusted_rate: Annotated[
+        Ratio | None,
+        Field(description="The same outside approved exclusions; null if nothing was observed there."),
+    ]
     coverage: Annotated[Ratio | None, Field(description="Observed share of the obliged time.")]
     target: Ratio | None
     verdict: Annotated[
         str | None, Field(description="'met', 'missed', or 'collecting' while less than 95 % was observed.")
     ]
+    adjusted_verdict: Annotated[str | None, Field(description="The verdict of the adjusted rate.")]
     obliged_s: float
     online_s: Annotated[float, Field(description="Degraded time included.")]
     degraded_s: float
     offline_s: float
     unknown_s: Annotated[float, Field(description="Not observed: neither good nor bad.")]
     maintenance_s: Annotated[float, Field(description="Declared out of service: outside obliged_s.")]
+    excluded_s: Annotated[
+        float, Field(description="Obliged time within approved exclusions, seen or not: only for adjusted.")
+    ]
     headcount: HeadcountShape
 
     @classmethod
@@ -85,15 +96,18 @@ class RateShape(Shape):
             key=rate.key,
             cameras=rate.cameras,
             online_rate=rate.raw,
+            adjusted_rate=rate.adjusted,
             coverage=rate.coverage,
             target=rate.target,
             verdict=rate.verdict,
+            adjusted_verdict=rate.adjusted_verdict,
             obliged_s=rate.obliged_ms / 1000,
             online_s=rate.online_ms / 1000,
             degraded_s=rate.degraded_ms / 1000,
             offline_s=rate.offline_ms / 1000,
             unknown_s=rate.unknown_ms / 1000,
             maintenance_s=rate.maintenance_ms / 1000,
+            excluded_s=rate.excluded.obliged_ms / 1000,
             headcount=HeadcountShape(
                 total=heads.total,
                 online=heads.online,

@@ -1,0 +1,185 @@
+"""Contested intervals: what a department says against one, and what an operator answers. Both stay."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, insert, or_, select, update
+
+from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms, Span, iso
+from sharpeyes.store.rates_schema import contest
+from sharpeyes.store.schema import camera_state, membership, state_interval
+
+TEXT = 4000
+"""Characters of a text."""
+
+
+class Outcome(StrEnum):
+    """What came of a contest. No outcome changes an interval: a remedy is an exclusion, which has its own two
+    people."""
+
+    UPHELD = "upheld"
+    """The department is right."""
+    DISMISSED = "dismissed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contest:
+    """One text against one interval, and the answer if there is one."""
+
+    id: str
+    interval: Interval
+    """As it was when it was contested."""
+    department: str
+    author: str
+    text: str
+    at: Ms
+    outcome: Outcome | None = None
+    answer: str | None = None
+    answered_by: str | None = None
+    answered: Ms | None = None
+
+
+def interval_of(connection: Connection, camera_id: str, start: Ms) -> Interval:
+    """The interval of a camera that begins there, an open one included; NotFoundError if none does."""
+    i, s = state_interval.c, camera_state.c
+    closed = connection.execute(
+        select(i.state, i.cause, i.ended_ms).where(i.camera_id == camera_id, i.started_ms == start)
+    ).first()
+    if closed is not None:
+        return _interval(camera_id, start, closed.ended_ms, closed.state, closed.cause)
+    lasting = connection.execute(
+        select(s.state, s.cause).where(s.camera_id == camera_id, s.since_ms == start)
+    ).first()
+    if lasting is None:
+        raise NotFoundError(f"no interval of camera {camera_id[:64]} begins at {iso(start)}")
+    return _interval(camera_id, start, None, lasting.state, lasting.cause)
+
+
+def departments_of(connection: Connection, interval: Interval) -> set[str]:
+    """Whose the camera was meanwhile."""
+    m = membership.c
+    query = select(m.department).where(
+        m.camera_id == interval.camera,
+        *([m.started_ms < interval.end] if interval.end is not None else []),
+        or_(m.ended_ms.is_(None), m.ended_ms > interval.start),
+    )
+    return set(connection.scalars(query))
+
+
+def file(
+    connection: Connection, camera_id: str, start: Ms, *, department: str, author: str, text: str, now: Ms
+) -> Contest:
+    """Contest the interval of a camera that begins at ``start``.
+
+    ForbiddenError if the camera was not the department's, ConflictError while one of it is unanswered.
+    """
+    _check(text, "text")
+    interval = interval_of(connection, camera_id, start)
+    if department not in departments_of(connection, interval):
+        raise ForbiddenError(f"camera {camera_id} was not of {department} during this interval")
+    c = contest.c
+    waiting = select(c.id).where(
+        c.camera_id == camera_id, c.started_ms == start, c.department == department, c.answer.is_(None)
+    )
+    if (other := connection.scalar(waiting)) is not None:
+        raise ConflictError(f"contest {other} against this interval is not answered yet")
+    filed = Contest(
+        id=secrets.token_hex(8), interval=interval, department=department, author=author, text=text, at=now
+    )
+    connection.execute(
+        insert(contest),
+        {
+            "id": filed.id,
+            "camera_id": camera_id,
+            "started_ms": start,
+            "ended_ms": interval.end,
+            "state": interval.state.value,
+            "cause": interval.cause,
+            "department": department,
+            "author": author,
+            "text": text,
+            "at_ms": now,
+        },
+    )
+    return filed
+
+
+def answer(connection: Connection, key: str, *, by: str, text: str, outcome: Outcome, now: Ms) -> Contest:
+    """Answer a contest, once. ConflictError if it is answered, ForbiddenError for one's own."""
+    _check(text, "text")
+    found = get(connection, key)
+    if found.answer is not None:
+        raise ConflictError(f"contest {key} is answered already; both texts stay as they are")
+    if by == found.author:
+        raise ForbiddenError("nobody answers a contest of their own")
+    connection.execute(
+        update(contest)
+        .where(contest.c.id == key)
+        .values(outcome=outcome.value, answer=text, answered_by=by, answered_ms=now)
+    )
+    return get(connection, key)
+
+
+def get(connection: Connection, key: str) -> Contest:
+    """NotFoundError if there is none."""
+    row = connection.execute(select(contest).where(contest.c.id == key)).first()
+    if row is None:
+        raise NotFoundError(f"there is no contest {key[:64]}")
+    return _values([row])[0]
+
+
+def listed(
+    connection: Connection,
+    *,
+    span: Span | None = None,
+    camera_id: str | None = None,
+    start: Ms | None = None,
+    department: str | None = None,
+    answered: bool | None = None,
+    limit: int = 1000,
+) -> list[Contest]:
+    """Contests, newest first: of intervals that touch the span, of a camera, of one interval by its start."""
+    c = contest.c
+    query = select(contest).order_by(c.at_ms.desc(), c.id).limit(limit)
+    if span is not None:
+        query = query.where(c.started_ms < span.end, or_(c.ended_ms.is_(None), c.ended_ms > span.start))
+    for column, value in ((c.camera_id, camera_id), (c.started_ms, start), (c.department, department)):
+        if value is not None:
+            query = query.where(column == value)
+    if answered is not None:
+        query = query.where(c.answer.is_not(None) if answered else c.answer.is_(None))
+    return _values(connection.execute(query))
+
+
+def _check(text: str, name: str) -> None:
+    if not text.strip() or len(text) > TEXT:
+        raise InvalidInputError(f"{name}: 1 to {TEXT} characters")
+
+
+def _interval(camera_id: str, start: Ms, end: Ms | None, state: str, cause: str | None) -> Interval:
+    return Interval(camera=camera_id, state=State(state), start=start, end=end, cause=cause)
+
+
+def _values(rows: Iterable[Any]) -> list[Contest]:
+    return [
+        Contest(
+            id=row.id,
+            interval=_interval(row.camera_id, row.started_ms, row.ended_ms, row.state, row.cause),
+            department=row.department,
+            author=row.author,
+            text=row.text,
+            at=row.at_ms,
+            outcome=None if row.outcome is None else Outcome(row.outcome),
+            answer=row.answer,
+            answered_by=row.answered_by,
+            answered=row.answered_ms,
+        )
+        for row in rows
+    ]

@@ -1,0 +1,147 @@
+"""Exclusions and contests over the API: two people, and a record that stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import update
+
+from api_client import Client, client_of
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms, iso
+from sharpeyes.store import schema, telemetry
+from sharpeyes.store.tokens import create_token
+
+HOUR = 3_600_000
+
+
+def second_token(
+    client: Client, name: str = "second", scopes: tuple[str, ...] = ("admin",)
+) -> dict[str, str]:
+    now = client.service.clock()
+    secret = client.service.database.write(
+        lambda c: create_token(c, name=name, scopes=list(scopes), now=now)[1]
+    )
+    return {"Authorization": f"Bearer {secret.reveal()}"}
+
+
+def told(client: Client, camera: str, *spells: tuple[State, int, int]) -> None:
+    """Intervals of a camera that was a member all along."""
+    m = schema.membership
+
+    def write(connection: object) -> None:
+        connection.execute(update(m).where(m.c.camera_id == camera).values(started_ms=spells[0][1]))
+        telemetry.write_batch(
+            connection,
+            intervals=[
+                Interval(camera=camera, state=state, start=Ms(a), end=Ms(b), cause="timeout")
+                for state, a, b in spells
+            ],
+        )
+
+    client.service.database.write(write)
+
+
+async def test_an_exclusion_needs_two_and_leaves_raw_alone(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        now = client.service.clock()
+        start, middle, end = now - 6 * HOUR, now - 4 * HOUR, now - 2 * HOUR
+        told(client, "gate-1", (State.OFFLINE, start, middle), (State.ONLINE, middle, end))
+        span = {"by": "camera", "from": iso(start), "to": iso(end)}
+
+        async def rate() -> dict[str, object]:
+            items = (await client.get("/api/v1/rates", params=span)).json()["items"]
+            return next(i for i in items if i["key"] == "gate-1")
+
+        body = {
+            "scope": "camera",
+            "subjects": ["gate-1"],
+            "from": iso(start),
+            "to": iso(middle),
+            "reason": "停电",
+            "evidence": "供电局通知 12",
+        }
+        made = await client.post("/api/v1/exclusions", json=body)
+        assert made.status_code == 201, made.text
+        asked = made.json()
+        assert asked["stage"] == "pending"
+        assert asked["retroactive"] is True
+        assert asked["applicant"].startswith("token:")
+        assert (await rate())["adjusted_rate"] == 0.5
+        where = f"/api/v1/exclusions/{asked['id']}"
+        own = await client.post(f"{where}/decision", json={"approve": True})
+        assert own.status_code == 403
+        other = second_token(client)
+        decided = await client.post(f"{where}/decision", json={"approve": True}, headers=other)
+        assert decided.json()["decider"] not in ("", asked["applicant"])
+        found = await rate()
+        assert found["online_rate"] == 0.5
+        assert found["adjusted_rate"] == 1.0
+        assert found["excluded_s"] == 7200
+        again = await client.post(f"{where}/decision", json={"approve": False}, headers=other)
+        assert again.status_code == 409
+        listed = (await client.get("/api/v1/exclusions", params={"from": iso(start)})).json()["items"]
+        assert [i["id"] for i in listed] == [asked["id"]]
+        assert (await client.post(f"{where}/revocation")).json()["stage"] == "revoked"
+        assert (await rate())["adjusted_rate"] == 0.5
+
+
+async def test_an_application_is_checked(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        now = client.service.clock()
+        good = {
+            "scope": "department",
+            "subjects": ["psb"],
+            "from": iso(now + HOUR),
+            "to": iso(now + 2 * HOUR),
+            "reason": "works",
+            "evidence": "order 7",
+        }
+        assert (await client.post("/api/v1/exclusions", json=good)).json()["retroactive"] is False
+        for change, status in (
+            ({"subjects": ["nobody"]}, 404),
+            ({"subjects": []}, 422),
+            ({"to": good["from"]}, 422),
+            ({"to": iso(now + 500 * 24 * HOUR)}, 422),
+            ({"reason": " "}, 422),
+            ({"evidence": ""}, 422),
+            ({"scope": "planet"}, 422),
+        ):
+            assert (await client.post("/api/v1/exclusions", json=good | change)).status_code == status, change
+        reader = second_token(client, "reader", ("read",))
+        assert (await client.post("/api/v1/exclusions", json=good, headers=reader)).status_code == 403
+        assert (await client.get("/api/v1/exclusions/none")).status_code == 404
+
+
+async def test_a_contest_and_its_answer_stay(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        now = client.service.clock()
+        start, end = now - 3 * HOUR, now - 2 * HOUR
+        told(client, "gate-1", (State.OFFLINE, start, end))
+        filing = {"camera": "gate-1", "start": iso(start), "text": "我方录像显示在线"}
+        wrong = await client.post("/api/v1/contests", json=filing | {"start": iso(start + 1)})
+        assert wrong.status_code == 404
+        stranger = await client.post("/api/v1/contests", json=filing | {"department": "edu"})
+        assert stranger.status_code == 403
+        filed = await client.post("/api/v1/contests", json=filing)
+        assert filed.status_code == 201, filed.text
+        contest = filed.json()
+        assert contest["department"] == "psb"
+        assert contest["interval"]["end"] == iso(end)
+        assert (await client.post("/api/v1/contests", json=filing)).status_code == 409
+        reply = {"text": "The switch was down; see ticket 4", "outcome": "dismissed"}
+        where = f"/api/v1/contests/{contest['id']}/answer"
+        assert (await client.post(where, json=reply)).status_code == 403  # one's own
+        other = second_token(client)
+        answered = (await client.post(where, json=reply, headers=other)).json()
+        assert (answered["text"], answered["answer"]) == (filing["text"], reply["text"])
+        assert (await client.post(where, json=reply, headers=other)).status_code == 409
+        shown = await client.get(
+            "/api/v1/intervals/evidence", params={"camera": "gate-1", "start": iso(start)}
+        )
+        assert shown.status_code == 200, shown.text
+        assert shown.json()["contests"] == [answered]
+        open_ones = await client.get("/api/v1/contests", params={"answered": "false"})
+        assert open_ones.json()["items"] == []
+        both = await client.get("/api/v1/contests", params={"camera": "gate-1"})
+        assert both.json()["items"] == [answered]
