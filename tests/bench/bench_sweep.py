@@ -1,6 +1,6 @@
 """A sweep of virtual cameras that another process plays: wall time, this process's CPU and memory.
 
-Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--hang N]     (default: 400 cameras)
+Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--hang N]     (default: 400)
 
 ``--main`` looks at the 1080p stream rather than the 640x360 sub-stream, ``--diagnose`` decodes and checks the
 keyframes, ``--hang N`` has so many of the cameras hang, and prints how late the others' probes came at full
@@ -74,7 +74,7 @@ async def bench(targets: list[Target], *, diagnose: bool) -> None:
     for name, with_pictures in (("liveness", False), ("diagnosis", True)):
         if with_pictures and not diagnose:
             continue
-        quality = Quality(PictureExaminer(), clock=clock, patient=True) if with_pictures else None
+        quality = Quality(PictureExaminer(), clock=clock, patient=True, places=32) if with_pictures else None
         swept = await sweep(targets, probe, clock=clock, limits=limits, quality=quality)
         print(f"{name}: {dict(swept.by_state)} {dict(swept.by_rung)} {dict(swept.by_fault)}")
         show("wall", swept.wall_s, "s")

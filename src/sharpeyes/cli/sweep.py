@@ -125,7 +125,7 @@ async def _sweep(
             from sharpeyes.health.examine import PictureExaminer
             from sharpeyes.health.quality import Quality
 
-            quality = Quality(PictureExaminer(), clock=wall_clock, database=database, patient=True)
+            quality = Quality(PictureExaminer(), clock=wall_clock, database=database, patient=True, places=32)
         try:
             return await look_at_all(
                 targets,

@@ -51,7 +51,9 @@ PAIR_S = 2.0
 """Seconds between the two pictures of a full check."""
 REPEATS = 5
 """A second keyframe that is the first, byte for byte, is asked for again so often: many servers begin a
-session with the last keyframe that they have, and the next may be ten seconds away. No frozen sensor, that."""
+session with the last keyframe that they have, and the next may be ten seconds away."""
+SCREENED = 1000
+"""Cameras that screening remembers what it needs for, 110 KB each; those beyond have full checks always."""
 FULL_EVERY = 12
 """Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
 SUSPECT = 1 / 15
@@ -223,7 +225,7 @@ class Quality:
         database: Database | None = None,
         evidence: Evidence | None = None,
         threads: int = 2,
-        places: int = 96,
+        places: int = 48,
         patient: bool = False,
         pair_s: float = PAIR_S,
     ) -> None:
@@ -239,6 +241,7 @@ class Quality:
         self._database = database
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._failing = False
+        self._screened = 0
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
@@ -286,7 +289,7 @@ class Quality:
         if first is None and opened.plain and not self._full_is_due(memory, opened, before):
             stats.plain += 1
             memory.plain_run += 1
-            memory.normal = opened.normal
+            self._remember(memory, opened.normal)
             seen = Seen(at=at, mode=opened.mode)
             await self._learn(camera, memory, keyframe, seen)
             return self._done(before, seen, cadence_s, self._learning(memory, seen))
@@ -300,7 +303,8 @@ class Quality:
         if first is None and checked.findings:
             memory.before = opened.picture
             return Look(None, again=True)
-        memory.normal = checked.normal if not checked.findings else memory.normal
+        if not checked.findings:
+            self._remember(memory, checked.normal)
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
         await self._keep(camera, result, seen, checked)
         await self._learn(camera, memory, keyframe, seen)
@@ -318,6 +322,12 @@ class Quality:
             )
         self._failing = True
 
+    def _remember(self, memory: _Memory, normal: Any) -> None:
+        if memory.normal is None and self._screened >= SCREENED:
+            return
+        self._screened += (normal is not None) - (memory.normal is not None)
+        memory.normal = normal
+
     def drop(self, camera: str) -> None:
         """The second picture of a pair does not come."""
         memory = self._memories.get(camera)
@@ -326,7 +336,9 @@ class Quality:
 
     def forget(self, camera: str) -> None:
         """The camera is watched no more."""
-        self._memories.pop(camera, None)
+        memory = self._memories.pop(camera, None)
+        if memory is not None:
+            self._remember(memory, None)
         self._references.pop(camera, None)
 
     async def accept_view(self, camera: str, connection_write: Callable[[Connection], None]) -> None:
