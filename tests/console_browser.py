@@ -27,6 +27,8 @@ class Tab:
         self._asked: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self.complaints: list[str] = []
         self.hosts: set[str] = set()
+        self.received = 0
+        """Bytes over the network, headers included."""
         self._listening = asyncio.create_task(self._listen())
 
     async def start(self) -> None:
@@ -130,6 +132,8 @@ class Tab:
                     self.complaints.append(
                         str([one.get("value", one.get("description")) for one in about["args"]])
                     )
+                case "Network.loadingFinished":
+                    self.received += int(about["encodedDataLength"])
                 case "Network.requestWillBeSent":
                     url = urlsplit(about["request"]["url"])
                     if url.scheme not in ("data", "blob", "about"):

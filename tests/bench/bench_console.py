@@ -1,0 +1,144 @@
+"""What the console costs a browser at 4,000 cameras: bytes of a load, time until it is of use, scrolling.
+
+Needs Chromium and the built console. Wall time on a shared machine is noisy: three rounds are shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from console_browser import CHROMIUM, Tab, browser
+from sharpeyes.api.console import ASSETS
+
+CAMERAS = 4000
+ROUNDS = 3
+HEAD = """\
+site: {name: Bench, timezone: Asia/Shanghai}
+tiers: {public_security: {liveness_s: 60}, departmental: {liveness_s: 60}, community: {liveness_s: 60}}
+zones: {police: {name: Police, network: 1}}
+departments: {%s}
+areas: {city: {name: City, children: {%s}}}
+cameras:
+"""
+SCROLL = """async () => {
+  const box = document.querySelector('.rows');
+  const frames = [];
+  let last = performance.now();
+  for (let n = 0; n < 120; n++) {
+    box.scrollTop += 800;
+    await new Promise(requestAnimationFrame);
+    frames.push(performance.now() - last);
+    last = performance.now();
+  }
+  frames.sort((a, b) => a - b);
+  const rows = box.querySelectorAll('[data-row]').length;
+  return {median: frames[60], p95: frames[114], worst: frames[119], rows};
+}"""
+
+
+def city() -> str:
+    tiers = ("public_security", "departmental", "community")
+    text = HEAD % (
+        ", ".join(f"d{n}: {{name: Department {n}}}" for n in range(20)),
+        ", ".join(f"a{n}: {{name: Area {n}}}" for n in range(40)),
+    )
+    return text + "".join(
+        f"  - {{id: cam-{n:04}, name: 'Street {n % 97}, crossing {n}', tier: {tiers[n % 3]},"
+        f" department: d{n % 20}, area: a{n % 40}, zone: police,"
+        f' main: "rtsp://127.0.{n // 250 + 1}.{n % 250 + 1}:1/a"}}\n'
+        for n in range(CAMERAS)
+    )
+
+
+async def measure(url: str, token: str, folder: Path) -> None:
+    for number in range(ROUNDS):
+        async with browser(folder / f"profile{number}") as tab:
+            await tab.size(1920, 1080)
+            await tab.open(url + "/sign-in")
+            tab.received = 0
+            await tab.ask("Network.clearBrowserCache")
+            await tab.call("token => sessionStorage.setItem('sharpeyes.token', token)", token)
+            first = await timed(
+                tab, url + "/", "() => document.querySelectorAll('.tier strong').length === 3"
+            )
+            drawn = (
+                "() => document.querySelectorAll('canvas').length > 1 && !document.querySelector('.skeleton')"
+            )
+            began = time.perf_counter()
+            await tab.until(drawn, patience_s=60)
+            charts = first + (time.perf_counter() - began) * 1000
+            await asyncio.sleep(1)
+            fresh = tab.received
+            again = await timed(
+                tab, url + "/", "() => document.querySelectorAll('.tier strong').length === 3"
+            )
+            table = await timed(tab, url + "/cameras", "() => document.querySelector('[data-row]')")
+            scroll = await tab.call(SCROLL)
+            began = time.perf_counter()
+            await tab.type(".search input", "crossing 3999")
+            await tab.sees("1 of 4,000")
+            found = (time.perf_counter() - began) * 1000
+            heap = await tab.call("() => performance.memory.usedJSHeapSize / 1e6")
+        print(
+            f"overview: {first:.0f} ms to the rates, {charts:.0f} ms to all charts,"
+            f" {fresh / 1e3:.0f} kB fresh; again {again:.0f} ms."
+            f" cameras: table {table:.0f} ms, search {found:.0f} ms, scrolling frame median"
+            f" {scroll['median']:.1f} p95 {scroll['p95']:.1f} worst {scroll['worst']:.1f} ms"
+            f" with {scroll['rows']} rows in the page, heap {heap:.0f} MB"
+        )
+
+
+async def timed(tab: Tab, url: str, condition: str) -> float:
+    began = time.perf_counter()
+    await tab.ask("Page.navigate", url=url)
+    await tab.until(condition, patience_s=60)
+    return (time.perf_counter() - began) * 1000
+
+
+async def main() -> None:
+    if CHROMIUM is None or not (ASSETS / "index.html").exists():
+        print("bench_console: needs Chromium and the built console; left out")
+        return
+    packed = sum(file.stat().st_size for file in (ASSETS / "assets").glob("*.gz"))
+    whole = sum(file.stat().st_size for file in (ASSETS / "assets").iterdir() if file.suffix != ".gz")
+    print(f"assets: {whole / 1e3:.0f} kB, of which packed {packed / 1e3:.0f} kB")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        (folder / "cameras.yaml").write_text(city())
+        service = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "sharpeyes", "serve", "--config", str(folder / "cameras.yaml")),
+            *("--data-dir", str(folder / "data"), "--port", "0"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            said = ""
+            assert service.stdout is not None
+            async with asyncio.timeout(120):
+                while not (re.search(r"http://\S+", said) and re.search(r"se_\w+_\S+", said)):
+                    said += (await service.stdout.readline()).decode()
+            draining = asyncio.create_task(_drain(service.stdout))
+            url, token = re.search(r"http://[\d.]+:\d+", said), re.search(r"se_\S+", said)
+            assert url is not None
+            assert token is not None
+            await asyncio.sleep(10)  # the first looks at them are under way
+            await measure(url[0], token[0], folder)
+            draining.cancel()
+        finally:
+            service.terminate()
+            await service.wait()
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.readline():
+        pass
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
