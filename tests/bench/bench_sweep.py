@@ -4,8 +4,8 @@ Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--ha
 
 ``--main`` looks at the 1080p stream rather than the 640x360 sub-stream, ``--diagnose`` decodes and checks the
 keyframes, ``--hang N`` has so many of the cameras hang, and prints how late the others' probes came at full
-cadence with and without them. CPU is that of the prober alone; wall time is shared with the simulator and with
-whatever else runs on the machine.
+cadence with and without them. CPU is that of the prober alone; wall time is shared with the simulator and
+with whatever else runs on the machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A virtual camera on a real socket turns black and comes back: found, judged, shown, and its view registered."""
+"""A virtual camera on a real socket turns black and comes back: found, judged, shown, its view journalled."""
 
 from __future__ import annotations
 

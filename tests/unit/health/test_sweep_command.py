@@ -19,7 +19,9 @@ credentials: {{viewer: {{username: admin, password_file: password}}}}
 cameras:
 {cameras}
 """
-CAMERA = """  - {{id: {id}, tier: {tier}, department: d, area: a, zone: z, credential: viewer, main: "{main}", sub: "{sub}"}}
+CAMERA = """\
+  - {{id: {id}, tier: {tier}, department: d, area: a, zone: z, credential: viewer,
+     main: "{main}", sub: "{sub}"}}
 """
 
 
