@@ -172,6 +172,7 @@ def _greet(console: Console, started: Started) -> None:
     assert started.token is not None  # the data directory was empty
     url, token = started.url, started.token.reveal()
     console.print(f"[bold]SharpEyes listens on {url}[/bold]  (Ctrl-C ends the demo)\n")
+    console.print(f"  console  {url}/  (sign in with the token)", soft_wrap=True, highlight=False)
     console.print(f"  token    {token}", soft_wrap=True, highlight=False)
     console.print(f"  metrics  {url}/metrics", soft_wrap=True, highlight=False)
     for path in ("rates?by=tier", "cameras?state=offline", "discovery"):
