@@ -65,7 +65,8 @@ def stale(root: Path) -> bool:
 def _sources(folder: Path) -> Iterator[Path]:
     for name in SOURCES:
         path = folder / name
-        yield from (path.rglob("*") if path.is_dir() else [path] if path.exists() else [])
+        files = path.rglob("*") if path.is_dir() else [path] if path.exists() else []
+        yield from (file for file in files if file.name != "components.d.ts")  # which the build itself writes
 
 
 def build(root: Path, say: Callable[[str], None]) -> None:

@@ -78,7 +78,7 @@ async def measure(url: str, token: str, folder: Path) -> None:
             again = await timed(
                 tab, url + "/", "() => document.querySelectorAll('.tier strong').length === 3"
             )
-            table = await timed(tab, url + "/cameras", "() => document.querySelector('[data-row]')")
+            table = await timed(tab, url + "/cameras", "() => !!document.querySelector('[data-row]')")
             scroll = await tab.call(SCROLL)
             began = time.perf_counter()
             await tab.type(".search input", "crossing 3999")
