@@ -50,6 +50,7 @@ from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
@@ -306,6 +307,7 @@ def context_of(service: Service) -> Context:
         camera_metrics=service.settings.camera_metrics,
         site=service.config.site.name,
         timezone=service.config.site.timezone,
+        reports_key=service.settings.data_dir / REPORTS_KEY,
         telemetry_failing=lambda: service.recorder.failing,
         stopping=service.stopping,
         quality=service.quality,

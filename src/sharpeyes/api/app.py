@@ -21,6 +21,7 @@ from sharpeyes.api.routes import (
     pictures,
     rates,
     register,
+    reports,
     service,
     session,
     states,
@@ -58,7 +59,7 @@ def create_api(context: Context) -> FastAPI:
         api.include_router(room.router)
     for room in (session, users, view_requests, grants, view_rules, view_tickets, views, register, faults):
         api.include_router(room.router)
-    for room in (exclusions, contests):
+    for room in (exclusions, contests, reports):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

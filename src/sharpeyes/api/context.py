@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -51,6 +52,8 @@ class Context:
     """Name of the city or district."""
     timezone: str = "UTC"
     """IANA name of its time zone."""
+    reports_key: Path = Path("reports.key")
+    """What reports are signed with; made when the first one is given out."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,46 @@
+"""The period that a report is about: a day, a week from Monday, or a month of the site's time zone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta, tzinfo
+from enum import StrEnum
+
+from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.domain.time import Span
+from sharpeyes.rates import timeline
+
+
+class Every(StrEnum):
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """``label`` is ISO 8601: ``2026-10-05``, ``2026-W41`` or ``2026-10``."""
+
+    every: Every
+    label: str
+    span: Span
+
+    @classmethod
+    def parse(cls, label: str, zone: tzinfo) -> Period:
+        """InvalidInputError if the label is none of the three."""
+        try:
+            if re.fullmatch(r"\d{4}-\d\d", label, re.ASCII):
+                return cls(Every.MONTH, label, timeline.month(date.fromisoformat(f"{label}-01"), zone))
+            if re.fullmatch(r"\d{4}-W\d\d", label, re.ASCII):
+                monday = date.fromisocalendar(int(label[:4]), int(label[6:]), 1)
+                last = timeline.day(monday + timedelta(days=6), zone)
+                return cls(Every.WEEK, label, Span(timeline.day(monday, zone).start, last.end))
+            if re.fullmatch(r"\d{4}-\d\d-\d\d", label, re.ASCII):
+                return cls(Every.DAY, label, timeline.day(date.fromisoformat(label), zone))
+        except (ValueError, OverflowError):
+            pass
+        raise InvalidInputError(
+            f"period: {label[:40]!r} is no day, week or month",
+            mend="Write 2026-10-05, 2026-W41 or 2026-10",
+        )

@@ -1,0 +1,388 @@
+"""What a report says, gathered in one snapshot: tables of plain values, without a language or a format.
+
+MTTR is the mean length of the outages that ended within the period, whole, even if they began before it; MTBF
+is the online time over the number of outages that began within it. An outage belongs to where the camera
+counted when it began, or ended. Both need the intervals: once those are in the archive, they are left empty.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection
+
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.rates import timeline
+from sharpeyes.rates.rate import COVERAGE, FORMULA, Rate
+from sharpeyes.rates.rates import ancestry, rates
+from sharpeyes.rates.report.period import Every, Period
+from sharpeyes.store import contests, exclusions, outages, rollups, telemetry
+from sharpeyes.store.outages import Outage
+from sharpeyes.store.telemetry import Dimension
+
+WORST = 20
+LISTED = 1000
+"""Exclusions and contests in one report."""
+HOUR_MS = 3_600_000
+
+Value = str | int | float | None
+
+
+class Kind(StrEnum):
+    """What the values of a column are."""
+
+    TEXT = "text"
+    WORD = "word"
+    """A word of ours: a tier, a state, a verdict; said in the report's language."""
+    COUNT = "count"
+    RATIO = "ratio"
+    DURATION = "duration"
+    """Milliseconds."""
+    INSTANT = "instant"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """``name`` and the names of the columns are words of :mod:`sharpeyes.rates.report.words`."""
+
+    name: str
+    columns: tuple[tuple[str, Kind], ...]
+    rows: tuple[tuple[Value, ...], ...]
+
+    def column(self, name: str) -> list[Value]:
+        number = [n for n, _ in self.columns].index(name)
+        return [row[number] for row in self.rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """One report. ``known`` is the span that it covers so far."""
+
+    site: str
+    timezone: str
+    period: Period
+    by: Dimension
+    known: Span
+    made: Ms
+    tables: tuple[Table, ...]
+    formula: str = FORMULA
+    coverage: float = float(COVERAGE)
+
+    def table(self, name: str) -> Table:
+        return next(table for table in self.tables if table.name == name)
+
+    def meta(self) -> dict[str, Any]:
+        """What identifies it, in plain values."""
+        return {
+            "site": self.site,
+            "timezone": self.timezone,
+            "every": self.period.every.value,
+            "period": self.period.label,
+            "by": self.by,
+            "from_ms": self.known.start,
+            "to_ms": self.known.end,
+            "made_ms": self.made,
+            "formula": self.formula,
+            "coverage_gate": self.coverage,
+        }
+
+
+@dataclass(slots=True)
+class _Failures:
+    """Of one key: outages that began, and the lengths of those that ended."""
+
+    began: int = 0
+    repairs: list[int] = field(default_factory=list)
+
+    @property
+    def mttr(self) -> int | None:
+        return round(sum(self.repairs) / len(self.repairs)) if self.repairs else None
+
+
+def gather(
+    connection: Connection, period: Period, by: Dimension, *, site: str, timezone: str, zone: Any, now: Ms
+) -> Report:
+    """The report on a period, as far as it is over."""
+    found = rates(connection, period.span, by, now)
+    known = found[0].span if found else Span(period.span.start, period.span.start)
+    kept = known.start >= rollups.archived_until(connection)
+    broken = outages.outages(connection, known) if kept else []
+    parents = telemetry.area_parents(connection)
+    failures = _failures(broken, by, known, parents)
+    names = outages.names(connection)
+    places = outages.camera_places(connection)
+    labels = names.get(by, {}) if by != "camera" else {key: place[0] for key, place in places.items()}
+    tables = [_rates(found, failures, labels, by, kept), _trend(connection, period, known, zone, now)]
+    tables.append(_worst(connection, period, broken, known, places, names, now))
+    tables.append(_causes(broken, known))
+    tables.append(_gaps(connection, period, names, now))
+    tables.append(_dossier(connection))
+    tables.append(_exclusions(connection, known))
+    tables.append(_contests(connection, known))
+    return Report(
+        site=site,
+        timezone=timezone,
+        period=period,
+        by=by,
+        known=known,
+        made=now,
+        tables=tuple(tables),
+    )
+
+
+def _rates(
+    found: Iterable[Rate],
+    failures: Mapping[str, _Failures],
+    labels: Mapping[str, str],
+    by: Dimension,
+    kept: bool,
+) -> Table:
+    none = _Failures()
+    rows = []
+    for rate in found:
+        broken = failures.get(rate.key, none)
+        rows.append(
+            (
+                rate.key,
+                labels.get(rate.key, rate.key),
+                rate.cameras,
+                rate.raw,
+                rate.adjusted,
+                rate.coverage,
+                rate.target,
+                rate.verdict,
+                rate.adjusted_verdict,
+                rate.headcount.rate,
+                rate.headcount.online,
+                rate.headcount.total,
+                rate.obliged_ms,
+                rate.online_ms,
+                rate.degraded_ms,
+                rate.offline_ms,
+                rate.unknown_ms,
+                rate.maintenance_ms,
+                rate.excluded.obliged_ms,
+                broken.began if kept else None,
+                rate.online_ms // broken.began if broken.began else None,
+                broken.mttr,
+            )
+        )
+    name = Kind.WORD if by in ("tier", "all") else Kind.TEXT
+    return Table(
+        "rates",
+        (
+            ("key", Kind.TEXT),
+            ("name", name),
+            ("cameras", Kind.COUNT),
+            ("raw", Kind.RATIO),
+            ("adjusted", Kind.RATIO),
+            ("coverage", Kind.RATIO),
+            ("target", Kind.RATIO),
+            ("verdict", Kind.WORD),
+            ("adjusted_verdict", Kind.WORD),
+            ("headcount", Kind.RATIO),
+            ("online_now", Kind.COUNT),
+            ("total_now", Kind.COUNT),
+            ("obliged", Kind.DURATION),
+            ("online", Kind.DURATION),
+            ("degraded", Kind.DURATION),
+            ("offline", Kind.DURATION),
+            ("unknown", Kind.DURATION),
+            ("maintenance", Kind.DURATION),
+            ("excluded", Kind.DURATION),
+            ("outages", Kind.COUNT),
+            ("mtbf", Kind.DURATION),
+            ("mttr", Kind.DURATION),
+        ),
+        tuple(rows),
+    )
+
+
+def _trend(connection: Connection, period: Period, known: Span, zone: Any, now: Ms) -> Table:
+    """Of all cameras: day by day, or hour by hour of a day."""
+    if period.every is Every.DAY:
+        starts = range(known.start, known.end, HOUR_MS)
+        parts = [Span(Ms(at), Ms(min(at + HOUR_MS, known.end))) for at in starts]
+        if period.span.start < rollups.archived_until(connection):
+            parts = [known]
+    else:
+        days = timeline.days(known, zone) if known.length_ms else []
+        parts = [both for day in days if (both := day.clip(known)) is not None]
+    rows = []
+    for part in parts:
+        for rate in rates(connection, part, "all", now):
+            rows.append((part.start, rate.raw, rate.adjusted, rate.coverage))  # noqa: PERF401 - one at most
+    columns = (
+        ("start", Kind.INSTANT),
+        ("raw", Kind.RATIO),
+        ("adjusted", Kind.RATIO),
+        ("coverage", Kind.RATIO),
+    )
+    return Table("trend", columns, tuple(rows))
+
+
+def _worst(
+    connection: Connection,
+    period: Period,
+    broken: Iterable[Outage],
+    known: Span,
+    places: Mapping[str, tuple[str, str, str]],
+    names: Mapping[str, Mapping[str, str]],
+    now: Ms,
+) -> Table:
+    began = Counter(outage.camera for outage in broken if _began(outage, known))
+    seen = [rate for rate in rates(connection, period.span, "camera", now) if rate.offline_ms]
+    seen.sort(key=lambda rate: (rate.raw or 0.0, -rate.offline_ms, rate.key))
+    rows = []
+    for rate in seen[:WORST]:
+        name, unit, place = places.get(rate.key, (rate.key, "", ""))
+        unit, place = names["department"].get(unit, unit), names["area"].get(place, place)
+        rows.append((rate.key, name, unit, place, rate.raw, rate.coverage, rate.offline_ms, began[rate.key]))
+    columns = (
+        ("key", Kind.TEXT),
+        ("name", Kind.TEXT),
+        ("department", Kind.TEXT),
+        ("area", Kind.TEXT),
+        ("raw", Kind.RATIO),
+        ("coverage", Kind.RATIO),
+        ("offline", Kind.DURATION),
+        ("outages", Kind.COUNT),
+    )
+    return Table("worst", columns, tuple(rows))
+
+
+def _causes(broken: Iterable[Outage], known: Span) -> Table:
+    """Offline time by cause, most first."""
+    time: Counter[str] = Counter()
+    began: Counter[str] = Counter()
+    for outage in broken:
+        cause = outage.cause or "unnamed"
+        part = Span(outage.start, Ms(max(outage.start, outage.end or known.end))).clip(outage.member)
+        time[cause] += part.length_ms if part else 0
+        began[cause] += _began(outage, known)
+    total = sum(time.values())
+    rows = tuple((cause, began[cause], ms, ms / total if total else None) for cause, ms in time.most_common())
+    columns = (
+        ("cause", Kind.WORD),
+        ("outages", Kind.COUNT),
+        ("offline", Kind.DURATION),
+        ("share", Kind.RATIO),
+    )
+    return Table("causes", columns, rows)
+
+
+def _gaps(connection: Connection, period: Period, names: Mapping[str, Mapping[str, str]], now: Ms) -> Table:
+    """Areas in which, with all below them, no camera works at the end; and areas that have none."""
+    rows: list[tuple[Value, ...]] = []
+    seen = set()
+    for rate in rates(connection, period.span, "area", now):
+        heads = rate.headcount
+        if heads.total:
+            seen.add(rate.key)
+        if heads.total and not heads.online:
+            rows.append(
+                (rate.key, names["area"].get(rate.key, rate.key), heads.total, heads.offline, heads.unknown)
+            )
+    rows += [
+        (key, names["area"].get(key, key), 0, 0, 0)
+        for key in outages.areas_without_cameras(connection)
+        if key not in seen
+    ]
+    columns = (
+        ("key", Kind.TEXT),
+        ("name", Kind.TEXT),
+        ("cameras", Kind.COUNT),
+        ("offline_now", Kind.COUNT),
+        ("unknown_now", Kind.COUNT),
+    )
+    return Table("gaps", columns, tuple(rows))
+
+
+def _dossier(connection: Connection) -> Table:
+    total, known = outages.dossier(connection)
+    rows = tuple((name, n, total, n / total if total else None) for name, n in known.items())
+    columns = (("field", Kind.WORD), ("filled", Kind.COUNT), ("cameras", Kind.COUNT), ("share", Kind.RATIO))
+    return Table("dossier", columns, rows)
+
+
+def _exclusions(connection: Connection, known: Span) -> Table:
+    rows = tuple(
+        (
+            item.id,
+            item.stage.value,
+            "yes" if item.retroactive else "no",
+            item.span.start,
+            item.span.end,
+            item.scope.value,
+            ", ".join(item.subjects[:10]) + (" …" if len(item.subjects) > 10 else ""),
+            item.reason,
+            item.applicant,
+            item.decider,
+        )
+        for item in exclusions.overlapping(connection, known, limit=LISTED)
+    )
+    columns = (
+        ("key", Kind.TEXT),
+        ("stage", Kind.WORD),
+        ("retroactive", Kind.WORD),
+        ("start", Kind.INSTANT),
+        ("end", Kind.INSTANT),
+        ("scope", Kind.WORD),
+        ("subjects", Kind.TEXT),
+        ("reason", Kind.TEXT),
+        ("applicant", Kind.TEXT),
+        ("decider", Kind.TEXT),
+    )
+    return Table("exclusions", columns, rows)
+
+
+def _contests(connection: Connection, known: Span) -> Table:
+    rows = tuple(
+        (
+            item.interval.camera,
+            item.interval.start,
+            item.interval.end,
+            item.department,
+            item.author,
+            item.text,
+            item.outcome and item.outcome.value,
+            item.answer,
+            item.answered_by,
+        )
+        for item in contests.listed(connection, span=known, limit=LISTED)
+    )
+    columns = (
+        ("camera", Kind.TEXT),
+        ("start", Kind.INSTANT),
+        ("end", Kind.INSTANT),
+        ("department", Kind.TEXT),
+        ("author", Kind.TEXT),
+        ("text", Kind.TEXT),
+        ("outcome", Kind.WORD),
+        ("answer", Kind.TEXT),
+        ("answered_by", Kind.TEXT),
+    )
+    return Table("contests", columns, rows)
+
+
+def _began(outage: Outage, known: Span) -> bool:
+    """Within the period, where this membership counts it."""
+    return known.start <= outage.start and outage.member.start <= outage.start < outage.member.end
+
+
+def _failures(
+    broken: Iterable[Outage], by: Dimension, known: Span, parents: Mapping[str, str | None]
+) -> dict[str, _Failures]:
+    found: dict[str, _Failures] = defaultdict(_Failures)
+    for outage in broken:
+        keys = ["all"] if by == "all" else [getattr(outage, by)]
+        ended = outage.end is not None and outage.member.start < outage.end <= outage.member.end
+        for key in ancestry(keys[0], parents) if by == "area" else keys:
+            found[key].began += _began(outage, known)
+            if ended and outage.end is not None:
+                found[key].repairs.append(outage.end - outage.start)
+    return found

@@ -1,0 +1,177 @@
+"""Reports: what they say, that they can be opened, that a copy can be checked, and that no cell runs."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import update
+from typer.testing import CliRunner
+
+from api_client import Client, client_of
+from sharpeyes.cli import app as command
+from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.time import Ms
+from sharpeyes.rates import timeline
+from sharpeyes.rates.report.render import harmless
+from sharpeyes.store import schema, telemetry
+
+openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl: the XLSX is not read back here")
+
+HOUR = 3_600_000
+SHANGHAI = ZoneInfo("Asia/Shanghai")
+NASTY = '=HYPERLINK("http://evil.example","点我")'
+
+
+def yesterday(client: Client) -> tuple[str, Ms]:
+    on = datetime.fromtimestamp(client.service.clock() / 1000 - 86400, SHANGHAI).date()
+    return on.isoformat(), timeline.day(on, SHANGHAI).start
+
+
+def tell(client: Client, start: Ms) -> None:
+    """Yesterday: gate-1 was offline for two hours and six more after that, gate-2 all day online."""
+    spells = [
+        ("gate-1", State.ONLINE, 0, 6, None),
+        ("gate-1", State.OFFLINE, 6, 8, "timeout"),
+        ("gate-1", State.ONLINE, 8, 18, None),
+        ("gate-1", State.OFFLINE, 18, 24, "refused"),
+        ("gate-2", State.ONLINE, 0, 24, None),
+        ("school-1", State.MAINTENANCE, 0, 24, "declared"),
+    ]
+
+    def write(connection: object) -> None:
+        connection.execute(update(schema.membership).values(started_ms=start))
+        connection.execute(update(schema.camera).where(schema.camera.c.id == "gate-1").values(name=NASTY))
+        telemetry.write_batch(
+            connection,
+            intervals=[
+                Interval(
+                    camera=camera,
+                    state=state,
+                    start=Ms(start + a * HOUR),
+                    end=Ms(start + b * HOUR),
+                    cause=why,
+                )
+                for camera, state, a, b, why in spells
+            ],
+        )
+
+    client.service.database.write(write)
+
+
+async def test_a_day_says_what_happened(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        answer = await client.get("/api/v1/reports", params={"period": label})
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        tiers = {row["key"]: row for row in found["tables"]["rates"]}
+        police = tiers["public_security"]
+        assert police["raw"] == 40 / 48
+        assert (police["offline"], police["outages"], police["mtbf"]) == (8 * HOUR, 2, 20 * HOUR)
+        assert police["mttr"] == 4 * HOUR  # 2 h and 6 h
+        assert police["verdict"] == "missed"
+        assert tiers["departmental"]["raw"] is None
+        assert tiers["departmental"]["maintenance"] == 24 * HOUR
+        causes = {row["cause"]: (row["outages"], row["offline"]) for row in found["tables"]["causes"]}
+        assert causes == {"timeout": (1, 2 * HOUR), "refused": (1, 6 * HOUR)}
+        assert [row["key"] for row in found["tables"]["worst"]] == ["gate-1"]
+        # gate-1 is offline at the end, school-1 in maintenance: the north has nothing left
+        assert [(row["key"], row["cameras"]) for row in found["tables"]["gaps"]] == [("north", 2)]
+        assert len(found["tables"]["trend"]) == 24
+        assert found["tables"]["trend"][7]["raw"] == 0.5
+        fields = {row["field"]: row["share"] for row in found["tables"]["dossier"]}
+        assert fields["name"] == 1.0
+        assert fields["manufacturer"] == 0.0
+        assert found["formula"] == "2"
+
+
+async def test_every_format_opens_and_no_cell_runs(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        for lang, word in (("zh", "在线率最低的摄像机"), ("en", "Cameras with the lowest rate")):
+            asked = {"period": label, "lang": lang, "by": "camera"}
+            text = (await client.get("/api/v1/reports", params=asked | {"format": "csv"})).content
+            rows = list(csv.reader(io.StringIO(text.decode("utf-8-sig"))))
+            assert [word] in rows
+            cells = [cell for row in rows for cell in row]
+            assert "'" + NASTY in cells
+            assert not [cell for cell in cells if cell.startswith(("=", "+", "@"))]
+            sheet = (await client.get("/api/v1/reports", params=asked | {"format": "xlsx"})).content
+            book = openpyxl.load_workbook(io.BytesIO(sheet))
+            assert word[:31] in book.sheetnames
+            values = [cell for page in book for row in page.iter_rows() for cell in row]
+            assert NASTY in {cell.value for cell in values if cell.data_type == "s"}
+            assert not [cell for cell in values if cell.data_type == "f"]
+            paper = await client.get("/api/v1/reports", params=asked | {"format": "pdf"})
+            assert paper.content.startswith(b"%PDF-")
+            assert paper.headers["content-type"] == "application/pdf"
+
+
+async def test_a_copy_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        answer = await client.get("/api/v1/reports", params={"period": label, "format": "csv"})
+        digest = hashlib.sha256(answer.content).hexdigest()
+        told = await client.get(f"/api/v1/reports/manifests/{digest}")
+        assert told.json()["report"]["period"] == label
+        assert (await client.get(f"/api/v1/reports/manifests/{'0' * 64}")).status_code == 404
+    for name in ("SHARPEYES_DATA_DIR", "SHARPEYES_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+    copy, places = tmp_path / "copy.csv", ["--data-dir", str(tmp_path / "data")]
+    copy.write_bytes(answer.content)
+    runner = CliRunner()
+
+    def check(*more: str) -> int:
+        return runner.invoke(command, ["report", "--check", str(copy), *places, *more]).exit_code
+
+    assert check() == 0  # by its digest
+    manifest = copy.with_name("copy.csv.manifest.json")
+    manifest.write_text(told.text, encoding="utf-8")
+    assert check() == 0
+    assert check("--key", told.json()["key"]) == 0
+    assert check("--key", "AAAA") == 1
+    manifest.write_text(json.dumps(told.json() | {"lang": "en"}), encoding="utf-8")
+    assert check() == 1  # what it says of itself was changed
+    manifest.write_text(told.text, encoding="utf-8")
+    copy.write_bytes(answer.content.replace(b"2", b"3", 1))
+    assert check() == 1
+    manifest.unlink()
+    assert check() == 1
+
+
+async def test_the_command_writes_what_it_then_finds_genuine(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+    out = tmp_path / "r.xlsx"
+    places = ["--data-dir", str(tmp_path / "data"), "--config", str(tmp_path / "cameras.yaml")]
+    runner = CliRunner()
+    made = runner.invoke(command, ["report", "--month", label[:7], "--out", str(out), *places])
+    assert made.exit_code == 0, made.output
+    assert openpyxl.load_workbook(out).sheetnames[0] == "概要"
+    assert runner.invoke(command, ["report", "--check", str(out), *places]).exit_code == 0
+    for wrong in (["--month", "2026-13"], ["--month", label], [], ["--day", "2999-01-01"]):
+        assert runner.invoke(command, ["report", *wrong, *places]).exit_code != 0
+
+
+async def test_a_period_is_checked(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        for wrong in ("2026-W60", "2026-02-30", "yesterday", "2999-01", "0000-01", "9999-12-31"):
+            answer = await client.get("/api/v1/reports", params={"period": wrong})
+            assert answer.status_code == 422, wrong
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\uff1d1"])
+def test_no_text_becomes_a_formula(text: str) -> None:
+    assert harmless(text) == "'" + text
+    assert harmless("一号门 -1") == "一号门 -1"
