@@ -45,7 +45,8 @@ def diagnose(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what is wrong with pictures, and where: dark, blurred, covered, turned away, frozen, damaged and more.
+    """Say what is wrong with pictures, and where: dark, blurred, covered, turned away, frozen, damaged
+    and more.
 
     A clip is judged by its first and last picture. What needs the camera's normal picture is "not assessable"
     without --reference. Exit code 0 if nothing is wrong, 1 if something is, 2 for wrong use.
@@ -135,7 +136,8 @@ def _print(found: Sequence[tuple[Path, Diagnosis]]) -> None:
         console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")
         for fault in diagnosis.faults:
             console.print(
-                f"  {fault.kind}, severity {fault.severity}, score {fault.score:.2f}: {fault.explanation.english}"
+                f"  {fault.kind}, severity {fault.severity}, score {fault.score:.2f}:"
+                f" {fault.explanation.english}"
             )
         unknown = [str(r.kind) for r in diagnosis.readings if r.outcome is Outcome.NOT_ASSESSABLE]
         if unknown:

@@ -17,7 +17,9 @@ def read_clip(path: Path, *, most: int = 64) -> list[Picture]:
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
-                raise UnreadablePictureError(f"{path}: no video in it; give a file with an H.264 or H.265 stream")
+                raise UnreadablePictureError(
+                    f"{path}: no video in it; give a file with an H.264 or H.265 stream"
+                )
             stream = container.streams.video[0]
             stream.thread_count = 1
             for packet in container.demux(stream):

@@ -87,7 +87,7 @@ class Look:
         p01, p05, p25, p50, p75, p95, p99 = (
             int(np.searchsorted(total, q)) for q in (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
         )
-        spread = float(np.sqrt(max(h @ (levels - mean) ** 2, 0.0)))
+        spread = float(np.sqrt(max(float(h @ (levels - mean) ** 2), 0.0)))
         used = h[h > 0]
         return {
             "luma": mean,
@@ -119,7 +119,8 @@ class Look:
     def fine(self) -> Map:
         """(360, 640): absolute response of Immerkaer's mask (CVIU 64(2), 1996), in grey levels of sigma."""
         return np.asarray(
-            np.abs(np.asarray(cv2.filter2D(self.luma, cv2.CV_32F, _IMMERKAER))) * np.float32(_TO_SIGMA), np.float32
+            np.abs(np.asarray(cv2.filter2D(self.luma, cv2.CV_32F, _IMMERKAER))) * np.float32(_TO_SIGMA),
+            np.float32,
         )
 
     @cached_property
@@ -132,15 +133,19 @@ class Look:
         return np.asarray(cv2.GaussianBlur(self.luma, (13, 13), 2.0), np.float32)
 
     @cached_property
+    def smooth_one(self) -> Map:
+        """Luma after a Gaussian of sigma 1."""
+        return np.asarray(cv2.GaussianBlur(self.luma, (7, 7), 1.0), np.float32)
+
+    @cached_property
     def middle_blocks(self) -> Map:
-        """Block means of the band between sigma 1 and sigma 2.8: detail that survives compression."""
-        one = cv2.GaussianBlur(self.luma, (7, 7), 1.0)
-        return block_means(np.abs(one - cv2.GaussianBlur(self.smooth, (13, 13), 2.0)))
+        """Block means of the middle band, at half size: detail that survives compression."""
+        return block_means(cv2.absdiff(self.half, cv2.GaussianBlur(self.half, (9, 9), 1.5)))
 
     @cached_property
     def sharp_blocks(self) -> Map:
         """Block means of the band above sigma 1."""
-        return block_means(np.abs(self.luma - cv2.GaussianBlur(self.luma, (7, 7), 1.0)))
+        return block_means(cv2.absdiff(self.luma, self.smooth_one))
 
     @cached_property
     def high(self) -> Map:
@@ -164,7 +169,7 @@ class Look:
     @cached_property
     def is_grey(self) -> bool:
         """No colour anywhere, as under infrared light."""
-        return bool(np.percentile(np.hypot(self.thumb[..., 1], self.thumb[..., 2]), 95) < 4.0)
+        return bool((np.abs(self.thumb[..., 1:]).max(axis=2) >= 4).mean() < 0.05)
 
 
 class Features:
@@ -204,7 +209,9 @@ class Features:
 
     @cached_property
     def agreement(self) -> NDArray[np.float32] | None:
-        """(looks, 9, 16): agreement of each picture with the persistent edges, 1 = all there, NaN = no edges."""
+        """(looks, 9, 16): agreement of each picture with the persistent edges, 1 = all there, NaN = no
+        edges.
+        """
         if self.reference is None:
             return None
         return np.stack([self.reference.agreement(look.field) for look in self.looks])
@@ -234,7 +241,9 @@ class Features:
 
     @cached_property
     def thumb_change(self) -> NDArray[np.float32] | None:
-        """(looks, 45, 80, 3): each picture's thumbnail less the reference's, after gain and offset are fitted."""
+        """(looks, 45, 80, 3): each picture's thumbnail less the reference's, after gain and offset are
+        fitted.
+        """
         if self.reference is None:
             return None
         return np.stack([self.reference.change(look.thumb) for look in self.looks])

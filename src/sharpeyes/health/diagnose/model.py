@@ -1,7 +1,8 @@
 """Small trees that weigh the evidence where no single limit does: trained by `train`, read from one file.
 
 model.json (plain text, under 100 KB) has per kind: the names of the values that it reads, boosted trees of
-depth <= 3 (feature, limit, whether "unknown" goes left, children or leaf value), and the cut that the false-alarm
+depth <= 3 (feature, limit, whether "unknown" goes left, children or leaf value), and the cut that the
+false-alarm
 budget allows. Every split is on a value that the reading shows as evidence.
 """
 
@@ -47,7 +48,9 @@ class Forest:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, object]) -> Forest:
-        """From the file's form: {names, cut, trees: [[[feature, limit, unknown_left, left, right] | [value]]]}."""
+        """From the file's form: {names, cut, trees: [[[feature, limit, unknown_left, left, right] |
+        [value]]]}.
+        """
         trees: Sequence[Sequence[Sequence[float]]] = plain["trees"]  # type: ignore[assignment]
         rows: list[tuple[int, float, int, int, bool, float]] = []
         roots = []

@@ -40,7 +40,8 @@ class Picture:
     """One picture of a camera at the size at which everything is measured.
 
     y is (360, 640) uint8, u and v are (180, 320) uint8 in video range (ITU-R BT.601: luma 16-235, chroma
-    centred on 128). `time_ms` is the wall time of the picture in milliseconds since the epoch, or a position in
+    centred on 128). `time_ms` is the wall time of the picture in milliseconds since the epoch, or a
+    position in
     a clip: only differences matter. `source_size` is (width, height) of the stream: the macroblock grid is
     looked for at that scale.
     """
@@ -72,9 +73,13 @@ class Picture:
         try:
             small = frame.reformat(WIDTH, HEIGHT, "yuv420p", interpolation=Interpolation.AREA)
         except (ValueError, OSError) as error:
-            raise UnreadablePictureError(f"pixel format {frame.format.name} cannot be scaled: {error}") from error
+            raise UnreadablePictureError(
+                f"pixel format {frame.format.name} cannot be scaled: {error}"
+            ) from error
         y, u, v = (
-            np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width].copy()
+            np.frombuffer(memoryview(plane), np.uint8)
+            .reshape(-1, plane.line_size)[: plane.height, : plane.width]
+            .copy()
             for plane in small.planes[:3]
         )
         if frame.is_corrupt:
@@ -95,8 +100,8 @@ class Picture:
         quarter = HEIGHT // 4
         return cls(
             np.ascontiguousarray(planes[:HEIGHT]),
-            planes[HEIGHT : HEIGHT + quarter].reshape(HEIGHT // 2, WIDTH // 2).copy(),
-            planes[HEIGHT + quarter :].reshape(HEIGHT // 2, WIDTH // 2).copy(),
+            np.asarray(planes, np.uint8)[HEIGHT : HEIGHT + quarter].reshape(HEIGHT // 2, WIDTH // 2).copy(),
+            np.asarray(planes, np.uint8)[HEIGHT + quarter :].reshape(HEIGHT // 2, WIDTH // 2).copy(),
             time_ms,
             source_size=(width, height),
         )

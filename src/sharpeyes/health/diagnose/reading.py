@@ -58,7 +58,9 @@ Region = tuple[tuple[int, int, int, int], ...]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One check's word on a pair of pictures. score 0-1, a fault from `threshold` on; severity 0 (none) to 3."""
+    """One check's word on a pair of pictures. score 0-1, a fault from `threshold` on; severity 0
+    (none) to 3.
+    """
 
     kind: Kind
     outcome: Outcome

@@ -1,4 +1,6 @@
-"""A colour lies over the whole picture, in dark and bright parts alike, that the camera does not usually show."""
+"""A colour lies over the whole picture, in dark and bright parts alike, that the camera does not
+usually show.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ def measure(features: Features) -> dict[str, float]:
 
 
 def _by_place(features: Features) -> dict[str, float]:
-    """The shift of colour against the reference, place by place, in the thirds that are usually dark and light.
+    """The shift of colour against the reference, place by place, in the thirds that are usually dark
+    and light.
 
     A forest changes its colour over the year: what the learned pictures differ by is not a cast.
     """
@@ -131,7 +134,8 @@ CHECK = Check(
     measure,
     severity,
     ("cast_centre", "cast_min", "cast_same_way", "cast_own"),
-    "A colour lies over the whole picture: dark and bright parts alike are off by {cast_min:.0f} steps of chroma.",
+    "A colour lies over the whole picture: dark and bright parts alike are off by {cast_min:.0f} steps"
+    " of chroma.",
     values=values,
     needs_reference=True,
     margin=margin,

@@ -1,4 +1,6 @@
-"""The colour is gone or nearly gone by day; under infrared light grey is normal, which the reference tells."""
+"""The colour is gone or nearly gone by day; under infrared light grey is normal, which the reference
+tells.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def measure(features: Features) -> dict[str, float]:
         out[f"loss_{name}_usual"] = middle
     out["loss_slope"] = float("nan")
     if features.reference is not None:
-        # slope of chroma on the usual chroma, place by place: 1 = colours as usual, 0 = none; fog also lowers it
+        # slope of chroma on the usual chroma, place by place: 1 = colours as usual, 0 = none; fog also
+        # lowers it
         theirs = features.reference.thumb[..., 1:].ravel()
         energy = float(theirs @ theirs)
         if energy > 2 * theirs.size:
@@ -62,7 +65,8 @@ CHECK = Check(
     measure,
     severity,
     ("loss_chroma_mean", "loss_chroma_mean_ratio", "loss_slope"),
-    "The colour is gone: {loss_chroma_mean_ratio:.0%} of the colour that this camera usually shows by day is left.",
+    "The colour is gone: {loss_chroma_mean_ratio:.0%} of the colour that this camera usually shows by"
+    " day is left.",
     values=values,
     needs_reference=True,
     margin=margin,

@@ -1,6 +1,10 @@
-"""Decoding went wrong: blocks on the macroblock grid, smears, flat green or grey areas, the decoder's own flags."""
+"""Decoding went wrong: blocks on the macroblock grid, smears, flat green or grey areas, the decoder's
+own flags.
+"""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -42,7 +46,9 @@ def _phases(image: Map) -> NDArray[np.float64]:
 
 
 def at_source_scale(image: Map, source_size: tuple[int, int]) -> Map | None:
-    """Back to the size of the stream, where the grid is 16 pixels; None when the stream is larger than that."""
+    """Back to the size of the stream, where the grid is 16 pixels; None when the stream is larger than
+    that.
+    """
     width, height = source_size
     if width > WIDTH * 1.2 or width < 96 or height < 64:
         return None
@@ -71,8 +77,11 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
 
 def _anisotropy(luma: Map) -> Map:
     """(9, 16) log of detail across over detail down: a smear down has much more across."""
-    across = block_means(np.abs(luma[:, 1:] - luma[:, :-1])[:, :])
-    down = block_means(np.abs(luma[1:] - luma[:-1]))
+    across = np.zeros_like(luma)
+    down = np.zeros_like(luma)
+    across[:, 1:] = cv2.absdiff(luma[:, 1:], luma[:, :-1])
+    down[1:] = cv2.absdiff(luma[1:], luma[:-1])
+    across, down = block_means(across), block_means(down)
     return np.asarray(np.log((across + 0.3) / (down + 0.3)), np.float32)
 
 
@@ -169,9 +178,7 @@ def measure(features: Features) -> dict[str, float]:
             (
                 max(rows) - min(rows),
                 float(np.mean(rows)),
-                float(max(abs(a - b) for a, b in zip(rows, rows[1:], strict=False)))
-                if len(rows) > 1
-                else 0.0,
+                float(max(abs(a - b) for a, b in pairwise(rows))) if len(rows) > 1 else 0.0,
             )
             if rows
             else (0.0, 0.0, 0.0)
@@ -185,7 +192,8 @@ def measure(features: Features) -> dict[str, float]:
 
 def margin(v: Values) -> float:
     green = above(v["damage_green_share"], 0.025, 0.01)
-    # the grid in either direction, on one picture or on what changed; without a reference the limits are wider
+    # the grid in either direction, on one picture or on what changed; without a reference the limits
+    # are wider
     x, y = v["damage_grid_x_rise"], v["damage_grid_y_rise"]
     if x == x:
         # one direction alone must stand out clearly; both together may be weaker
@@ -204,7 +212,7 @@ def margin(v: Values) -> float:
         above(v["damage_lost"], 0.75, 0.08),
         above(v["lost_std"], 3, 2),
     )
-    smeared = min(above(v["damage_smear"], 0.1, 0.02), above(v["damage_jump"], 0.6, 0.06))
+    smeared = min(above(v["damage_smear"], 0.12, 0.02), above(v["damage_jump"], 0.6, 0.06))
     return max(green, grid, changed, gone, smeared)
 
 
@@ -240,7 +248,8 @@ CHECK = Check(
     measure,
     severity,
     ("damage_grid_log", "damage_smear_down", "damage_green_share", "damage_flags"),
-    "The picture is damaged by lost data: steps on the macroblock grid (log ratio {damage_grid_log:.1f}), smears"
+    "The picture is damaged by lost data: steps on the macroblock grid (log ratio"
+    " {damage_grid_log:.1f}), smears"
     " ({damage_smear_down:.0%}) or green blocks ({damage_green_share:.0%}).",
     values=values,
     profiles=profiles,

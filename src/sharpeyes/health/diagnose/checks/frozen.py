@@ -1,4 +1,6 @@
-"""The sensor or encoder repeats one picture: even noise stands still, though a clock in the corner may run."""
+"""The sensor or encoder repeats one picture: even noise stands still, though a clock in the corner may
+run.
+"""
 
 from __future__ import annotations
 
@@ -110,7 +112,8 @@ CHECK = Check(
     measure,
     severity,
     ("still_p50", "still_inner_max", "still_equal", "still_correlation"),
-    "Two pictures seconds apart are the same: they differ by {still_p50:.2f} grey levels, and even their noise agrees"
+    "Two pictures seconds apart are the same: they differ by {still_p50:.2f} grey levels, and even"
+    " their noise agrees"
     " ({still_flat_correlation:.2f}).",
     needs_two=True,
     margin=margin,

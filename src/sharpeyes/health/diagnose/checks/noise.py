@@ -43,7 +43,7 @@ def measure(features: Features) -> dict[str, float]:
         "chroma_noise",
     ):
         value = both(features, name)[0]
-        middle, spread = usual(features, name)
+        middle, _ = usual(features, name)
         out[f"grain_{name}"] = value
         out[f"grain_{name}_rise"] = value - middle
         out[f"grain_{name}_ratio"] = float(np.log((value + 0.02) / (middle + 0.02)))
@@ -53,7 +53,7 @@ def measure(features: Features) -> dict[str, float]:
 def margin(v: Values) -> float:
     specks = above(v["grain_specks_p25"], 0.0008, 0.0005)
     grain = min(
-        above(v["grain_noise_p25_ratio"], 1.05, 0.1, unknown=above(v["grain_noise_p25"], 1.5, 0.2)),
+        above(v["grain_noise_p25_ratio"], 1.05, 0.1, unknown=above(v["grain_noise_p25"], 2.6, 0.3)),
         above(v["grain_noise_p25_rise"], 0.65, 0.1, unknown=3.0),
     )
     coloured = min(above(v["grain_chroma_noise_p10"], 0.35, 0.08), above(v["grain_noise_p25"], 0.7, 0.15))
@@ -73,7 +73,8 @@ CHECK = Check(
     measure,
     severity,
     ("grain_noise_p25", "grain_noise_p05", "grain_specks", "grain_chroma_noise"),
-    "Noise lies over the picture: {grain_noise_p25:.1f} grey levels even in its calm parts, {grain_specks:.1%} specks.",
+    "Noise lies over the picture: {grain_noise_p25:.1f} grey levels even in its calm parts,"
+    " {grain_specks:.1%} specks.",
     values=values,
     margin=margin,
 )

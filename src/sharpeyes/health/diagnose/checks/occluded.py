@@ -1,7 +1,9 @@
-"""Something covers part or all of the lens: the camera's persistent edges are gone there, and it stands still.
+"""Something covers part or all of the lens: the camera's persistent edges are gone there, and it
+stands still.
 
 Per block: agreement with the persistent edges is lost in both pictures, colour or brightness differ from the
-usual beyond a change of light, and nothing there moves. A vehicle moves between the two pictures, a cloth not.
+usual beyond a change of light, and nothing there moves. A vehicle moves between the two pictures, a
+cloth not.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.features import Features, Look, Map, block_means
-from sharpeyes.health.diagnose.reading import above, below, Check, Kind, Region, Values, grade, rectangles
+from sharpeyes.health.diagnose.reading import Check, Kind, Region, Values, above, below, grade, rectangles
 
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
 _REST = (
@@ -32,7 +34,13 @@ _REST = (
     "moved",
     "contrast_lost",
     "part_even",
-    "thing", "thing_cosine", "part_cosine", "lost_cosine", "turned", "turned_part", "turned_extra",
+    "thing",
+    "thing_cosine",
+    "part_cosine",
+    "lost_cosine",
+    "turned",
+    "turned_part",
+    "turned_extra",
     "thing_cover",
     "thing_kept",
     "thing_chroma",
@@ -103,11 +111,13 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
 def _things(features: Features) -> dict[str, float]:
     """The static, unusual areas at thumbnail scale, and the most cover-like of them.
 
-    An area counts as it is large, unlike the usual beyond its spread, and has lost the edges or the grain that
+    An area counts as it is large, unlike the usual beyond its spread, and has lost the edges or the
+    grain that
     were there. A shadow keeps the edges inside, a vehicle does not stand still between the pictures.
     """
     reference, change = features.reference, features.thumb_change
-    assert reference is not None and change is not None
+    assert reference is not None
+    assert change is not None
     same = np.sign(change[0]) == np.sign(change[-1])
     least = np.abs(change).min(axis=0) * same
     spread = reference.thumb_spread
@@ -167,7 +177,8 @@ def _things(features: Features) -> dict[str, float]:
         if score > best["thing_score"]:
             best = {
                 "thing_cover": area / mask.size,
-                "thing_kept": kept, "thing_cosine": aligned,
+                "thing_kept": kept,
+                "thing_cosine": aligned,
                 "thing_chroma": tint,
                 "thing_luma": light,
                 "thing_flat": flat,
@@ -242,7 +253,9 @@ def measure(features: Features) -> dict[str, float]:
     out |= {
         "cover_turned": float(turned.mean()),
         "cover_turned_part": turned_part / 144,
-        "cover_turned_extra": float((turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))).mean()),
+        "cover_turned_extra": float(
+            (turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))).mean()
+        ),
         "cover_part_cosine": float(np.median(maps["cosine"][part & known])) if (part & known).any() else 0.5,
         "cover_lost_cosine": float(np.median(maps["cosine"][gone_blocks])) if gone_blocks.any() else 1.0,
         "cover_lost_median": float(p50),
@@ -291,7 +304,8 @@ CHECK = Check(
     measure,
     severity,
     ("cover_any_part", "cover_lost", "cover_changed", "cover_rest_lost"),
-    "Something covers {cover_any:.0%} of the picture: the edges that are always there are gone and nothing moves there.",
+    "Something covers {cover_any:.0%} of the picture: the edges that are always there are gone and"
+    " nothing moves there.",
     profiles=profiles,
     region=region,
     needs_reference=True,

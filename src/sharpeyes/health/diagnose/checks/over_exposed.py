@@ -58,7 +58,8 @@ def measure(features: Features) -> dict[str, float]:
         ]
         out["over_gain"] = min(gains) if gains else float("nan")
     if features.reference is not None:
-        # gain stretches the contrast, fog compresses it: slope of the luma on the usual luma, places not clipped
+        # gain stretches the contrast, fog compresses it: slope of the luma on the usual luma, places
+        # not clipped
         theirs = features.reference.thumb[..., 0]
         slopes = []
         for look in features.looks:

@@ -1,4 +1,6 @@
-"""The camera looks elsewhere: the persistent edges are found at another place, turned, zoomed, or not at all."""
+"""The camera looks elsewhere: the persistent edges are found at another place, turned, zoomed, or not
+at all.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,6 @@ class Match(NamedTuple):
     peak: float
     dx: int
     dy: int
-    sharpness: float
 
 
 def _prepare(field: Map) -> NDArray[np.complex64]:
@@ -54,29 +55,31 @@ def _prepare(field: Map) -> NDArray[np.complex64]:
     return np.asarray(complex_field, np.complex64)
 
 
-def match(field: NDArray[np.complex64], usual: NDArray[np.complex64]) -> Match:
+def _transform(field: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], float]:
+    """Spectrum and length of a prepared field."""
+    return np.asarray(np.fft.fft2(field), np.complex64), float(np.sqrt((np.abs(field) ** 2).sum()))
+
+
+def _correlate(
+    field: tuple[NDArray[np.complex64], float], usual: tuple[NDArray[np.complex64], float]
+) -> tuple[NDArray[np.complex64], Match]:
     """Orientation correlation: value at rest, best value and where, of a peak within 40 % of the picture."""
-    energy = float(np.sqrt((np.abs(field) ** 2).sum() * (np.abs(usual) ** 2).sum())) + 1e-3
-    product = np.fft.fft2(field) * np.conj(np.fft.fft2(usual))
-    # half-whitened: the peak is narrower and large even textures do not smear it
-    whitened = np.fft.ifft2(product / np.sqrt(np.abs(product) + 1e-3)).real
-    plain = np.fft.ifft2(product).real / energy
-    whitened /= whitened.std() + 1e-6
+    product = field[0] * np.conj(usual[0])
+    plain = np.fft.ifft2(product).real / (field[1] * usual[1] + 1e-3)
     near = np.s_[-2:, -2:], np.s_[-2:, :3], np.s_[:3, -2:], np.s_[:3, :3]
     zero = max(float(plain[part].max()) for part in near)
-    far = plain.copy()
     lim_y, lim_x = int(_H * 0.4), int(_W * 0.4)
-    far[lim_y:-lim_y] = -1
-    far[:, lim_x:-lim_x] = -1
-    at = int(np.argmax(far))
-    y, x = divmod(at, _W)
-    return Match(
-        zero,
-        float(far[y, x]),
-        x - _W if x > _W // 2 else x,
-        y - _H if y > _H // 2 else y,
-        float(whitened[y, x]),
-    )
+    plain[lim_y:-lim_y] = -1
+    plain[:, lim_x:-lim_x] = -1
+    y, x = divmod(int(np.argmax(plain)), _W)
+    peak = float(plain[y, x])
+    return product, Match(zero, peak, x - _W if x > _W // 2 else x, y - _H if y > _H // 2 else y)
+
+
+def _sharpness(product: NDArray[np.complex64], at: Match) -> float:
+    """Height of the peak in deviations, half whitened: large even textures do not smear it."""
+    whitened = np.fft.ifft2(product / np.sqrt(np.abs(product) + 1e-3)).real
+    return float(whitened[at.dy, at.dx] / (whitened.std() + 1e-6))
 
 
 def _variants(usual: Map) -> list[NDArray[np.complex64]]:
@@ -85,11 +88,11 @@ def _variants(usual: Map) -> list[NDArray[np.complex64]]:
     centre = (_W / 2, _H / 2)
     for angle, zoom in ((4, 1.0), (-4, 1.0), (8, 1.0), (-8, 1.0), (0, 1.1), (0, 0.91), (0, 1.22), (0, 0.82)):
         warp = cv2.getRotationMatrix2D(centre, angle, zoom)
-        moved = cv2.warpAffine(usual, warp, QUARTER, flags=cv2.INTER_LINEAR)
+        moved = np.asarray(cv2.warpAffine(usual, warp, QUARTER, flags=cv2.INTER_LINEAR), np.float32)
         turn = np.exp(-2j * np.deg2rad(angle))  # the picture's y points down
         out.append(_prepare(moved) * np.complex64(turn))
     for code in (0, 1, -1):
-        moved = cv2.flip(usual, code)
+        moved = np.asarray(cv2.flip(usual, code), np.float32)
         if code != -1:
             moved = moved * np.array([1, -1], np.float32)
         out.append(_prepare(moved))
@@ -97,7 +100,9 @@ def _variants(usual: Map) -> list[NDArray[np.complex64]]:
 
 
 def _tiles(field: Map, usual: Map) -> tuple[float, float, float, float]:
-    """Per tile of 32x30: shares of tiles known, still in place and found elsewhere, and the median way gone."""
+    """Per tile of 32x30: shares of tiles known, still in place and found elsewhere, and the median way
+    gone.
+    """
     known = kept = moved = 0
     ways = []
     reach = 12
@@ -110,7 +115,7 @@ def _tiles(field: Map, usual: Map) -> tuple[float, float, float, float]:
                 continue
             known += 1
             around = padded[top : top + 30 + 2 * reach, left : left + 32 + 2 * reach]
-            surface = cv2.matchTemplate(around, tile, cv2.TM_CCORR) / energy
+            surface = np.asarray(cv2.matchTemplate(around, tile, cv2.TM_CCORR) / energy, np.float32)
             rest = float(surface[reach - 1 : reach + 2, reach - 1 : reach + 2].max())
             _, best, _, (x, y) = cv2.minMaxLoc(surface)
             way = float(np.hypot(x - reach, y - reach))
@@ -132,7 +137,8 @@ def measure(features: Features) -> dict[str, float]:
     usual_map = reference.quarter_field
     field_map = np.asarray(cv2.resize(features.field, QUARTER, interpolation=cv2.INTER_AREA), np.float32)
     usual, field = _prepare(usual_map), _prepare(field_map)
-    found = match(field, usual)
+    spectrum = _transform(field)
+    product, found = _correlate(spectrum, _transform(usual))
     distance = float(np.hypot(found.dx, found.dy))
     expected = (
         float(np.mean(reference.usual_agreement[reference.persistence_blocks > 0.05]))
@@ -143,8 +149,9 @@ def measure(features: Features) -> dict[str, float]:
     bank = 0.0
     # turned or zoomed views are asked for only when little is found in place: the bank costs 4 ms
     if found.zero < 0.6 and (distance < 2.5 or found.peak < 0.35):
-        bank = max(match(field, variant).peak for variant in _variants(usual_map))
-    # where the picture has edges at persistent edges, do they point the same way? Fog, dark and blur take edges
+        bank = max(_correlate(spectrum, _transform(variant))[1].peak for variant in _variants(usual_map))
+    # where the picture has edges at persistent edges, do they point the same way? Fog, dark and blur
+    # take edges
     # away but do not turn them; another view has other edges
     dot = field_map[..., 0] * usual_map[..., 0] + field_map[..., 1] * usual_map[..., 1]
     sizes = np.hypot(field_map[..., 0], field_map[..., 1]) * np.hypot(usual_map[..., 0], usual_map[..., 1])
@@ -163,7 +170,7 @@ def measure(features: Features) -> dict[str, float]:
         "shift_peak": found.peak,
         "shift_gain": found.peak - found.zero,
         "shift_distance": distance,
-        "shift_sharpness": found.sharpness,
+        "shift_sharpness": _sharpness(product, found),
         "shift_usual_ratio": strength / (usual_strength + 1),
         "shift_self": expected,
         "shift_tiles_known": known,

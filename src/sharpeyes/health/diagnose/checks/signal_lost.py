@@ -56,7 +56,11 @@ def margin(v: Values) -> float:
     # one grey level nearly everywhere (black, blue, grey, a card with a word on it), or flat upright bars
     plain = min(above(v["lost_top_level"], 0.945, 0.02), below(v["lost_std"], 22, 6))
     bars = min(below(v["lost_columns"], 0.8, 0.5), above(v["lost_std"], 20, 6))
-    return min(nothing, max(plain, bars))
+    # an analogue input without a camera hums: no structure at all under some grain
+    empty = min(
+        below(v["lost_std"], 1.1, 0.4), below(v["lost_kept"], 0.05, 0.03), below(v["lost_luma"], 205, 10)
+    )
+    return max(min(nothing, max(plain, bars)), empty)
 
 
 def severity(_: Values) -> int:
@@ -68,7 +72,8 @@ CHECK = Check(
     measure,
     severity,
     ("lost_top_level", "lost_std", "lost_edges", "lost_kept"),
-    "No scene is seen: {lost_top_level:.0%} of the picture has one grey level, its contrast is {lost_std:.1f}.",
+    "No scene is seen: {lost_top_level:.0%} of the picture has one grey level, its contrast is"
+    " {lost_std:.1f}.",
     values=values,
     margin=margin,
 )

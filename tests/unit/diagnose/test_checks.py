@@ -1,0 +1,205 @@
+"""Every kind of fault is found at its severities, and what only looks like one is not."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import cv2
+import numpy as np
+import pytest
+from made_scene import HEIGHT, WIDTH, infrared, night, pair, picture, scene, with_traffic
+
+from sharpeyes.health.diagnose.diagnosis import Diagnosis, diagnose
+from sharpeyes.health.diagnose.picture import Picture
+from sharpeyes.health.diagnose.reading import Kind, Outcome
+from sharpeyes.health.diagnose.reference import ModeReference, learn
+
+DAY = scene()
+
+
+@cache
+def references() -> dict[str, ModeReference]:
+    looks = {"day": lambda i: i, "ir": infrared, "night": night}
+    return {
+        mode: learn(
+            [
+                picture(look(with_traffic(DAY * g, s)), s)
+                for s, g in enumerate((0.93, 0.97, 1.0, 1.0, 1.03, 1.06))
+            ],
+            mode,
+        )
+        for mode, look in looks.items()
+    }
+
+
+def judge(before: Picture | None, after: Picture, mode: str = "day") -> Diagnosis:
+    return diagnose(after, before, references(), mode=mode)
+
+
+def kinds(diagnosis: Diagnosis) -> set[str]:
+    return {str(fault.kind) for fault in diagnosis.faults}
+
+
+def blur(sigma: float) -> np.ndarray:
+    return cv2.GaussianBlur(DAY, (0, 0), sigma)
+
+
+def cover(x: int, y: int, w: int, h: int) -> np.ndarray:
+    out = DAY.copy()
+    out[y : y + h, x : x + w] = (38, 44, 52)
+    mask = np.zeros((HEIGHT, WIDTH), np.float32)
+    mask[y : y + h, x : x + w] = 1
+    soft = cv2.GaussianBlur(mask, (0, 0), 6)[:, :, None]
+    return DAY * (1 - soft) + np.array([38, 44, 52], np.float32) * soft
+
+
+def moved(dx: float, dy: float) -> np.ndarray:
+    return cv2.warpAffine(
+        DAY, np.array([[1, 0, dx], [0, 1, dy]], np.float32), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT
+    )
+
+
+def bars(amplitude: float, period: int) -> np.ndarray:
+    return DAY + amplitude * np.sin(np.arange(HEIGHT) * 2 * np.pi / period)[:, None, None].astype(np.float32)
+
+
+FAULTS = [
+    ("signal_lost", np.full_like(DAY, 4)),
+    ("signal_lost", np.full_like(DAY, (180, 20, 20))),
+    ("over_exposed", np.clip(DAY * 1.9 + 20, 0, 255)),
+    ("over_exposed", np.clip(DAY * 3.0, 0, 255)),
+    ("under_exposed", DAY * 0.16),
+    ("under_exposed", DAY * 0.08),
+    ("blurred", blur(2.5)),
+    ("blurred", blur(4)),
+    ("blurred", blur(7)),
+    ("color_cast", DAY + np.array([36, 0, -30], np.float32)),
+    ("color_cast", DAY * np.array([0.6, 0.85, 1.2], np.float32)),
+    ("color_loss", np.repeat(DAY.mean(axis=2, keepdims=True), 3, axis=2)),
+    ("stripes", bars(14, 9)),
+    ("stripes", bars(30, 24)),
+    ("occluded", cover(0, 40, 250, 250)),
+    ("occluded", cover(0, 0, 460, 360)),
+    ("scene_shift", moved(34, 0)),
+    ("scene_shift", moved(-80, 30)),
+    ("scene_shift", scene(seed=7)),
+]
+
+
+@pytest.mark.parametrize(("kind", "image"), FAULTS, ids=[f"{k}-{i}" for i, (k, _) in enumerate(FAULTS)])
+def test_a_fault_is_found(kind: str, image: np.ndarray) -> None:
+    found = judge(*pair(image))
+    assert kind in kinds(found), [(str(r.kind), round(r.score, 2)) for r in found.readings]
+    reading = found.reading(Kind(kind))
+    assert reading.score >= 0.5
+    assert 1 <= reading.severity <= 3
+    assert reading.explanation.english
+    assert reading.evidence
+
+
+@pytest.mark.parametrize("sigma", [14.0, 30.0])
+def test_grain_is_noise(sigma: float) -> None:
+    assert "noise" in kinds(judge(*pair(DAY, noise=sigma)))
+
+
+def test_specks_are_noise() -> None:
+    speckled = []
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        image = DAY.copy()
+        image[rng.random((HEIGHT, WIDTH)) < 0.03] = 250
+        speckled.append(picture(image, seed))
+    assert "noise" in kinds(judge(*speckled))
+
+
+def test_the_same_picture_twice_is_frozen_though_the_clock_runs() -> None:
+    before = picture(DAY, 5)
+    y = before.y.copy()
+    y[6:20, 20:120] = 235
+    after = Picture(y, before.u, before.v, 2000)
+    assert "frozen" in kinds(judge(before, after))
+    assert "frozen" in kinds(judge(before, before))
+
+
+def test_green_slices_are_corrupt() -> None:
+    before, after = pair(DAY)
+    y, u, v = after.y.copy(), after.u.copy(), after.v.copy()
+    y[192:288], u[96:144], v[96:144] = 0, 0, 0
+    found = judge(before, Picture(y, u, v, 2000))
+    assert "corrupt" in kinds(found)
+    assert found.reading(Kind.CORRUPT).region
+
+
+def test_a_cover_is_shown_where_it_is() -> None:
+    found = judge(*pair(cover(0, 40, 250, 250)))
+    x, y, w, h = found.reading(Kind.OCCLUDED).region[0]
+    assert x <= 40
+    assert x + w <= 330
+    assert 20 <= y <= 80
+    assert h >= 160
+
+
+def fog(image: np.ndarray, depth: float) -> np.ndarray:
+    return image * (1 - depth) + 165 * depth
+
+
+def headlights(image: np.ndarray) -> np.ndarray:
+    glow = np.zeros((HEIGHT, WIDTH), np.float32)
+    for x in (300, 340):
+        cv2.circle(glow, (x, 250), 16, 255.0, -1)
+    return np.clip(image + cv2.GaussianBlur(glow, (0, 0), 12)[:, :, None] * 1.5, 0, 255)
+
+
+NORMALS = [
+    ("day", "day", DAY),
+    ("brighter", "day", DAY * 1.08),
+    ("darker", "day", DAY * 0.88),
+    ("night", "night", night(DAY)),
+    ("infrared", "ir", infrared(DAY)),
+    ("light fog", "day", fog(DAY, 0.3)),
+    ("fog", "day", fog(DAY, 0.55)),
+    ("headlights at night", "night", headlights(night(DAY))),
+    ("headlights, infrared", "ir", headlights(infrared(DAY))),
+]
+
+
+@pytest.mark.parametrize(("mode", "image"), [n[1:] for n in NORMALS], ids=[n[0] for n in NORMALS])
+def test_what_only_looks_like_a_fault_is_normal(mode: str, image: np.ndarray) -> None:
+    found = judge(*pair(image), mode=mode)
+    assert not found.faults, [(str(f.kind), round(f.score, 2)) for f in found.faults]
+
+
+def test_traffic_is_normal() -> None:
+    before, after = (picture(with_traffic(DAY, seed), seed, time_ms=seed) for seed in (71, 72))
+    assert not judge(before, after).faults
+
+
+def test_a_quiet_scene_still_has_noise() -> None:
+    assert "frozen" not in kinds(judge(*pair(DAY, noise=1.2)))
+
+
+def test_a_bare_wall_is_normal() -> None:
+    wall = np.full_like(DAY, (120, 128, 135)) + np.linspace(-12, 12, WIDTH, dtype=np.float32)[None, :, None]
+    wall_reference = {
+        "day": learn([picture(wall * g, s) for s, g in enumerate((0.96, 1.0, 1.0, 1.03))], "day")
+    }
+    before, after = pair(wall)
+    assert not diagnose(after, before, wall_reference, mode="day").faults
+
+
+def test_a_mode_never_seen_holds_what_needs_it() -> None:
+    only_day = {"day": references()["day"]}
+    before, after = pair(infrared(DAY))
+    found = diagnose(after, before, only_day, mode="ir")
+    assert not found.faults
+    for kind in (Kind.OCCLUDED, Kind.COLOR_CAST, Kind.COLOR_LOSS):
+        reading = found.reading(kind)
+        assert reading.outcome is Outcome.NOT_ASSESSABLE
+        assert reading.explanation.key == "diagnose.mode_not_learned"
+        assert "ir" in reading.explanation.english
+
+
+def test_one_picture_cannot_be_frozen() -> None:
+    reading = judge(None, picture(DAY, 3)).reading(Kind.FROZEN)
+    assert reading.outcome is Outcome.NOT_ASSESSABLE
+    assert reading.explanation.key == "diagnose.needs_two"

@@ -1,0 +1,271 @@
+"""The composed value, confirmation, stills, references, screening, decoding and sets."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_scene import pair, picture, scene
+from typer.testing import CliRunner
+
+from sharpeyes.health.diagnose.dataset import UnreadableSetError, prediction, read_samples
+from sharpeyes.health.diagnose.diagnosis import Change, Confirmation, diagnose
+from sharpeyes.health.diagnose.keyframe import decode_keyframe
+from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
+from sharpeyes.health.diagnose.reading import Kind, Outcome
+from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
+from sharpeyes.health.diagnose.screen import Glance, screen
+from sharpeyes.health.diagnose.still import marked_still
+
+DAY = scene()
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModeReference:
+    return learn(
+        [picture(DAY * g, s) for s, g in enumerate((0.95, 0.98, 1.0, 1.02, 1.05))], "day", learned_ms=500
+    )
+
+
+def plain(value: int, u: int = 128, v: int = 128) -> Picture:
+    return Picture(
+        np.full((360, 640), value, np.uint8),
+        np.full((180, 320), u, np.uint8),
+        np.full((180, 320), v, np.uint8),
+    )
+
+
+def wild(seed: int) -> Picture:
+    rng = np.random.default_rng(seed)
+    low, high = sorted(rng.integers(0, 257, 2).tolist())
+    planes = (
+        rng.integers(low, high + 1, size).clip(0, 255).astype(np.uint8)
+        for size in ((360, 640), (180, 320), (180, 320))
+    )
+    return Picture(*planes, source_size=(int(rng.integers(1, 4000)), int(rng.integers(1, 3000))))
+
+
+ANY = st.one_of(
+    st.sampled_from([plain(0), plain(255), plain(128), plain(0, 0, 0), plain(255, 255, 255)]),
+    st.integers(0, 2**32 - 1).map(wild),
+)
+
+
+@settings(max_examples=12, deadline=None)
+@given(before=st.none() | ANY, after=ANY, learned=st.none() | st.lists(ANY, min_size=1, max_size=2))
+def test_no_picture_is_too_strange(
+    before: Picture | None, after: Picture, learned: list[Picture] | None
+) -> None:
+    references = {"day": learn(learned, "day")} if learned else {}
+    found = diagnose(after, before, references, mode="day")
+    assert len(found.readings) == len(Kind)
+    assert all(0 <= reading.score <= 1 for reading in found.readings)
+    assert all((reading.severity > 0) == (reading.outcome is Outcome.FAULT) for reading in found.readings)
+    json.dumps(found.to_plain(), allow_nan=False)
+    assert marked_still(after, found)[:2] == b"\xff\xd8"
+
+
+def test_it_says_what_it_was_made_from(reference: ModeReference) -> None:
+    before, after = pair(DAY)
+    found = diagnose(after, before, {"day": reference}, mode="day")
+    assert found.times_ms == (0, 2000)
+    assert found.reference_mode == "day"
+    assert found.reference_age_ms == 1500
+    assert found.to_plain()["reference"] == {"mode": "day", "learned_ms": 500, "age_ms": 1500}
+
+
+def test_a_reference_survives_its_bytes(reference: ModeReference) -> None:
+    data = reference.to_bytes()
+    again = ModeReference.from_bytes(data)
+    assert len(data) < 300_000
+    before, after = pair(cv2.GaussianBlur(DAY, (0, 0), 4))
+    one, two = (diagnose(after, before, {"day": r}, mode="day") for r in (reference, again))
+    assert [f.kind for f in one.faults] == [f.kind for f in two.faults]
+    with pytest.raises(ValueError, match="reference"):
+        ModeReference.from_bytes(b"PK nonsense")
+
+
+def test_a_new_view_is_learned_again() -> None:
+    other = scene(seed=9)
+    before, after = pair(other)
+    accepted = {"day": learn([picture(other, s) for s in range(4)], "day")}
+    assert not diagnose(after, before, accepted, mode="day").faults
+
+
+def test_the_mode_is_seen_where_nobody_says_it() -> None:
+    grey = picture(np.repeat(DAY.mean(axis=2, keepdims=True), 3, axis=2), 1)
+    assert choose_mode(picture(DAY, 1), {}) == "day"
+    assert choose_mode(grey, {}) == "ir"
+    assert choose_mode(picture(DAY * 0.25, 1), {}) == "night"
+    assert choose_mode(grey, {}, "day") == "day"
+
+
+class TestConfirmation:
+    rule = Confirmation(needed=3, window=5, clear=3)
+
+    @pytest.mark.parametrize(
+        ("seen", "raised", "change"),
+        [
+            ("1", False, Change.NONE),
+            ("11", False, Change.NONE),
+            ("10101", False, Change.RAISED),
+            ("11100", False, Change.NONE),
+            ("100011", False, Change.NONE),
+            ("00", True, Change.NONE),
+            ("1000", True, Change.CLEARED),
+            ("100", True, Change.NONE),
+        ],
+    )
+    def test_n_of_m(self, seen: str, raised: bool, change: Change) -> None:
+        assert self.rule.step([c == "1" for c in seen], raised) is change
+
+    def test_nothing_seen_changes_nothing(self) -> None:
+        assert self.rule.step([], False) is Change.NONE
+        assert self.rule.step([], True) is Change.NONE
+
+    def test_impossible_rules_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="needed"):
+            Confirmation(needed=6, window=5)
+
+
+class TestScreen:
+    def test_a_normal_picture_is_spared(self, reference: ModeReference) -> None:
+        before, after = (Glance.at(p) for p in pair(DAY))
+        assert screen(before, after, reference.normal).plain
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            DAY * 0.2,
+            DAY * 2.5,
+            cv2.GaussianBlur(DAY, (0, 0), 3),
+            np.roll(DAY, 40, axis=1),
+            DAY + np.float32([40, 0, -30]),
+        ],
+        ids=["dark", "bright", "blurred", "moved", "cast"],
+    )
+    def test_a_faulty_picture_is_not(self, image: np.ndarray, reference: ModeReference) -> None:
+        before, after = (Glance.at(p) for p in pair(np.clip(image, 0, 255)))
+        result = screen(before, after, reference.normal)
+        assert not result.plain
+        assert result.beyond
+
+    def test_a_frozen_picture_is_not(self, reference: ModeReference) -> None:
+        glance = Glance.at(picture(DAY, 1))
+        assert screen(glance, glance, reference.normal).beyond == ("same",)
+
+    def test_nothing_is_plain_without_a_reference_or_an_earlier_keyframe(
+        self, reference: ModeReference
+    ) -> None:
+        glance = Glance.at(picture(DAY, 1))
+        assert not screen(glance, glance, None).plain
+        assert not screen(None, glance, reference.normal).plain
+
+
+def encoded(codec: str, frames: int = 1) -> bytes:
+    out = io.BytesIO()
+    with av.open(out, "w", format="h264" if codec == "h264" else "hevc") as container:
+        stream = container.add_stream("libx264" if codec == "h264" else "libx265", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        if codec == "h265":
+            stream.options = {"x265-params": "log-level=none"}
+        for _ in range(frames):
+            frame = av.VideoFrame.from_ndarray(np.clip(DAY, 0, 255).astype(np.uint8), format="bgr24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return out.getvalue()
+
+
+class TestKeyframe:
+    @pytest.mark.parametrize("codec", ["h264", "h265"])
+    def test_a_keyframe_becomes_a_picture_and_the_decoder_is_kept(self, codec: str) -> None:
+        data = encoded(codec)
+        for _ in range(2):
+            decoded = decode_keyframe(data, codec, time_ms=7)  # type: ignore[arg-type]
+            assert decoded.picture is not None
+            assert decoded.errors is DecoderError.NONE
+            assert decoded.picture.time_ms == 7
+            assert decoded.picture.source_size == (640, 360)
+        assert abs(float(decoded.picture.y.mean()) - float(picture(DAY, 0, noise=0).y.mean())) < 2
+
+    def test_damage_is_evidence(self) -> None:
+        data = bytearray(encoded("h264"))
+        data[len(data) // 2 : len(data) // 2 + 400] = bytes(400)
+        decoded = decode_keyframe(bytes(data), "h264")
+        assert decoded.picture is None or decoded.errors
+        assert decode_keyframe(encoded("h264"), "h264").errors is DecoderError.NONE
+
+    @settings(max_examples=25, deadline=None)
+    @given(st.binary(max_size=400))
+    def test_no_bytes_raise(self, data: bytes) -> None:
+        decoded = decode_keyframe(data, "h264")
+        assert decoded.picture is not None or decoded.errors
+
+
+class TestFiles:
+    def test_an_unreadable_file_names_the_mend(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").write_bytes(b"no picture")
+        with pytest.raises(UnreadablePictureError, match="JPEG"):
+            Picture.from_image_file(tmp_path / "a.jpg")
+        with pytest.raises(UnreadablePictureError, match="check the path"):
+            Picture.from_image_file(tmp_path / "b.jpg")
+
+    def test_wrong_planes_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="plane u"):
+            Picture(
+                np.zeros((360, 640), np.uint8), np.zeros((2, 2), np.uint8), np.zeros((180, 320), np.uint8)
+            )
+
+    def test_a_set_that_is_none(self, tmp_path: Path) -> None:
+        with pytest.raises(UnreadableSetError, match=r"labels\.json"):
+            read_samples(tmp_path)
+        (tmp_path / "labels.json").write_text('{"samples": [{"id": "a"}]}')
+        with pytest.raises(UnreadableSetError, match="file"):
+            read_samples(tmp_path)
+
+    def test_a_clip_of_which_nothing_decodes_is_corrupt(self) -> None:
+        assert prediction(None) == {"faults": ["corrupt"], "scores": {"corrupt": 1.0}}
+
+
+class TestCommand:
+    @pytest.fixture
+    def run(self):
+        import typer
+
+        from sharpeyes.cli.diagnose import diagnose as command
+
+        app = typer.Typer()
+        app.command()(command)
+        return lambda *arguments: CliRunner().invoke(app, [str(a) for a in arguments])
+
+    def test_pictures(self, run, tmp_path: Path) -> None:
+        good, dark = tmp_path / "good.png", tmp_path / "dark.png"
+        cv2.imwrite(str(good), picture(DAY, 1).bgr)
+        cv2.imwrite(str(dark), picture(DAY * 0.05, 2, noise=0.5).bgr)
+        assert run(good).exit_code == 0
+        result = run(good, dark, "--json", "--still-dir", tmp_path / "stills", "--reference", good)
+        assert result.exit_code == 1
+        files = json.loads(result.stdout)["files"]
+        assert files[0]["faults"] == []
+        assert "under_exposed" in files[1]["faults"]
+        assert (tmp_path / "stills" / "dark.diagnosis.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+    def test_wrong_use_is_said(self, run, tmp_path: Path) -> None:
+        assert "--set" in str(run().exception)
+        assert "--out" in str(run("--set", tmp_path).exception)
+        assert "JPEG" in str(run(tmp_path / "no.mp4").exception)
+
+    def test_a_set_is_diagnosed_without_its_labels(self, run, tmp_path: Path) -> None:
+        (tmp_path / "a.mp4").write_bytes(encoded("h264", frames=2))
+        sample = {"id": "a", "file": "a.mp4", "refs": {}, "mode": "day"}
+        (tmp_path / "labels.json").write_text(json.dumps({"samples": [sample]}))
+        result = run("--set", tmp_path, "--out", tmp_path / "p.json")
+        assert result.exit_code in (0, 1)
+        assert set(json.loads((tmp_path / "p.json").read_text())) == {"a"}
