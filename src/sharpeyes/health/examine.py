@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, replace
+from dataclasses import fields as dataclass_fields
+from typing import Any, TypeVar
+
+import numpy as np
 
 from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
@@ -11,25 +15,73 @@ from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
-from sharpeyes.health.diagnose.reference import ModeReference, learn
+from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
+from sharpeyes.health.diagnose.screen import Glance, Normal, screen
 from sharpeyes.health.diagnose.still import marked_still
 from sharpeyes.health.quality import Checked, Opened
 from sharpeyes.health.sight import Finding
+
+_FIELD_STEPS = 127
+T = TypeVar("T", Glance, Normal)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What the next screening of a camera compares with, packed to 110 KB."""
+
+    mode: str
+    normal: Normal
+    glance: Glance
+
+
+def _packed(value: T) -> T:
+    """Orientation fields in steps of 1/127, other fractions with 16 bits: a quarter of the memory."""
+    fields = {"field": np.round(value.field * _FIELD_STEPS).astype(np.int8)}
+    return replace(value, **fields | _as(value, np.float32, np.float16))
+
+
+def _unpacked(value: T) -> T:
+    fields = {"field": value.field.astype(np.float32) / _FIELD_STEPS}
+    return replace(value, **_as(value, np.float16, np.float32) | fields)
+
+
+def _as(value: Glance | Normal, given: type[np.generic], wanted: type[np.generic]) -> dict[str, Any]:
+    """The arrays of one type in another, but for the field."""
+    arrays = {f.name: getattr(value, f.name) for f in dataclass_fields(value) if f.name != "field"}
+    return {
+        name: array.astype(wanted)
+        for name, array in arrays.items()
+        if isinstance(array, np.ndarray) and array.dtype == given
+    }
 
 
 class PictureExaminer:
     """What :mod:`sharpeyes.health.diagnose` says of a camera's pictures."""
 
-    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:  # noqa: ARG002 (nothing is screened yet)
+    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
         picture = _decoded(keyframe, at)
         if picture is None:
             return Opened(picture=None)
-        return Opened(picture=picture, mode=None, plain=False, normal=None)
+        kept: Kept | None = normal
+        if kept is None:
+            return Opened(picture=picture)
+        mode = "mono" if kept.mode == "mono" else choose_mode(picture, {})
+        if mode != kept.mode:
+            return Opened(picture=picture, mode=mode)
+        glance = Glance.at(picture)
+        screening = screen(_unpacked(kept.glance), glance, _unpacked(kept.normal))
+        return Opened(
+            picture=picture,
+            mode=mode,
+            plain=screening.plain,
+            normal=replace(kept, glance=_packed(glance)),
+        )
 
     def check(
         self, before: Picture | None, picture: Picture, references: Mapping[str, ModeReference]
     ) -> Checked:
         diagnosis = diagnose(picture, before, references)
+        reference = references.get(diagnosis.mode)
         findings = tuple(
             Finding(
                 kind=PictureFault(reading.kind.value),
@@ -49,7 +101,9 @@ class PictureExaminer:
             ),
             document=diagnosis.to_plain(),
             still=marked_still(picture, diagnosis) if findings else None,
-            normal=None,
+            normal=None
+            if reference is None
+            else Kept(diagnosis.mode, _packed(reference.normal), _packed(Glance.at(picture))),
         )
 
     def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
@@ -69,7 +123,6 @@ def _decoded(keyframe: Keyframe, at: Ms) -> Picture | None:
 
 def _jpeg(data: bytes, at: Ms) -> Picture | None:
     import cv2
-    import numpy as np
 
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else Picture.from_bgr(np.asarray(image, np.uint8), time_ms=at)

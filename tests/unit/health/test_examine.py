@@ -1,0 +1,78 @@
+"""Real keyframes through the real checks: learnt, screened, and no longer plain when something changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+
+from sharpeyes.domain.health import Keyframe, PictureFault
+from sharpeyes.domain.time import Ms
+from sharpeyes.health.examine import PictureExaminer
+from sharpeyes.health.quality import Checked, Opened
+
+AT = Ms(1_790_000_000_000)
+
+
+def scene(seed: int, *, shade: float = 1.0) -> Keyframe:
+    """A street of boxes with sensor noise of its own in each picture, as one H.264 keyframe."""
+    chance = np.random.default_rng(5)
+    image = np.full((360, 640, 3), (150, 140, 120), np.uint8)
+    for _ in range(60):
+        x, y, w, h = chance.integers(0, 600), chance.integers(30, 330), *chance.integers(15, 120, 2)
+        grey = chance.integers(40, 200)
+        colour = tuple(int(grey + c) for c in chance.integers(-15, 15, 3))
+        cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
+    noise = np.random.default_rng(seed).normal(0, 4, image.shape)
+    image = np.clip(image * shade + noise * (shade > 0), 0, 255).astype(np.uint8)
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = 640, 360, "yuv420p"
+    context.time_base = Fraction(1, 25)
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
+    frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
+    data = b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+    return Keyframe(codec="h264", data=data, rtp_time=0)
+
+
+def check(examiner: PictureExaminer, before: Opened, after: Opened, learnt: bytes | None) -> Checked:
+    references = {} if learnt is None else {"day": examiner.load(learnt)}
+    return examiner.check(before.picture, after.picture, references)
+
+
+def test_the_normal_picture_is_learnt_and_then_plain() -> None:
+    examiner = PictureExaminer()
+    learnt = examiner.learn([scene(seed) for seed in range(8)], "day", AT)
+    assert learnt is not None
+    first, second = (examiner.open(scene(seed), AT, None) for seed in (20, 21))
+    assert not first.plain  # nothing to compare with
+    checked = check(examiner, first, second, learnt)
+    assert (checked.mode, checked.findings, checked.still) == ("day", (), None)
+    third = examiner.open(scene(22), AT, checked.normal)
+    assert third.plain
+    fourth = examiner.open(scene(23), AT, third.normal)
+    assert fourth.plain
+    same = examiner.open(scene(23), AT, fourth.normal)
+    assert not same.plain  # not even its noise changed
+    black = examiner.open(scene(24, shade=0.0), AT, fourth.normal)
+    assert not black.plain
+
+
+def test_black_is_found_with_a_still_and_without_a_reference_much_is_not_assessed() -> None:
+    examiner = PictureExaminer()
+    first, second = (examiner.open(scene(seed, shade=0.0), AT, None) for seed in (1, 2))
+    checked = check(examiner, first, second, None)
+    assert PictureFault.SIGNAL_LOST in {finding.kind for finding in checked.findings}
+    assert checked.still is not None
+    assert checked.still[:2] == b"\xff\xd8"
+    assert PictureFault.SCENE_SHIFT in checked.unassessed
+
+
+def test_bytes_that_are_no_picture() -> None:
+    examiner = PictureExaminer()
+    junk = Keyframe(codec="h264", data=b"\x00\x00\x00\x01\x65" + bytes(500), rtp_time=0)
+    assert examiner.open(junk, AT, None).picture is None
+    assert examiner.open(replace(junk, codec="jpeg"), AT, None).picture is None
+    assert examiner.learn([junk], "day", AT) is None
