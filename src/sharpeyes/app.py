@@ -51,6 +51,8 @@ from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
+from sharpeyes.rates.retention import FOLDER as ARCHIVE
+from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
@@ -94,6 +96,7 @@ class Service:
         self.metrics = Metrics()
         zone = ZoneInfo(config.site.timezone)
         self._roller = Roller(self.database, zone, clock)
+        self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(self.database, config.faults, clock, counted=self.metrics.tell_tickets)
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
@@ -141,7 +144,7 @@ class Service:
             gc.freeze()  # what was made until here lives for ever: not to be looked through again and again
             self._watching = True
             try:
-                async with self._accountable(), self._mending(), self._roller.running():
+                async with self._accountable(), self._mending(), self._reckoning():
                     yield token
             finally:
                 self._watching = False
@@ -178,6 +181,12 @@ class Service:
         )
         sources = registered(self.database, self._vault)
         return Gateway(rights, sources, gateway_settings(self.settings), self.clock)
+
+    @contextlib.asynccontextmanager
+    async def _reckoning(self) -> AsyncIterator[None]:
+        """Days added up, old intervals put away."""
+        async with self._roller.running(), self._retention.running():
+            yield
 
     @contextlib.asynccontextmanager
     async def _mending(self) -> AsyncIterator[None]:

@@ -19,6 +19,7 @@ from sharpeyes.cli.diagnose import diagnose
 from sharpeyes.cli.discover import discover
 from sharpeyes.cli.probe import probe
 from sharpeyes.cli.report import report
+from sharpeyes.cli.retain import retain
 from sharpeyes.cli.serve import serve
 from sharpeyes.cli.simulate import simulate
 from sharpeyes.cli.sweep import sweep
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (serve, demo, discover, probe, check_config, sweep, diagnose, report, simulate):
+for command in (serve, demo, discover, probe, check_config, sweep, diagnose, report, retain, simulate):
     app.command()(command)
 for group in (audit, user):
     app.add_typer(group)

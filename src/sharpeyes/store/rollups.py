@@ -6,16 +6,17 @@ up from (:func:`sharpeyes.store.telemetry.mark_stale`). All functions take a con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.rates_schema import archived, day_rollup, group_day, rollup_day
-from sharpeyes.store.schema import membership
+from sharpeyes.store.schema import membership, state_interval
 from sharpeyes.store.telemetry import Dimension, upsert
 
 GROUPS: tuple[Dimension, ...] = ("all", "tier", "department", "area", "zone")
@@ -219,8 +220,44 @@ def archived_until(connection: Connection) -> Ms:
     return Ms(connection.scalar(select(func.max(archived.c.until_ms))) or 0)
 
 
+def archive_files(connection: Connection) -> set[str]:
+    """Names of the files that intervals went to."""
+    return set(connection.scalars(select(archived.c.file)))
+
+
+def first_end(connection: Connection) -> Ms | None:
+    """When the oldest interval ended that is still here."""
+    found: Ms | None = connection.scalar(select(func.min(state_interval.c.ended_ms)))
+    return found
+
+
+def count_ended(connection: Connection, until: Ms) -> int:
+    """How many intervals ended by then."""
+    query = select(func.count()).select_from(state_interval).where(state_interval.c.ended_ms <= until)
+    return int(connection.scalar(query) or 0)
+
+
+def ended(connection: Connection, until: Ms, *, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Intervals that ended by then, in batches: camera, start, end, state, cause."""
+    i = state_interval.c
+    query = (
+        select(i.camera_id, i.started_ms, i.ended_ms, i.state, i.cause)
+        .where(i.ended_ms <= until)
+        .order_by(i.camera_id, i.started_ms)
+        .execution_options(yield_per=batch)
+    )
+    for rows in connection.execute(query).partitions(batch):
+        yield [tuple(row) for row in rows]
+
+
 def put_archived(connection: Connection, file: str, *, until: Ms, rows: int, sha256: str, now: Ms) -> None:
-    """This file holds them."""
+    """This file holds all that ended by then, which therefore goes from here.
+
+    ConflictError, and everything stays, if there is not just what the file holds.
+    """
+    gone = connection.execute(delete(state_interval).where(state_interval.c.ended_ms <= until)).rowcount
+    if gone != rows:
+        raise ConflictError(f"{file} has {rows} intervals, the database {gone}: it is written anew")
     row = {"file": file, "until_ms": until, "rows": rows, "sha256": sha256, "at_ms": now}
     connection.execute(upsert(connection, archived, ("file",)), row)
 

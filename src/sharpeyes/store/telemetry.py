@@ -38,7 +38,7 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.rates_schema import rollup_day
+from sharpeyes.store.rates_schema import archived, rollup_day
 from sharpeyes.store.schema import (
     area,
     camera,
@@ -177,9 +177,15 @@ def write_batch(
 
 
 def mark_stale(connection: Connection, since: Ms, until: Ms | None = None) -> None:
-    """What days that touch ``[since, until)`` were added up from has changed: add them up anew."""
+    """What days that touch ``[since, until)`` were added up from has changed: add them up anew.
+
+    Not those in the archive: what they were added up from is no longer here.
+    """
     day = rollup_day.c
-    where = [day.ended_ms > since] if until is None else [day.ended_ms > since, day.started_ms < until]
+    kept = select(func.coalesce(func.max(archived.c.until_ms), 0)).scalar_subquery()
+    where = [day.ended_ms > since, day.started_ms >= kept]
+    if until is not None:
+        where.append(day.started_ms < until)
     connection.execute(update(rollup_day).where(*where).values(revision=day.revision + 1, computed_ms=None))
 
 

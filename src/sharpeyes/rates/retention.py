@@ -1,0 +1,190 @@
+"""Old intervals go to files; the figures of their days stay here for ever.
+
+A day's intervals, those that ended on it, go into one Parquet file once they are older than 400 days and
+their day has been added up. The file is complete and on the disk before anything is deleted, and the deletion
+and the file's entry are one transaction: whenever the process dies, every interval is in the database or in a
+file, and the next run goes on from there. A file that has its entry is never written again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import logging
+import os
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, tzinfo
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from sharpeyes.domain.errors import SharpEyesError, UnavailableError
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.rates import timeline
+from sharpeyes.store import rollups
+from sharpeyes.store.database import Database
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 24 * 3_600_000
+KEEP_DAYS = 400
+EVERY_S = 24 * 3600.0
+SOON_S = 600.0
+"""After a start, so that days are added up first."""
+BATCH = 20_000
+FOLDER = "archive"
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The intervals of a day that may go."""
+
+    file: str
+    until: Ms
+    rows: int
+
+
+def due(connection: Connection, zone: tzinfo, now: Ms, keep_days: int = KEEP_DAYS) -> list[Due]:
+    """What may go, oldest first: up to the first day that was not added up."""
+    first = rollups.first_end(connection)
+    if first is None:
+        return []
+    limit = timeline.day(datetime.fromtimestamp((now - keep_days * DAY_MS) / 1000, zone).date(), zone).start
+    if first > limit:
+        return []
+    member = rollups.first_member(connection)
+    since = max(rollups.archived_until(connection), member if member is not None else first)
+    fresh = {day.span for day in rollups.days(connection) if day.fresh}
+    found, before, taken = [], 0, rollups.archive_files(connection)
+    for day in timeline.days(Span(Ms(min(first, limit) - 1), limit), zone):
+        if day.end > limit:
+            break
+        if day.end > since and day not in fresh:
+            log.warning("intervals stay: the day that begins at %d is not added up yet", day.start)
+            break
+        rows = rollups.count_ended(connection, day.end)
+        if rows > before:
+            found.append(Due(_name(day, zone, taken), day.end, rows - before))
+            before = rows
+    return found
+
+
+def archive(connection: Connection, item: Due, folder: Path) -> tuple[int, str]:
+    """Write the file, whole or not at all: its rows and SHA-256. UnavailableError without pyarrow."""
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        from pyarrow import parquet
+    except ModuleNotFoundError:
+        raise UnavailableError(
+            "pyarrow is not installed, which the archive of old intervals needs",
+            mend="pip install 'sharpeyes[archive]'; until then every interval stays in the database",
+        ) from None
+    columns: list[tuple[str, Any]] = [
+        ("camera_id", pa.string()),
+        ("started_ms", pa.int64()),
+        ("ended_ms", pa.int64()),
+        ("state", pa.string()),
+        ("cause", pa.string()),
+    ]
+    schema = pa.schema(columns)
+    draft, rows = folder / f".{item.file}.{os.getpid()}", 0
+    try:
+        with draft.open("wb") as file:
+            with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+                for batch in rollups.ended(connection, item.until, batch=BATCH):
+                    values = list(zip(*batch, strict=True))
+                    arrays = [pa.array(v, kind) for v, (_, kind) in zip(values, columns, strict=True)]
+                    writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+                    rows += len(batch)
+            file.flush()
+            os.fsync(file.fileno())
+        if parquet.read_metadata(draft).num_rows != rows:
+            raise UnavailableError(f"{item.file} does not read back as it was written")
+        with draft.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        draft.replace(folder / item.file)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    finally:
+        draft.unlink(missing_ok=True)
+    return rows, digest
+
+
+def retain(
+    database: Database, folder: Path, zone: tzinfo, now: Ms, *, keep_days: int = KEEP_DAYS
+) -> list[Due]:
+    """Move everything that may go; returns what went."""
+    asked = partial(due, zone=zone, now=now, keep_days=keep_days)
+    if not database.read(asked):
+        return []
+    with _alone(folder):
+        wanted = database.read(asked)
+        for item in wanted:
+            rows, digest = database.read(partial(archive, item=item, folder=folder))
+            entry = partial(
+                rollups.put_archived, file=item.file, until=item.until, rows=rows, sha256=digest, now=now
+            )
+            database.write(entry)
+    return wanted
+
+
+class Retention:
+    """Moves old intervals once a day, for as long as :meth:`running` lasts."""
+
+    def __init__(self, database: Database, folder: Path, zone: tzinfo, clock: Callable[[], Ms]) -> None:
+        self._turn = lambda: retain(database, folder, zone, clock())
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._run(), name="rates-retention")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        await asyncio.sleep(SOON_S)
+        while True:
+            try:
+                moved = await asyncio.to_thread(self._turn)
+                if moved:
+                    log.info("%d intervals went to the archive", sum(item.rows for item in moved))
+            except SharpEyesError as error:
+                log.warning("old intervals stay: %s", error)
+            except Exception:  # whatever it is, nothing was deleted; tomorrow is another day
+                log.exception("old intervals stay")
+            await asyncio.sleep(EVERY_S)
+
+
+def _name(day: Span, zone: tzinfo, taken: Collection[str]) -> str:
+    """Another one for what came later than the day's own file."""
+    stem = f"intervals-{datetime.fromtimestamp(day.start / 1000, zone):%Y-%m-%d}"
+    names = (f"{stem}{'' if n == 1 else f'.{n}'}.parquet" for n in itertools.count(1))
+    return next(name for name in names if name not in taken)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process an archive; UnavailableError if another is at it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+    except BlockingIOError:
+        raise UnavailableError(f"another process writes to the archive {folder}") from None
+    except OSError as error:
+        raise UnavailableError(
+            f"the archive {folder} cannot be written: {error.strerror}",
+            mend="Make room there, and give the user that runs SharpEyes the right to write",
+        ) from None
