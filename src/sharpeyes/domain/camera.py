@@ -8,7 +8,6 @@ from enum import StrEnum
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 
-
 SESSIONS = 2
 """RTSP sessions that the prober holds open on a device at a time unless told otherwise."""
 

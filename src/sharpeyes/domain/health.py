@@ -232,10 +232,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RungInterval:
-    """A camera came as far as ``rung`` from ``start`` to ``end`` (ms, half-open); ``end`` None while it lasts.
+    """A camera came as far as ``rung`` from ``start`` to ``end`` (ms, half-open; None while it lasts).
 
-    A rung above ``rung`` was not reached, unless ``rung`` is ``asked``: above that, nobody tried. Time without
-    an interval was not seen.
+    A rung above ``rung`` was not reached, unless ``rung`` is ``asked``: above that, nobody tried. Time
+    without an interval was not seen.
     """
 
     camera: str

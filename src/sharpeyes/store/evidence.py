@@ -1,4 +1,4 @@
-"""The index of evidence: which picture files there are and when each must go, and the probes worth keeping."""
+"""The index of evidence: which picture files there are, when each must go, and the probes worth keeping."""
 
 from __future__ import annotations
 

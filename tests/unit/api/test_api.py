@@ -24,7 +24,7 @@ class TestWhoMayAsk:
                 if path in free or (method, path) == ("post", "/api/v1/session"):
                     assert answer.status_code in (200, 404, 422), path
                 elif path.startswith("/api/v1/views/sessions/"):
-                    # A view's own address is unguessable and bound to its client: it is what WHEP clients have.
+                    # A view's own address is unguessable and bound to its client: it is what WHEP has.
                     assert answer.status_code in (404, 422), f"{method} {path}"
                 else:
                     assert answer.status_code == 401, f"{method} {path}"

@@ -60,7 +60,7 @@ def render(report: Report, form: Format, lang: Lang) -> bytes:
     except ModuleNotFoundError as error:
         raise UnavailableError(
             f"{error.name} is not installed, which reports in {form} need",
-            mend="pip install 'sharpeyes[reports]', or choose --format csv",
+            mend="Install SharpEyes with all that it depends on, or choose --format csv",
         ) from None
 
 
