@@ -45,8 +45,7 @@ def diagnose(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Say what is wrong with pictures, and where: dark, blurred, covered, turned away, frozen, damaged
-    and more.
+    """Say what is wrong with pictures, and where: dark, blurred, covered, turned, frozen, damaged and more.
 
     A clip is judged by its first and last picture. What needs the camera's normal picture is "not assessable"
     without --reference. Exit code 0 if nothing is wrong, 1 if something is, 2 for wrong use.

@@ -116,6 +116,33 @@ async def test_every_format_opens_and_no_cell_runs(tmp_path: Path) -> None:
             assert paper.headers["content-type"] == "application/pdf"
 
 
+async def test_the_chinese_on_paper_is_chinese(tmp_path: Path) -> None:
+    pdfium = pytest.importorskip("pypdfium2", reason="needs pypdfium2: the PDF's text is not read back here")
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        paper = await client.get("/api/v1/reports", params={"period": label, "format": "pdf"})
+    with pdfium.PdfDocument(paper.content) as document:
+        pages = []
+        for page in document:
+            text = page.get_textpage()
+            pages.append(text.get_text_bounded())
+            text.close()  # in this order, or it says so
+            page.close()
+    told = "".join(pages)
+    for words in (
+        "摄像机在线率报告",
+        "原始在线率",
+        "离线原因",
+        "公安",
+        "83.33%",
+        "未达标",
+        "连接被拒绝",
+        "点我",
+    ):
+        assert words in told
+
+
 async def test_a_copy_can_be_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with client_of(tmp_path) as client:
         label, start = yesterday(client)

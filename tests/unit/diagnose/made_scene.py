@@ -1,6 +1,4 @@
-"""A made camera: a scene of walls, windows, trees and a road, seen by day, at night and under infrared
-light.
-"""
+"""A made camera: walls, windows, trees and a road by day, at night and under infrared light."""
 
 from __future__ import annotations
 
