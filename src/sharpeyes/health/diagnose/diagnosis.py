@@ -99,9 +99,8 @@ def diagnose(
 ) -> Diagnosis:
     """All checks on the newest picture and, if there is one, an earlier picture of the same camera.
 
-    `references` by mode may be empty; `mode` is what the hour or the camera suggests, else the picture
-    decides.
-    About 15 ms of one core for a pair. Never raises on any picture.
+    `references` by mode may be empty; `mode` is what the hour or the camera suggests, else the
+    picture decides. About 15 ms of one core for a pair. Never raises on any picture.
     """
     known = references or {}
     chosen = choose_mode(after, known, mode)
@@ -205,9 +204,7 @@ class Confirmation:
             raise ValueError("1 <= needed <= window and clear >= 1 are required")
 
     def step(self, history: Sequence[bool], raised: bool) -> Change:
-        """`history`: whether the fault was seen in the assessable diagnoses, oldest first, the newest
-        included.
-        """
+        """`history`: was the fault seen in the assessable diagnoses, oldest first, newest included."""
         if not raised:
             return (
                 Change.RAISED if sum(history[-self.window :]) >= self.needed and history[-1] else Change.NONE

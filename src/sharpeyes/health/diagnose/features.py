@@ -6,12 +6,13 @@ reference. Maps are at half size (180, 320) unless said otherwise; blocks are a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
 
@@ -26,10 +27,36 @@ THUMB = (80, 45)
 HALF = (WIDTH // 2, HEIGHT // 2)
 QUARTER = (WIDTH // 4, HEIGHT // 4)
 
-_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+_SECOND = np.array([1, -2, 1], np.float32)
 _TO_SIGMA = float(np.sqrt(np.pi / 2) / 6)
 _FIELD_NOISE = 2.0
 """Gradient in grey levels a pixel at which a direction counts half."""
+
+
+def percentiles(values: ArrayLike, at: Sequence[float]) -> list[float]:
+    """Percentiles of all values, linear between neighbours; NaN of nothing.
+
+    As numpy's own, but at a tenth of the overhead: a pair of pictures asks for more than a hundred.
+    """
+    ordered = np.sort(np.asarray(values), axis=None)
+    last = ordered.size - 1
+    if last < 0:
+        return [float("nan")] * len(at)
+    out = []
+    for percent in at:
+        place = percent / 100 * last
+        low = int(place)
+        a, b = float(ordered[low]), float(ordered[min(low + 1, last)])
+        out.append(a + (b - a) * (place - low))
+    return out
+
+
+def percentile(values: ArrayLike, at: float) -> float:
+    return percentiles(values, (at,))[0]
+
+
+def median(values: ArrayLike) -> float:
+    return percentiles(values, (50,))[0]
 
 
 def block_means(full: NDArray[np.generic]) -> Map:
@@ -37,6 +64,12 @@ def block_means(full: NDArray[np.generic]) -> Map:
     return np.asarray(
         cv2.resize(np.asarray(full, np.float32), BLOCKS, interpolation=cv2.INTER_AREA), np.float32
     )
+
+
+def second_differences(plane: NDArray[np.float32]) -> Map:
+    """Immerkaer's mask, the product of two second differences, as an estimate of the noise's sigma."""
+    response = cv2.sepFilter2D(plane, cv2.CV_32F, _SECOND * np.float32(_TO_SIGMA), _SECOND)
+    return np.asarray(np.abs(response), np.float32)
 
 
 def field_of(half: Map) -> Map:
@@ -118,10 +151,7 @@ class Look:
     @cached_property
     def fine(self) -> Map:
         """(360, 640): absolute response of Immerkaer's mask (CVIU 64(2), 1996), in grey levels of sigma."""
-        return np.asarray(
-            np.abs(np.asarray(cv2.filter2D(self.luma, cv2.CV_32F, _IMMERKAER))) * np.float32(_TO_SIGMA),
-            np.float32,
-        )
+        return second_differences(self.luma)
 
     @cached_property
     def fine_blocks(self) -> Map:
@@ -209,9 +239,7 @@ class Features:
 
     @cached_property
     def agreement(self) -> NDArray[np.float32] | None:
-        """(looks, 9, 16): agreement of each picture with the persistent edges, 1 = all there, NaN = no
-        edges.
-        """
+        """(looks, 9, 16): agreement with the persistent edges, 1 = all there, NaN = no edges."""
         if self.reference is None:
             return None
         return np.stack([self.reference.agreement(look.field) for look in self.looks])
@@ -241,9 +269,7 @@ class Features:
 
     @cached_property
     def thumb_change(self) -> NDArray[np.float32] | None:
-        """(looks, 45, 80, 3): each picture's thumbnail less the reference's, after gain and offset are
-        fitted.
-        """
+        """(looks, 45, 80, 3): thumbnails less the usual one, gain and offset fitted before."""
         if self.reference is None:
             return None
         return np.stack([self.reference.change(look.thumb) for look in self.looks])

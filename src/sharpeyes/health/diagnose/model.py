@@ -2,8 +2,7 @@
 
 model.json (plain text, under 100 KB) has per kind: the names of the values that it reads, boosted trees of
 depth <= 3 (feature, limit, whether "unknown" goes left, children or leaf value), and the cut that the
-false-alarm
-budget allows. Every split is on a value that the reading shows as evidence.
+false-alarm budget allows. Every split is on a value that the checks measure and can show.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import QUARTER, Look, Map, block_means
+from sharpeyes.health.diagnose.features import QUARTER, Look, Map, block_means, median, percentiles
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
 from sharpeyes.health.diagnose.screen import Normal, learn_normal
 
@@ -79,13 +79,13 @@ class ModeReference:
     def change(self, thumb: Map) -> Map:
         """A thumbnail less the normal one. Gain and offset of the luma are fitted robustly first."""
         mine, theirs = thumb[..., 0].ravel(), self.thumb[..., 0].ravel()
-        low, high = np.percentile(theirs, (20, 80))
+        low, high = percentiles(theirs, (20, 80))
         is_low, is_high = theirs <= low, theirs >= high
-        dark, bright = float(np.median(mine[is_low])), float(np.median(mine[is_high]))
-        usual_dark, usual_bright = float(np.median(theirs[is_low])), float(np.median(theirs[is_high]))
+        dark, bright = float(median(mine[is_low])), float(median(mine[is_high]))
+        usual_dark, usual_bright = float(median(theirs[is_low])), float(median(theirs[is_high]))
         gain = (bright - dark) / max(usual_bright - usual_dark, 8.0)
         gain = min(max(gain, 0.3), 2.0)
-        offset = float(np.median(mine - gain * theirs))
+        offset = float(median(mine - gain * theirs))
         out = thumb - self.thumb
         out[..., 0] = thumb[..., 0] - (gain * self.thumb[..., 0] + offset)
         return np.asarray(out, np.float32)
@@ -178,8 +178,8 @@ def robust(values: NDArray[np.floating]) -> tuple[float, float]:
     finite = values[np.isfinite(values)]
     if not finite.size:
         return float("nan"), float("nan")
-    middle = float(np.median(finite))
-    return middle, float(1.4826 * np.median(np.abs(finite - middle)))
+    middle = float(median(finite))
+    return middle, float(1.4826 * median(np.abs(finite - middle)))
 
 
 def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> ModeReference:

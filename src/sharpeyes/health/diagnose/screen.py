@@ -1,9 +1,10 @@
-"""A cheap look at a keyframe against the camera's own normal: plainly normal, or are the full checks needed?
+"""A cheap look at a keyframe against the camera's own normal: plainly normal, or are full checks needed?
 
-It never finds a fault, it only spares the full checks where they could find none. Each value below is a cheap
-relative of what a full check measures; all must be well inside the camera's normal. Without a
-reference of the
-mode nothing is plainly normal.
+It never finds a fault, it only spares the full checks where they could find none. Each value is a
+cheap relative
+of what a full check measures, and all must be well inside the camera's normal. Without a reference of
+the mode
+nothing is plainly normal.
 """
 
 from __future__ import annotations
@@ -47,9 +48,8 @@ LIMITS: dict[str, float] = {
     "same": 0.33,
     "drift": 0.0,
 }
-"""Set so that no sample of the development set in which the full checks find a fault is called plainly
-normal,
-then tightened by 3 %."""
+"""Set so that no sample of the development set in which the full checks find a fault is called
+plainly normal, then tightened by 3 %."""
 _FIXED = frozenset({"specks", "green", "same", "drift"})
 """Values that a camera's own habits do not excuse."""
 

@@ -1,5 +1,6 @@
-"""A marked-up still: the picture with what was seen and where. It counts as footage: keep it no longer
-than that.
+"""A marked-up still: the picture with what was seen and where.
+
+It counts as footage: keep it no longer than footage is kept.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ _LINE = 18
 
 
 def marked_still(picture: Picture, diagnosis: Diagnosis, *, quality: int = 85) -> bytes:
-    """JPEG of the 640x360 picture, regions outlined, with a caption strip below it: one line a fault,
-    each with
-    score and severity. ASCII only, as OpenCV's font knows no more; the console shows the translated words."""
+    """JPEG of the 640x360 picture, regions outlined, with a caption strip below it: one line a
+    fault, with score and severity. ASCII only, as OpenCV's font knows no more; the console shows the
+    translated words."""
     faults = diagnosis.faults
     canvas = np.zeros((HEIGHT + _LINE * (len(faults) + 1) + 6, WIDTH, 3), np.uint8)
     canvas[:HEIGHT] = picture.bgr

@@ -1,11 +1,10 @@
-"""Train the trees of the checks without a hand-set rule: python -m sharpeyes.health.diagnose.train DIR
-[--out FILE]
+"""Train the trees of the checks that no rule decides: python -m sharpeyes.health.diagnose.train DIR
 
 For development: needs scikit-learn (not a run-time dependency). DIR is a set with labels (labels.json:
-`samples` with id, file, refs, mode, scene, faults, tolerate). The cut of a kind is set on predictions
-for scenes
-that the model has not seen (leave one scene out), within the false-alarm budget; then the trees are
-trained on all
+`samples`
+with id, file, refs, mode, scene, faults, tolerate). The cut of a kind is set on predictions for scenes
+that the
+model has not seen (leave one scene out), within the false-alarm budget; then the trees are trained on all
 scenes. Two runs on the same data give the same file.
 """
 
@@ -29,7 +28,7 @@ from sharpeyes.health.diagnose.dataset import References, read_pair, read_sample
 from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.reading import Check
 
-TREES, DEPTH, RATE = 60, 3, 0.1
+TREES, DEPTH, RATE, SEEDS = 60, 3, 0.1, 4
 BUDGET = 0.003
 """Share of normal samples that a kind may alarm on, in scenes not seen."""
 
@@ -59,22 +58,29 @@ def inputs_of(check: Check, names: list[str]) -> list[str]:
     return [name for name in names if name.startswith(check.inputs)] + ["has_ref"]
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.bool_], seed: int = 0) -> Any:
+def fit(x: NDArray[np.float64], y: NDArray[np.bool_]) -> list[Any]:
+    """Several forests of different seeds: their mean moves less with the data than any one of them."""
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-not-found, unused-ignore]
 
     weight = np.ones(len(y))
     weight[y] = min(5.0, (~y).sum() / max(int(y.sum()), 1) / 3)
-    trees = HistGradientBoostingClassifier(
-        max_iter=TREES,
-        max_depth=DEPTH,
-        learning_rate=RATE,
-        min_samples_leaf=6,
-        l2_regularization=5.0,
-        max_features=0.5,
-        early_stopping=False,
-        random_state=seed,
-    )
-    return trees.fit(x, y, sample_weight=weight)
+    return [
+        HistGradientBoostingClassifier(
+            max_iter=TREES,
+            max_depth=DEPTH,
+            learning_rate=RATE,
+            min_samples_leaf=6,
+            l2_regularization=5.0,
+            max_features=0.5,
+            early_stopping=False,
+            random_state=seed,
+        ).fit(x, y, sample_weight=weight)
+        for seed in range(SEEDS)
+    ]
+
+
+def margin_of(forests: list[Any], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.mean([forest.decision_function(x) for forest in forests], axis=0), np.float64)
 
 
 def choose_cut(margin: NDArray[np.float64], y: NDArray[np.bool_], normal: NDArray[np.bool_]) -> float:
@@ -92,27 +98,27 @@ def choose_cut(margin: NDArray[np.float64], y: NDArray[np.bool_], normal: NDArra
     return float(np.mean([cuts[0], cuts[-1]]))
 
 
-def plain_trees(trees: Any) -> list[list[list[float]]]:
-    """scikit-learn's trees in the model's own form; the baseline goes into the first tree's leaves."""
+def plain_trees(forests: list[Any]) -> list[list[list[float]]]:
+    """scikit-learn's trees in the model's own form; a forest's baseline goes into its first tree's leaves."""
     out: list[list[list[float]]] = []
-    first = float(trees._baseline_prediction.ravel()[0])
-    for (predictor,) in trees._predictors:
-        nodes: list[list[float]] = []
-        for node in predictor.nodes:
-            if node["is_leaf"]:
-                nodes.append([round(float(node["value"]) + (0.0 if out else first), 5)])
-            else:
-                nodes.append(
-                    [
-                        int(node["feature_idx"]),
-                        float(f"{float(node['num_threshold']):.7g}"),
-                        int(node["missing_go_to_left"]),
-                        int(node["left"]),
-                        int(node["right"]),
-                    ]
-                )
-        out.append(nodes)
+    for forest in forests:
+        baseline = float(forest._baseline_prediction.ravel()[0])
+        for (predictor,) in forest._predictors:
+            out.append([_plain_node(node, baseline, len(forests)) for node in predictor.nodes])
+            baseline = 0.0
     return out
+
+
+def _plain_node(node: Any, baseline: float, forests: int) -> list[float]:
+    if node["is_leaf"]:
+        return [float(f"{(float(node['value']) + baseline) / forests:.4g}")]
+    return [
+        int(node["feature_idx"]),
+        float(f"{float(node['num_threshold']):.7g}"),
+        int(node["missing_go_to_left"]),
+        int(node["left"]),
+        int(node["right"]),
+    ]
 
 
 def main() -> None:
@@ -162,7 +168,7 @@ def train(
             margin = np.zeros(len(rows))
             for scene in np.unique(scenes):
                 unseen = scenes == scene
-                margin[unseen] = fit(x[used & ~unseen], y[used & ~unseen]).decision_function(x[unseen])
+                margin[unseen] = margin_of(fit(x[used & ~unseen], y[used & ~unseen]), x[unseen])
             # the cut for a scene is chosen without it as well
             cuts = np.zeros(len(rows))
             for scene in np.unique(scenes):

@@ -65,9 +65,7 @@ def measure(features: Features) -> dict[str, float]:
 
 
 def margins(values: dict[str, float]) -> dict[str, float]:
-    """The margins of the hand-set rules; the trained models see them, as a noisy picture has no
-    trusted edges.
-    """
+    """The margins of the rules; trained models see them too: a noisy picture has no trusted edges."""
     return {f"margin_{check.kind}": check.margin(values) for check in CHECKS if check.margin is not None}
 
 

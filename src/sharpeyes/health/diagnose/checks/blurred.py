@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.features import Features, Look, percentile, percentiles
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
 
 # burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
@@ -22,20 +22,22 @@ def _widths(look: Look, edges: NDArray[np.bool_] | None) -> dict[str, float]:
     """
     out: dict[str, float] = {}
     for name, dx, dy in (("x", 1, 0), ("y", 0, 1)):
-        near = np.abs(cv2.Sobel(look.luma[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8))
-        far = np.abs(cv2.Sobel(look.smooth[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8))
+        far = cv2.Sobel(look.smooth[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8)
+        size = np.abs(far)
         # thirds of the picture would be better with sky; the strongest of the smooth gradients do
-        limit = max(float(np.percentile(far[::4, ::4], 93)), 0.8)
-        ridge = far > limit
+        limit = max(percentile(size[::4, ::4], 93), 0.8)
+        ridge = size > limit
         if edges is not None:
             kept = ridge & edges[_INNER]
             ridge = kept if int(kept.sum()) > 300 else ridge
-        if int(ridge.sum()) < 200:
+        at = np.flatnonzero(ridge)
+        if at.size < 200:
             out |= {f"width_{name}": float("nan"), f"width_{name}_p20": float("nan")}
             continue
-        squared = (near[ridge] / far[ridge]) ** 2
+        near = cv2.Sobel(look.luma[_INNER], cv2.CV_32F, dx, dy, scale=1 / 8)
+        squared = (near.ravel()[at] / far.ravel()[at]) ** 2
         width = 2 / np.sqrt(np.maximum(squared - 1, 0.02))
-        p20, p50 = np.percentile(width, (20, 50))
+        p20, p50 = percentiles(width, (20, 50))
         out |= {f"width_{name}": float(p50), f"width_{name}_p20": float(p20)}
     return out
 
@@ -44,8 +46,8 @@ def values(look: Look) -> dict[str, float]:
     sharp, middle = look.sharp_blocks[_INNER_BLOCKS], look.middle_blocks[_INNER_BLOCKS]
     return {
         **_widths(look, None),
-        "sharp_p90": float(np.log(np.percentile(sharp, 90) + 0.02)),
-        "middle_p90": float(np.log(np.percentile(middle, 90) + 0.02)),
+        "sharp_p90": float(np.log(percentile(sharp, 90) + 0.02)),
+        "middle_p90": float(np.log(percentile(middle, 90) + 0.02)),
     }
 
 

@@ -1,20 +1,18 @@
-"""A colour lies over the whole picture, in dark and bright parts alike, that the camera does not
-usually show.
-"""
+"""A colour lies over the whole picture, dark and bright parts alike, that is not usual there."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.features import Features, Look, median, percentiles
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, grade, usual
 
 
 def _third_offsets(look: Look) -> list[tuple[float, float]]:
     y = look.thumb[..., 0]
-    low, high = np.percentile(y, (33, 67))
+    low, high = percentiles(y, (33, 67))
     return [
-        (float(np.median(look.thumb[part][:, 1])), float(np.median(look.thumb[part][:, 2])))
+        (float(median(look.thumb[part][:, 1])), float(median(look.thumb[part][:, 2])))
         for part in (y <= low, (y >= low) & (y <= high), y >= high)
     ]
 
@@ -46,7 +44,7 @@ def measure(features: Features) -> dict[str, float]:
         du, dv = u - ru, v - rv
         size = np.hypot(du, dv)
         # the part of the shift that all thirds share
-        shared = float(np.hypot(np.median(du), np.median(dv)))
+        shared = float(np.hypot(median(du), median(dv)))
         spread = float(np.hypot(du.std(), dv.std()))
         change = (
             features.reference.change(look.thumb)[..., 1:].reshape(-1, 2)
@@ -54,7 +52,7 @@ def measure(features: Features) -> dict[str, float]:
             else np.full((1, 2), np.nan)
         )
         centre = np.median(change, axis=0)
-        around = float(np.median(np.abs(change - centre)))
+        around = float(median(np.abs(change - centre)))
         same_way = (
             float((change @ centre > 0.5 * float(centre @ centre)).mean())
             if features.reference
@@ -70,7 +68,7 @@ def measure(features: Features) -> dict[str, float]:
                 around,
                 same_way,
                 float(np.hypot(u, v).min()),
-                float(np.hypot(np.median(u), np.median(v))),
+                float(np.hypot(median(u), median(v))),
                 float(np.hypot(u.mean(), v.mean())) / (m["chroma_deviation"] + 1),
             )
         )
@@ -83,8 +81,7 @@ def measure(features: Features) -> dict[str, float]:
 
 
 def _by_place(features: Features) -> dict[str, float]:
-    """The shift of colour against the reference, place by place, in the thirds that are usually dark
-    and light.
+    """The shift of colour against the reference, place by place, in the usually dark and light thirds.
 
     A forest changes its colour over the year: what the learned pictures differ by is not a cast.
     """
@@ -96,14 +93,14 @@ def _by_place(features: Features) -> dict[str, float]:
         )
     wander = reference.values["colour_wander"][0]
     usual_luma = reference.thumb[5:-5, :, 0]
-    low, high = np.percentile(usual_luma, (33, 67))
+    low, high = percentiles(usual_luma, (33, 67))
     rows = []
     for look in features.looks:
         change = (look.thumb - reference.thumb)[5:-5, :, 1:]
         centre = np.median(change.reshape(-1, 2), axis=0)
         way = centre / (np.hypot(*centre) + 1e-3)
         parts = [
-            float(np.median(change[part] @ way))
+            float(median(change[part] @ way))
             for part in (usual_luma <= low, (usual_luma >= low) & (usual_luma <= high), usual_luma >= high)
         ]
         rows.append((float(np.hypot(*centre)), min(parts)))

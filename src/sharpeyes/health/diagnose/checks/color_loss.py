@@ -1,18 +1,16 @@
-"""The colour is gone or nearly gone by day; under infrared light grey is normal, which the reference
-tells.
-"""
+"""The colour is gone or nearly gone by day; under infrared light grey is normal."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.features import Features, Look, percentiles
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, both, usual
 
 
 def values(look: Look) -> dict[str, float]:
     size = np.hypot(look.thumb[..., 1], look.thumb[..., 2])
-    p50, p90, p98 = np.percentile(size, (50, 90, 98))
+    p50, p90, p98 = percentiles(size, (50, 90, 98))
     centred = look.thumb[..., 1:] - np.median(look.thumb[..., 1:].reshape(-1, 2), axis=0)
     return {
         "chroma_mean": float(size.mean()),
@@ -33,8 +31,7 @@ def measure(features: Features) -> dict[str, float]:
         out[f"loss_{name}_usual"] = middle
     out["loss_slope"] = float("nan")
     if features.reference is not None:
-        # slope of chroma on the usual chroma, place by place: 1 = colours as usual, 0 = none; fog also
-        # lowers it
+        # slope of chroma on the usual chroma, place by place: 1 = as usual, 0 = none; fog lowers it too
         theirs = features.reference.thumb[..., 1:].ravel()
         energy = float(theirs @ theirs)
         if energy > 2 * theirs.size:

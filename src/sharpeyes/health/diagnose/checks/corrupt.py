@@ -1,6 +1,4 @@
-"""Decoding went wrong: blocks on the macroblock grid, smears, flat green or grey areas, the decoder's
-own flags.
-"""
+"""Decoding went wrong: steps on the macroblock grid, smears, flat areas, the decoder's own flags."""
 
 from __future__ import annotations
 
@@ -10,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import Features, Look, Map, block_means
-from sharpeyes.health.diagnose.picture import WIDTH
+from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, median
+from sharpeyes.health.diagnose.picture import WIDTH, Plane
 from sharpeyes.health.diagnose.reading import (
     Check,
     Kind,
@@ -46,9 +44,7 @@ def _phases(image: Map) -> NDArray[np.float64]:
 
 
 def at_source_scale(image: Map, source_size: tuple[int, int]) -> Map | None:
-    """Back to the size of the stream, where the grid is 16 pixels; None when the stream is larger than
-    that.
-    """
+    """Back to the size of the stream, where the grid is 16 pixels; None for a larger stream."""
     width, height = source_size
     if width > WIDTH * 1.2 or width < 96 or height < 64:
         return None
@@ -64,7 +60,7 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
     for name, plane in (("x", source), ("y", np.ascontiguousarray(source.T))):
         share = _phases(plane)
         others = np.delete(share, (7, 15))
-        middle = float(np.median(others))
+        middle = float(median(others))
         loud = float(others.max())
         # a small picture has few sides to count: what chance leaves grows as their number falls
         enough = float(np.sqrt(plane.size / _MACROBLOCK**2 / 510))
@@ -75,13 +71,11 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
     return out
 
 
-def _anisotropy(luma: Map) -> Map:
+def _anisotropy(y: Plane) -> Map:
     """(9, 16) log of detail across over detail down: a smear down has much more across."""
-    across = np.zeros_like(luma)
-    down = np.zeros_like(luma)
-    across[:, 1:] = cv2.absdiff(luma[:, 1:], luma[:, :-1])
-    down[1:] = cv2.absdiff(luma[1:], luma[:-1])
-    across, down = block_means(across), block_means(down)
+    right = cv2.copyMakeBorder(cv2.absdiff(y[:, 1:], y[:, :-1]), 0, 0, 1, 0, cv2.BORDER_CONSTANT)
+    below = cv2.copyMakeBorder(cv2.absdiff(y[1:], y[:-1]), 1, 0, 0, 0, cv2.BORDER_CONSTANT)
+    across, down = block_means(right), block_means(below)
     return np.asarray(np.log((across + 0.3) / (down + 0.3)), np.float32)
 
 
@@ -104,7 +98,7 @@ def values(look: Look) -> dict[str, float]:
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
-    return {"anisotropy": _anisotropy(look.luma)}
+    return {"anisotropy": _anisotropy(look.picture.y)}
 
 
 _NAMES = (
@@ -192,8 +186,7 @@ def measure(features: Features) -> dict[str, float]:
 
 def margin(v: Values) -> float:
     green = above(v["damage_green_share"], 0.025, 0.01)
-    # the grid in either direction, on one picture or on what changed; without a reference the limits
-    # are wider
+    # the grid, on one picture or on what changed; without a reference the limits are wider
     x, y = v["damage_grid_x_rise"], v["damage_grid_y_rise"]
     if x == x:
         # one direction alone must stand out clearly; both together may be weaker

@@ -1,12 +1,10 @@
-"""The sensor or encoder repeats one picture: even noise stands still, though a clock in the corner may
-run.
-"""
+"""The sensor or encoder repeats one picture: even noise stands still, though a clock may run."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from sharpeyes.health.diagnose.features import Features, Map, block_means
+from sharpeyes.health.diagnose.features import Features, Map, block_means, median, percentile, percentiles
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, both, usual
 
 _NAMES = (
@@ -36,7 +34,7 @@ def _drift(before: Map, after: Map) -> dict[str, float]:
 
     Light changes bright parts more than dark ones; an encoder that rounds down takes the same from all.
     """
-    edges = np.percentile(before, (25, 50, 75))
+    edges = percentiles(before, (25, 50, 75))
     quarter = np.searchsorted(edges, before)
     change = after - before
     means = [float(change[quarter == q].mean()) for q in range(4) if (quarter == q).any()]
@@ -58,9 +56,9 @@ def measure(features: Features) -> dict[str, float]:
     a, b = features.before.high[::2, ::2], features.after.high[::2, ::2]
     aa, bb, ab = block_means(a * a), block_means(b * b), block_means(a * b)
     correlation = ab / np.sqrt(aa * bb + 1e-3)
-    calm = features.after.fine_blocks <= np.percentile(features.after.fine_blocks, 35)
+    calm = features.after.fine_blocks <= percentile(features.after.fine_blocks, 35)
     ordered = np.sort(inner.ravel())
-    p10, p50, p90 = np.percentile(inner, (10, 50, 90))
+    p10, p50, p90 = percentiles(inner, (10, 50, 90))
     usual_noise = usual(features, "noise_p25")[0]
     return {
         "still_p10": float(p10),
@@ -69,15 +67,15 @@ def measure(features: Features) -> dict[str, float]:
         "still_inner_max": float(ordered[-1]),
         "still_inner_second": float(ordered[-6]),
         "still_max": float(blocks.max()),
-        "still_equal": float(np.median(equal)),
-        "still_equal_p10": float(np.percentile(equal, 10)),
-        "still_ratio_p50": float(np.median(ratio)),
-        "still_ratio_p90": float(np.percentile(ratio, 90)),
-        "still_correlation": float(np.median(correlation)),
-        "still_flat_correlation": float(np.median(correlation[calm])),
+        "still_equal": float(median(equal)),
+        "still_equal_p10": float(percentile(equal, 10)),
+        "still_ratio_p50": float(median(ratio)),
+        "still_ratio_p90": float(percentile(ratio, 90)),
+        "still_correlation": float(median(correlation)),
+        "still_flat_correlation": float(median(correlation[calm])),
         **_drift(features.before.thumb[5:-5, :, 0], features.after.thumb[5:-5, :, 0]),
         "still_low_max": float(low[5:-5, :, 0].max()),
-        "still_low_p90": float(np.percentile(low[5:-5, :, 0], 90)),
+        "still_low_p90": float(percentile(low[5:-5, :, 0], 90)),
         "still_chroma": float(low[5:-5, :, 1:].mean()),
         "still_fine_ratio": both(features, "noise_p25")[0] / max(usual_noise, 0.1),
     }

@@ -5,27 +5,29 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from sharpeyes.health.diagnose.features import Features, Look, block_means
+from sharpeyes.health.diagnose.features import (
+    Features,
+    Look,
+    block_means,
+    percentile,
+    percentiles,
+    second_differences,
+)
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
-
-_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 def values(look: Look) -> dict[str, float]:
-    p05, p25, p50 = np.percentile(look.fine_blocks, (5, 25, 50))
+    p05, p25, p50 = percentiles(look.fine_blocks, (5, 25, 50))
     median = cv2.medianBlur(look.picture.y, 3)
     specks = block_means(cv2.absdiff(look.picture.y, median) > 30)
-    chroma = [
-        np.abs(cv2.filter2D(plane, cv2.CV_32F, _MASK)) * (np.sqrt(np.pi / 2) / 6)
-        for plane in (look.picture.u, look.picture.v)
-    ]
-    coloured = np.percentile(block_means(chroma[0] + chroma[1]), (10, 50))
+    chroma = [second_differences(plane.astype(np.float32)) for plane in (look.picture.u, look.picture.v)]
+    coloured = percentiles(block_means(chroma[0] + chroma[1]), (10, 50))
     return {
         "noise_p05": float(p05),
         "noise_p25": float(p25),
         "noise_p50": float(p50),
         "specks": float(specks.mean()),
-        "specks_p25": float(np.percentile(specks, 25)),
+        "specks_p25": float(percentile(specks, 25)),
         "chroma_noise_p10": float(coloured[0]),
         "chroma_noise": float(coloured[1]),
     }

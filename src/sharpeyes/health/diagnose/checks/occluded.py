@@ -1,9 +1,8 @@
-"""Something covers part or all of the lens: the camera's persistent edges are gone there, and it
-stands still.
+"""Something covers part or all of the lens: the edges that are always there are gone, and it stands still.
 
 Per block: agreement with the persistent edges is lost in both pictures, colour or brightness differ from the
-usual beyond a change of light, and nothing there moves. A vehicle moves between the two pictures, a
-cloth not.
+usual beyond a change of light, and nothing there moves. A vehicle moves between the pictures, a cloth
+does not.
 """
 
 from __future__ import annotations
@@ -12,7 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import Features, Look, Map, block_means
+from sharpeyes.health.diagnose.features import (
+    Features,
+    Look,
+    Map,
+    block_means,
+    median,
+    percentile,
+    percentiles,
+)
 from sharpeyes.health.diagnose.reading import Check, Kind, Region, Values, above, below, grade, rectangles
 
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
@@ -111,9 +118,9 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
 def _things(features: Features) -> dict[str, float]:
     """The static, unusual areas at thumbnail scale, and the most cover-like of them.
 
-    An area counts as it is large, unlike the usual beyond its spread, and has lost the edges or the
-    grain that
-    were there. A shadow keeps the edges inside, a vehicle does not stand still between the pictures.
+    An area counts as it is large, unlike the usual beyond its spread, and has lost the edges or
+    grain that were there. A shadow keeps the edges inside, a vehicle does not stand still between the
+    pictures.
     """
     reference, change = features.reference, features.thumb_change
     assert reference is not None
@@ -200,7 +207,7 @@ def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
 def _masks(m: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.bool_]]:
     # what the whole picture lost (fog, dark) is not a cover: count what a block lost beyond the best third
     known = m["known"].astype(bool)
-    common = float(np.percentile(m["loss"][known], 30)) if known.sum() > 8 else 0.0
+    common = float(percentile(m["loss"][known], 30)) if known.sum() > 8 else 0.0
     extra = m["loss"] - common * 0.7
     differs = (m["luma"] > 10) & (m["unusual"] > 1.2) | (m["chroma"] > 6)
     lost = known & (extra > 0.4)
@@ -236,7 +243,7 @@ def measure(features: Features) -> dict[str, float]:
             part = where
     known = maps["known"].astype(bool)
     loss = maps["loss"][known] if known.sum() > 8 else np.zeros(1)
-    p10, p50, p90 = np.percentile(loss, (10, 50, 90))
+    p10, p50, p90 = percentiles(loss, (10, 50, 90))
     rest = ~part
     # fog thins edges but leaves them their direction: what is turned or wholly gone is covered
     turned = known & (maps["loss"] > 0.45) & ((maps["cosine"] < 0.45) | (maps["weight"] < 0.05))
@@ -256,8 +263,8 @@ def measure(features: Features) -> dict[str, float]:
         "cover_turned_extra": float(
             (turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))).mean()
         ),
-        "cover_part_cosine": float(np.median(maps["cosine"][part & known])) if (part & known).any() else 0.5,
-        "cover_lost_cosine": float(np.median(maps["cosine"][gone_blocks])) if gone_blocks.any() else 1.0,
+        "cover_part_cosine": float(median(maps["cosine"][part & known])) if (part & known).any() else 0.5,
+        "cover_lost_cosine": float(median(maps["cosine"][gone_blocks])) if gone_blocks.any() else 1.0,
         "cover_lost_median": float(p50),
         "cover_lost_best": float(p10),
         "cover_lost_worst": float(p90),
@@ -272,8 +279,8 @@ def measure(features: Features) -> dict[str, float]:
         "cover_rest_change": float(total[rest].mean()) if rest.any() else 99.0,
         "cover_border": float(part[0].any() + part[-1].any() + part[:, 0].any() + part[:, -1].any()),
         "cover_change_mean": float(total.mean()),
-        "cover_moved": float(np.median(maps["moved"])),
-        "cover_contrast_lost": float(np.median(maps["flat"])),
+        "cover_moved": float(median(maps["moved"])),
+        "cover_contrast_lost": float(median(maps["flat"])),
         "cover_part_even": float(np.sqrt(np.maximum(even, 0))[part].mean()) if inside else 0.0,
     }
     return out | _things(features)

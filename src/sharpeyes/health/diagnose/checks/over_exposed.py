@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.features import Features, Look, median
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
 
 _LEVELS = (
@@ -52,14 +50,13 @@ def measure(features: Features) -> dict[str, float]:
         # gain on what is not clipped: a lamp or fog raises some of it, gain multiplies all of it
         theirs = features.reference.thumb[..., 0] - 16
         gains = [
-            float(np.median((look.thumb[..., 0] - 16)[theirs > 8] / theirs[theirs > 8]))
+            float(median((look.thumb[..., 0] - 16)[theirs > 8] / theirs[theirs > 8]))
             for look in features.looks
             if (theirs > 8).any()
         ]
         out["over_gain"] = min(gains) if gains else float("nan")
     if features.reference is not None:
-        # gain stretches the contrast, fog compresses it: slope of the luma on the usual luma, places
-        # not clipped
+        # gain stretches the contrast, fog compresses it: slope on the usual luma where not clipped
         theirs = features.reference.thumb[..., 0]
         slopes = []
         for look in features.looks:

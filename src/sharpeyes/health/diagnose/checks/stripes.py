@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import Features, Look, Map
+from sharpeyes.health.diagnose.features import Features, Look, Map, median, percentile
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, grade
 
 _TILE = 128
@@ -37,22 +37,18 @@ def _detrend(profile: NDArray[np.float32], size: int) -> NDArray[np.float32]:
 def _common(profile: NDArray[np.float32], reference: NDArray[np.float32] | None) -> dict[str, float]:
     """How much of a profile all four bands share: interference does, a scene does not."""
     out: dict[str, float] = {}
+    change = profile if reference is None else profile - reference
     for name, size in (("fine", 9), ("wide", 101)):
-        bands = _detrend(profile, size)
-        if reference is not None:
-            usual = _detrend(reference, size)
-            bands = bands - usual
+        bands = _detrend(change, size)
+        low, high = bands.min(axis=0), bands.max(axis=0)
+        # of one sign in all bands: the part that is common
+        smallest = np.maximum(low, 0) - np.minimum(high, 0)
         middle = np.median(bands, axis=0)
-        smallest = np.min(np.abs(bands), axis=0) * (np.abs(np.sign(bands).sum(axis=0)) == 4)
         own = float(np.sqrt(np.mean((bands - bands.mean(axis=0)) ** 2)))
-        energy = float(middle.std())
-        power = np.abs(np.fft.rfft(middle * np.hanning(middle.size)))[2:] ** 2
         out |= {
-            f"{name}_std": energy,
-            f"{name}_agree": energy / (own + 0.3),
+            f"{name}_agree": float(middle.std()) / (own + 0.3),
             f"{name}_shared": float(smallest.mean()),
-            f"{name}_shared_top": float(np.percentile(smallest, 97)),
-            f"{name}_peak": float(power.max() / (power.sum() + 1e-6)),
+            f"{name}_shared_top": percentile(smallest, 97),
         }
     return out
 
@@ -66,11 +62,6 @@ def measure(features: Features) -> dict[str, float]:
         for axis in ("rows", "columns"):
             usual = reference.profiles[axis] if reference is not None else None
             row |= {f"{axis}_{k}": v for k, v in _common(p[axis], usual).items()}
-            row |= {
-                f"{axis}_own_{k}": v
-                for k, v in _common(p[axis], None).items()
-                if k in ("fine_agree", "fine_shared", "wide_shared", "wide_agree")
-            }
         jumps = np.median(p["jumps"], axis=0)
         least = np.min(p["jumps"] / (np.median(p["jumps"], axis=1, keepdims=True) + 0.5), axis=0)
         row["jump_top"] = float(np.sort(least)[-3])
@@ -89,7 +80,7 @@ def measure(features: Features) -> dict[str, float]:
         row["spectrum_peaks"] = float((quiet > 2).sum())
         if reference is not None:
             excess = spectrum - reference.profiles["spectrum"]
-            level = float(np.median(excess))
+            level = float(median(excess))
             rise = excess - cv2.medianBlur(excess, 5)
             rise[:2, :2] = rise[-2:, :2] = 0
             row["spectrum_rise"] = float(rise.max())

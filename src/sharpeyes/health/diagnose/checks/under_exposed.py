@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from sharpeyes.health.diagnose.features import Features
+from sharpeyes.health.diagnose.features import Features, median, percentile
 from sharpeyes.health.diagnose.reading import Check, Kind, Values, below, both, usual
 
 
@@ -27,8 +25,8 @@ def measure(features: Features) -> dict[str, float]:
         lit = theirs > 8
         if lit.any():
             ratios = [(look.thumb[..., 0] - 16)[lit] / theirs[lit] for look in features.looks]
-            out["under_gain"] = max(float(np.median(r)) for r in ratios)
-            out["under_top_gain"] = max(float(np.percentile(r, 90)) for r in ratios)
+            out["under_gain"] = max(float(median(r)) for r in ratios)
+            out["under_top_gain"] = max(float(percentile(r, 90)) for r in ratios)
     return out
 
 
