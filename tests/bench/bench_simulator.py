@@ -37,9 +37,7 @@ def serve(cameras: int, pipe: Connection) -> None:
         begun, cpu = time.perf_counter(), time.process_time()
         async with Simulator(uniform(cameras), addressing=ADDRESSING) as simulator:
             first = simulator.endpoints["camera-0001"].streams
-            urls = {
-                role: [each.streams[role] for each in simulator.endpoints.values()] for role in first
-            }
+            urls = {role: [each.streams[role] for each in simulator.endpoints.values()] for role in first}
             pipe.send((urls, time.perf_counter() - begun, time.process_time() - cpu))
             done = asyncio.Event()
             asyncio.get_running_loop().add_reader(pipe.fileno(), done.set)
