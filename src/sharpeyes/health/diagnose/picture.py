@@ -42,8 +42,7 @@ class Picture:
     y is (360, 640) uint8, u and v are (180, 320) uint8 in video range (ITU-R BT.601: luma 16-235, chroma
     centred on 128). `time_ms` is the wall time of the picture in milliseconds since the epoch, or a
     position in a clip: only differences matter. `source_size` is (width, height) of the stream: the
-    macroblock grid is
-    looked for at that scale.
+    macroblock grid is looked for at that scale.
     """
 
     y: Plane

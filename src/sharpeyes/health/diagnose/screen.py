@@ -1,10 +1,8 @@
 """A cheap look at a keyframe against the camera's own normal: plainly normal, or are full checks needed?
 
 It never finds a fault, it only spares the full checks where they could find none. Each value is a
-cheap relative
-of what a full check measures, and all must be well inside the camera's normal. Without a reference of
-the mode
-nothing is plainly normal.
+cheap relative of what a full check measures, and all must be well inside the camera's normal. Without a
+reference of the mode nothing is plainly normal.
 """
 
 from __future__ import annotations

@@ -2,9 +2,8 @@
 
 For development: needs scikit-learn (not a run-time dependency). DIR is a set with labels (labels.json:
 `samples`
-with id, file, refs, mode, scene, faults, tolerate). The cut of a kind is set on predictions for scenes
-that the
-model has not seen (leave one scene out), within the false-alarm budget; then the trees are trained on all
+with id, file, refs, mode, scene, faults, tolerate). The cut of a kind is set on predictions for scenes that
+the model has not seen (leave one scene out), within the false-alarm budget; then the trees are trained on all
 scenes. Two runs on the same data give the same file.
 """
 
