@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from made_scene import HEIGHT, WIDTH, infrared, night, pair, picture, scene, with_traffic
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.diagnosis import Diagnosis, diagnose
 from sharpeyes.health.diagnose.picture import Picture
-from sharpeyes.health.diagnose.reading import Kind, Outcome
+from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, learn
 
 DAY = scene()
@@ -90,7 +91,7 @@ FAULTS = [
 def test_a_fault_is_found(kind: str, image: np.ndarray) -> None:
     found = judge(*pair(image))
     assert kind in kinds(found), [(str(r.kind), round(r.score, 2)) for r in found.readings]
-    reading = found.reading(Kind(kind))
+    reading = found.reading(PictureFault(kind))
     assert reading.score >= 0.5
     assert 1 <= reading.severity <= 3
     assert reading.explanation.english
@@ -127,12 +128,12 @@ def test_green_slices_are_corrupt() -> None:
     y[192:288], u[96:144], v[96:144] = 0, 0, 0
     found = judge(before, Picture(y, u, v, 2000))
     assert "corrupt" in kinds(found)
-    assert found.reading(Kind.CORRUPT).region
+    assert found.reading(PictureFault.CORRUPT).region
 
 
 def test_a_cover_is_shown_where_it_is() -> None:
     found = judge(*pair(cover(0, 40, 250, 250)))
-    x, y, w, h = found.reading(Kind.OCCLUDED).region[0]
+    x, y, w, h = found.reading(PictureFault.OCCLUDED).region[0]
     assert x <= 40
     assert x + w <= 330
     assert 20 <= y <= 80
@@ -192,7 +193,7 @@ def test_a_mode_never_seen_holds_what_needs_it() -> None:
     before, after = pair(infrared(DAY))
     found = diagnose(after, before, only_day, mode="ir")
     assert not found.faults
-    for kind in (Kind.OCCLUDED, Kind.COLOR_CAST, Kind.COLOR_LOSS):
+    for kind in (PictureFault.OCCLUDED, PictureFault.COLOR_CAST, PictureFault.COLOR_LOSS):
         reading = found.reading(kind)
         assert reading.outcome is Outcome.NOT_ASSESSABLE
         assert reading.explanation.key == "diagnose.mode_not_learned"
@@ -200,6 +201,6 @@ def test_a_mode_never_seen_holds_what_needs_it() -> None:
 
 
 def test_one_picture_cannot_be_frozen() -> None:
-    reading = judge(None, picture(DAY, 3)).reading(Kind.FROZEN)
+    reading = judge(None, picture(DAY, 3)).reading(PictureFault.FROZEN)
     assert reading.outcome is Outcome.NOT_ASSESSABLE
     assert reading.explanation.key == "diagnose.needs_two"

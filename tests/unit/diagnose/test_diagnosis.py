@@ -15,11 +15,12 @@ from hypothesis import strategies as st
 from made_scene import pair, picture, scene
 from typer.testing import CliRunner
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.dataset import UnreadableSetError, prediction, read_samples
 from sharpeyes.health.diagnose.diagnosis import Change, Confirmation, diagnose
 from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
-from sharpeyes.health.diagnose.reading import Kind, Outcome
+from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
 from sharpeyes.health.diagnose.screen import Glance, screen
 from sharpeyes.health.diagnose.still import marked_still
@@ -65,7 +66,7 @@ def test_no_picture_is_too_strange(
 ) -> None:
     references = {"day": learn(learned, "day")} if learned else {}
     found = diagnose(after, before, references, mode="day")
-    assert len(found.readings) == len(Kind)
+    assert len(found.readings) == len(PictureFault)
     assert all(0 <= reading.score <= 1 for reading in found.readings)
     assert all((reading.severity > 0) == (reading.outcome is Outcome.FAULT) for reading in found.readings)
     json.dumps(found.to_plain(), allow_nan=False)

@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose import model as models
 from sharpeyes.health.diagnose.checks import CHECKS, margins, measure
 from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.picture import Picture
-from sharpeyes.health.diagnose.reading import Check, Evidence, Kind, Message, Outcome, Reading
+from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome, Reading
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode
 
 CHECKS_VERSION = "1"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
 
-_WITHOUT_SIGNAL = frozenset({Kind.SIGNAL_LOST, Kind.CORRUPT, Kind.UNDER_EXPOSED})
+_WITHOUT_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
 """Kinds that may be said beside a lost signal: a decoder can make grey, and black may be the dark."""
 
 
@@ -40,7 +41,7 @@ class Diagnosis:
         found = [reading for reading in self.readings if reading.outcome is Outcome.FAULT]
         return tuple(sorted(found, key=lambda reading: (-reading.severity, -reading.score)))
 
-    def reading(self, kind: Kind) -> Reading:
+    def reading(self, kind: PictureFault) -> Reading:
         return next(reading for reading in self.readings if reading.kind is kind)
 
     def to_plain(self) -> dict[str, Any]:
@@ -145,7 +146,11 @@ def _missing(check: Check, features: Features, mode: str) -> Message | None:
 
 
 def _read(
-    check: Check, features: Features, values: Mapping[str, float], scores: Mapping[Kind, float], mode: str
+    check: Check,
+    features: Features,
+    values: Mapping[str, float],
+    scores: Mapping[PictureFault, float],
+    mode: str,
 ) -> Reading:
     missing = _missing(check, features, mode)
     if missing is not None:
@@ -153,7 +158,7 @@ def _read(
     margin = scores[check.kind]
     fault = margin > 0
     # without a signal there is no scene to be blurred or covered
-    if fault and scores[Kind.SIGNAL_LOST] > 0 and check.kind not in _WITHOUT_SIGNAL:
+    if fault and scores[PictureFault.SIGNAL_LOST] > 0 and check.kind not in _WITHOUT_SIGNAL:
         fault, margin = False, min(margin, -0.1)
     evidence = tuple(Evidence(name, values[name], _normal(features, name)) for name in check.shown)
     shown = {e.name: e.value for e in evidence}

@@ -9,22 +9,8 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look
-
-
-class Kind(StrEnum):
-    SIGNAL_LOST = "signal_lost"
-    OVER_EXPOSED = "over_exposed"
-    UNDER_EXPOSED = "under_exposed"
-    FROZEN = "frozen"
-    BLURRED = "blurred"
-    COLOR_CAST = "color_cast"
-    COLOR_LOSS = "color_loss"
-    NOISE = "noise"
-    STRIPES = "stripes"
-    OCCLUDED = "occluded"
-    SCENE_SHIFT = "scene_shift"
-    CORRUPT = "corrupt"
 
 
 class Outcome(StrEnum):
@@ -62,7 +48,7 @@ class Reading:
     (none) to 3.
     """
 
-    kind: Kind
+    kind: PictureFault
     outcome: Outcome
     score: float
     severity: int
@@ -96,7 +82,7 @@ class Check:
     the measured numbers. region says where. shown names the measured numbers that explain the verdict.
     """
 
-    kind: Kind
+    kind: PictureFault
     measure: Callable[[Features], dict[str, float]]
     severity: Callable[[Values], int]
     shown: tuple[str, ...]

@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, percentile, percentiles
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, both, grade, usual
 
 # burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
 _INNER = np.s_[54:306]
@@ -95,7 +96,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.BLURRED,
+    PictureFault.BLURRED,
     measure,
     severity,
     ("blur_width_x", "blur_width_y", "blur_sharp_p90", "blur_middle_p90"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, median, percentiles
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, grade, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, grade, usual
 
 
 def _third_offsets(look: Look) -> list[tuple[float, float]]:
@@ -127,7 +128,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.COLOR_CAST,
+    PictureFault.COLOR_CAST,
     measure,
     severity,
     ("cast_centre", "cast_min", "cast_same_way", "cast_own"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, percentiles
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, both, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, below, both, usual
 
 
 def values(look: Look) -> dict[str, float]:
@@ -58,7 +59,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.COLOR_LOSS,
+    PictureFault.COLOR_LOSS,
     measure,
     severity,
     ("loss_chroma_mean", "loss_chroma_mean_ratio", "loss_slope"),

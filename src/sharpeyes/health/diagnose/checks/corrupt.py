@@ -8,19 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, median
 from sharpeyes.health.diagnose.picture import WIDTH, Plane
-from sharpeyes.health.diagnose.reading import (
-    Check,
-    Kind,
-    Region,
-    Values,
-    above,
-    both,
-    grade,
-    rectangles,
-    usual,
-)
+from sharpeyes.health.diagnose.reading import Check, Region, Values, above, both, grade, rectangles, usual
 
 _MACROBLOCK = 16
 _STEP = 6.0
@@ -237,7 +228,7 @@ def region(features: Features) -> Region:
 
 
 CHECK = Check(
-    Kind.CORRUPT,
+    PictureFault.CORRUPT,
     measure,
     severity,
     ("damage_grid_log", "damage_smear_down", "damage_green_share", "damage_flags"),

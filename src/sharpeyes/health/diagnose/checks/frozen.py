@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Map, block_means, median, percentile, percentiles
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, both, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, below, both, usual
 
 _NAMES = (
     "still_p10",
@@ -106,7 +107,7 @@ def severity(_: Values) -> int:
 
 
 CHECK = Check(
-    Kind.FROZEN,
+    PictureFault.FROZEN,
     measure,
     severity,
     ("still_p50", "still_inner_max", "still_equal", "still_correlation"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import (
     Features,
     Look,
@@ -13,7 +14,7 @@ from sharpeyes.health.diagnose.features import (
     percentiles,
     second_differences,
 )
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, both, grade, usual
 
 
 def values(look: Look) -> dict[str, float]:
@@ -71,7 +72,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.NOISE,
+    PictureFault.NOISE,
     measure,
     severity,
     ("grain_noise_p25", "grain_noise_p05", "grain_specks", "grain_chroma_noise"),

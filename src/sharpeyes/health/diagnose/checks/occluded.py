@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import (
     Features,
     Look,
@@ -20,7 +21,7 @@ from sharpeyes.health.diagnose.features import (
     percentile,
     percentiles,
 )
-from sharpeyes.health.diagnose.reading import Check, Kind, Region, Values, above, below, grade, rectangles
+from sharpeyes.health.diagnose.reading import Check, Region, Values, above, below, grade, rectangles
 
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
 _REST = (
@@ -307,7 +308,7 @@ def region(features: Features) -> Region:
 
 
 CHECK = Check(
-    Kind.OCCLUDED,
+    PictureFault.OCCLUDED,
     measure,
     severity,
     ("cover_any_part", "cover_lost", "cover_changed", "cover_rest_lost"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, median
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, both, grade, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, both, grade, usual
 
 _LEVELS = (
     "luma",
@@ -86,7 +87,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.OVER_EXPOSED,
+    PictureFault.OVER_EXPOSED,
     measure,
     severity,
     ("over_luma", "over_bright", "over_clipped", "over_gain"),

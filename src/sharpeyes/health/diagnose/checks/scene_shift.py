@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import QUARTER, Features, Map, median
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, grade
+from sharpeyes.health.diagnose.reading import Check, Values, above, below, grade
 
 if TYPE_CHECKING:
     from sharpeyes.health.diagnose.reference import ModeReference
@@ -238,7 +239,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.SCENE_SHIFT,
+    PictureFault.SCENE_SHIFT,
     measure,
     severity,
     ("shift_zero", "shift_peak", "shift_distance", "shift_tiles_moved"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, below, both
+from sharpeyes.health.diagnose.reading import Check, Values, above, below, both
 
 
 def values(look: Look) -> dict[str, float]:
@@ -68,7 +69,7 @@ def severity(_: Values) -> int:
 
 
 CHECK = Check(
-    Kind.SIGNAL_LOST,
+    PictureFault.SIGNAL_LOST,
     measure,
     severity,
     ("lost_top_level", "lost_std", "lost_edges", "lost_kept"),

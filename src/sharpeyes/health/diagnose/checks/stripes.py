@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, Map, median, percentile
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, above, grade
+from sharpeyes.health.diagnose.reading import Check, Values, above, grade
 
 _TILE = 128
 _TILES = tuple((x, y) for x, y in ((0, 52), (256, 52), (512, 52), (128, 180), (384, 180)))
@@ -145,7 +146,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.STRIPES,
+    PictureFault.STRIPES,
     measure,
     severity,
     ("stripes_rows_wide_shared", "stripes_columns_wide_shared", "stripes_spectrum_rise", "stripes_jump_top"),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, median, percentile
-from sharpeyes.health.diagnose.reading import Check, Kind, Values, below, both, usual
+from sharpeyes.health.diagnose.reading import Check, Values, below, both, usual
 
 
 def measure(features: Features) -> dict[str, float]:
@@ -42,7 +43,7 @@ def severity(v: Values) -> int:
 
 
 CHECK = Check(
-    Kind.UNDER_EXPOSED,
+    PictureFault.UNDER_EXPOSED,
     measure,
     severity,
     ("under_luma", "under_p95", "under_dark", "under_gain"),
