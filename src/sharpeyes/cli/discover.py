@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sharpeyes.cli.account import account
+
 if TYPE_CHECKING:
     from sharpeyes.discovery.discover import Step
     from sharpeyes.discovery.found import FoundDevice
-    from sharpeyes.domain.credentials import Credentials
 
 
 def discover(
@@ -71,7 +71,7 @@ def discover(
         interfaces=interfaces(interface or ()) if multicast else (),
         networks=networks(cidr or (), large=large),
         xaddrs=xaddr or (),
-        credentials=_credentials(username, password_file),
+        credentials=account(username, password_file),
         ports=tuple(port) if port else PORTS,
         trust=TlsTrust.VERIFY if verify_tls else TlsTrust.PIN,
     )
@@ -91,28 +91,6 @@ def discover(
         )
     else:
         _print_table(found)
-
-
-def _credentials(username: str | None, password_file: str | None) -> Credentials | None:
-    from sharpeyes.domain.credentials import Credentials, Secret
-    from sharpeyes.domain.errors import InvalidInputError
-
-    if username is None and password_file is None:
-        return None
-    if username is None or password_file is None:
-        raise InvalidInputError(
-            "--username and --password-file belong together", mend="Give both, or neither for open devices"
-        )
-    try:
-        given = Path(password_file)
-        text = sys.stdin.readline() if given == Path("-") else given.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise InvalidInputError(
-            f"--password-file {password_file} cannot be read: {reason}",
-            mend="Give a readable file with the password on its first line",
-        ) from None
-    return Credentials(username, Secret(text.split("\n", 1)[0].rstrip("\r")))
 
 
 def _print_table(found: list[FoundDevice]) -> None:

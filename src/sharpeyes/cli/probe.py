@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sharpeyes.cli.account import account
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from sharpeyes.domain.credentials import Credentials
     from sharpeyes.domain.health import ProbeResult
-
-_MAX_PASSWORD = 4096
 
 
 def probe(
@@ -52,7 +50,7 @@ def probe(
     from sharpeyes.wire.rtsp.url import parse_url
 
     target, from_url = parse_url(url)
-    credentials = _credentials(username, password_file) or from_url
+    credentials = account(username, password_file) or from_url
     request = ProbeRequest(
         url=target.text,
         credentials=credentials,
@@ -82,36 +80,6 @@ def probe(
     else:
         _draw(result, target.masked, verbose=verbose)
     raise typer.Exit(0 if result.ok else 1)
-
-
-def _credentials(username: str | None, password_file: str | None) -> Credentials | None:
-    from sharpeyes.domain.credentials import Credentials, Secret
-
-    if username is None and password_file is None:
-        return None
-    if username is None:
-        raise InvalidInputError("--password-file is given without --username", mend="Name the account, too")
-    if password_file is None:
-        raise InvalidInputError(
-            "--username is given without --password-file", mend="Put the password into a file, or - for stdin"
-        )
-    source = password_file
-    try:
-        if source == "-":
-            raw = sys.stdin.buffer.read(_MAX_PASSWORD + 1)
-        else:
-            with Path(source).open("rb") as file:
-                raw = file.read(_MAX_PASSWORD + 1)
-        password = raw.decode("utf-8")
-    except OSError as error:
-        raise InvalidInputError(
-            f"--password-file: {password_file} cannot be read: {error.strerror}"
-        ) from error
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"--password-file: {password_file} is not UTF-8 text") from None
-    if len(raw) > _MAX_PASSWORD:
-        raise InvalidInputError(f"--password-file: {password_file} holds more than {_MAX_PASSWORD} bytes")
-    return Credentials(username, Secret(password.rstrip("\r\n")))
 
 
 def _document(result: ProbeResult) -> dict[str, Any]:

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sharpeyes.cli.account import account
+
 if TYPE_CHECKING:
-    from sharpeyes.domain.credentials import Credentials
     from sharpeyes.simulator.fault import Fault
     from sharpeyes.simulator.fleet import Addressing, Fleet
     from sharpeyes.simulator.scenario import Scenario
     from sharpeyes.simulator.simulator import Simulator
-
-_MAX_PASSWORD = 4096
 
 
 class Login(StrEnum):
@@ -74,7 +73,7 @@ def simulate(
     from sharpeyes.simulator import scenario as scenarios
     from sharpeyes.simulator.simulator import only_one_loopback
 
-    credentials = None if digest is Login.NONE else _credentials(username, password_file)
+    credentials = None if digest is Login.NONE else account(username, password_file) or fleets.SIMULATED
     if city:
         fleet = fleets.city(cameras, credentials=credentials)
     else:
@@ -186,26 +185,3 @@ def _host_and_port(text: str) -> tuple[str, int]:
             f"--control {text!r} is no HOST:PORT", mend="Write for example 127.0.0.1:8590"
         )
     return host, int(port)
-
-
-def _credentials(username: str | None, password_file: str | None) -> Credentials:
-    from sharpeyes.domain.credentials import Credentials, Secret
-    from sharpeyes.domain.errors import InvalidInputError
-    from sharpeyes.simulator.fleet import SIMULATED
-
-    if username is None and password_file is None:
-        return SIMULATED
-    if username is None or password_file is None:
-        raise InvalidInputError(
-            "--username and --password-file belong together", mend="Give both, or neither"
-        )
-    try:
-        if password_file == "-":  # noqa: S105 - not a password but where it is read from
-            text = sys.stdin.readline(_MAX_PASSWORD)
-        else:
-            with Path(password_file).open(encoding="utf-8") as file:
-                text = file.readline(_MAX_PASSWORD)
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
-        raise InvalidInputError(f"--password-file {password_file} cannot be read: {reason}") from None
-    return Credentials(username, Secret(text.rstrip("\r\n")))
