@@ -64,6 +64,55 @@ group_day = Table(
     sqlite_with_rowid=False,
 )
 
+rung_day = Table(
+    # How far up the ladder one camera came on one day: only what there was, mostly one row. ``untried``: above
+    # ``rung`` nobody tried. ``clock``: how its own clock went meanwhile (store/rungs.py).
+    "rung_day",
+    metadata,
+    Column("started_ms", Millis, primary_key=True, autoincrement=False),
+    Column("camera_id", ID, primary_key=True),
+    Column("rung", Integer, primary_key=True, autoincrement=False),
+    Column("untried", Boolean, primary_key=True),
+    Column("clock", WORD, primary_key=True),
+    Column("ms", Millis, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+group_rung_day = Table(
+    # The same of all cameras of one key.
+    "group_rung_day",
+    metadata,
+    Column("dimension", WORD, primary_key=True),
+    Column("started_ms", Millis, primary_key=True, autoincrement=False),
+    Column("key", ID, primary_key=True),
+    Column("rung", Integer, primary_key=True, autoincrement=False),
+    Column("untried", Boolean, primary_key=True),
+    Column("clock", WORD, primary_key=True),
+    Column("ms", Millis, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+rollup_month = Table(
+    # Months whose days were added up by camera, so far: from the first day to ``ended_ms``. They hold while
+    # the revisions of these days still come to the same sum.
+    "rollup_month",
+    metadata,
+    Column("started_ms", Millis, primary_key=True, autoincrement=False),
+    Column("ended_ms", Millis, nullable=False),
+    Column("revisions", Integer, nullable=False),
+)
+
+camera_month = Table(
+    # What cameras are put in order by, worst first, without reading each of their days.
+    "camera_month",
+    metadata,
+    Column("started_ms", Millis, primary_key=True, autoincrement=False),
+    Column("camera_id", ID, primary_key=True),
+    Column("online_ms", Millis, nullable=False),  # degraded time included
+    Column("offline_ms", Millis, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 exclusion = Table(
     # Time that the adjusted rate leaves out. Raw figures know nothing of it.
     "exclusion",
