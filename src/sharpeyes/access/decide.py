@@ -111,7 +111,13 @@ def _of_owner(subject: Subject, target: Target, rules: Rules) -> Decision:
     policy = rules.of(target)
     if subject.has(Role.OPERATOR) and subject.department == target.owner:
         if policy.operators_watch_own:
-            return Allowed(basis=Basis.OWN, grant=None, until=None, watermark=policy.burned_watermark)
+            return Allowed(
+                basis=Basis.OWN,
+                grant=None,
+                until=None,
+                watermark=policy.burned_watermark,
+                transcode=policy.transcode,
+            )
         return Refused(
             reason=Reason.POLICY, message="Policy wants a grant even for the owning department's operators"
         )
@@ -161,4 +167,5 @@ def _of_grant(
         grant=grant.id,
         until=until,
         watermark=rules.of(target).burned_watermark,
+        transcode=rules.of(target).transcode,
     )

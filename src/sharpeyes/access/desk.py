@@ -42,9 +42,11 @@ from sharpeyes.domain.access import (
     Target,
 )
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError
+from sharpeyes.domain.masks import MOST_MASKS, Mask
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.access import (
     get_grant,
+    get_masks,
     get_override,
     get_request,
     get_subject,
@@ -54,6 +56,7 @@ from sharpeyes.store.access import (
     list_subjects,
     list_targets,
     put_grant,
+    put_masks,
     put_override,
     put_place,
     put_policy,
@@ -382,6 +385,21 @@ class Desk:
             return [entries.policy_changed(now, subject, "place", **said)], None
 
         await self._take(by, "set_place", camera, step)
+        self._changes.tell(Changed(cameras=frozenset({camera})))
+
+    async def set_masks(self, by: str, camera: str, masks: Sequence[Mask]) -> None:
+        """What nobody may see of a camera's picture. Pictures that run without these masks end at once."""
+
+        def step(connection: Connection, subject: Subject, now: Ms) -> tuple[list[Entry], None]:
+            _check_admin(subject)
+            if len(masks) > MOST_MASKS:
+                raise InvalidInputError(f"masks: a camera has at most {MOST_MASKS}")
+            get_target(connection, camera)
+            before = get_masks(connection, camera)
+            put_masks(connection, camera, masks)
+            return [entries.masks_changed(now, subject, camera, before, masks)], None
+
+        await self._take(by, "set_masks", camera, step)
         self._changes.tell(Changed(cameras=frozenset({camera})))
 
     # --- within ---------------------------------------------------------------------------------------

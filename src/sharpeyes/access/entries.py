@@ -3,6 +3,8 @@ figures and auditors rely on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sharpeyes.access.register.entry import Detail, Entry, Kind
 from sharpeyes.domain.access import (
     Action,
@@ -16,6 +18,7 @@ from sharpeyes.domain.access import (
     Subject,
     Terms,
 )
+from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.time import Ms
 
 HOST = "host"
@@ -109,6 +112,17 @@ def token_changed(
 
 def policy_changed(at: Ms, subject: Subject | None, what: str, **details: Detail) -> Entry:
     return Entry(kind=Kind.POLICY_CHANGED, at=at, details={"what": what, **details}, **by(subject))
+
+
+def masks_changed(
+    at: Ms, subject: Subject, camera: str, before: Sequence[Mask], after: Sequence[Mask]
+) -> Entry:
+    """Points in parts of 10,000 of the picture's width and height, one after the other: x, y, x, y, ..."""
+
+    def said(masks: Sequence[Mask]) -> list[Detail]:
+        return [{"name": mask.name, "points": [n for point in mask.points for n in point]} for mask in masks]
+
+    return policy_changed(at, subject, "masks", camera=camera, before=said(before), after=said(after))
 
 
 def overridden(at: Ms, subject: Subject, opened: Override, grant: Grant) -> Entry:

@@ -36,6 +36,9 @@ class ViewPolicy:
     burned_watermark: bool = False
     """Burn who, unit, time and grant into each viewer's picture. Costs a transcode per viewer (about a
     quarter of a core at 1080p), so it is asked for, not assumed; the console always draws its own."""
+    transcode: bool = True
+    """A stream that a viewer's browser cannot show (H.265, B-frames) may be coded anew for it, at about a
+    third of a core at 1080p."""
     override: bool = True
     """Emergency override is possible at all."""
     override_life_ms: int = 30 * MINUTE
@@ -103,6 +106,7 @@ class Rules:
             most_users=min(policy.most_users for policy in policies),
             operators_watch_own=all(policy.operators_watch_own for policy in policies),
             burned_watermark=any(policy.burned_watermark for policy in policies),
+            transcode=all(policy.transcode for policy in policies),
             override=all(policy.override for policy in policies),
             override_life_ms=min(policy.override_life_ms for policy in policies),
             override_cameras=min(policy.override_cameras for policy in policies),

@@ -32,6 +32,7 @@ from sharpeyes.domain.access import (
     Vote,
 )
 from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.domain.masks import MOST_MASKS, MOST_POINTS, SCALE, Mask
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, iso
 from sharpeyes.store.access import Account
@@ -595,6 +596,7 @@ class NewReview(Body):
 
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 Count = Annotated[int, Field(ge=1, le=10_000)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 _POLICY: dict[str, Any] = {
     "approvers": 2,
@@ -605,6 +607,7 @@ _POLICY: dict[str, Any] = {
     "most_users": 20,
     "operators_watch_own": True,
     "burned_watermark": False,
+    "transcode": True,
     "override": True,
     "override_life_s": 1_800,
     "override_cameras": 8,
@@ -626,6 +629,9 @@ class PolicyBody(Body):
     most_users: Count
     operators_watch_own: bool
     burned_watermark: bool
+    transcode: Annotated[
+        bool, Field(description="Streams that a browser cannot show may be coded anew for it.")
+    ] = True
     override: bool
     override_life_s: Seconds
     override_cameras: Count
@@ -650,6 +656,7 @@ class PolicyShape(Shape):
     most_users: int
     operators_watch_own: bool
     burned_watermark: bool
+    transcode: bool
     override: bool
     override_life_s: int
     override_cameras: int
@@ -669,6 +676,32 @@ class PlaceShape(Body):
     model_config = _example(place="open")
 
     place: Place
+
+
+class MaskShape(Body):
+    model_config = _example(name="Windows", points=[[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]])
+
+    name: Annotated[str, Field(max_length=60)] = ""
+    points: Annotated[
+        list[tuple[Share, Share]],
+        Field(min_length=3, max_length=MOST_POINTS, description="x, y; 0 to 1 from the upper left corner."),
+    ]
+
+    @classmethod
+    def of(cls, mask: Mask) -> Self:
+        return cls(name=mask.name, points=[(x / SCALE, y / SCALE) for x, y in mask.points])
+
+    def mask(self) -> Mask:
+        """InvalidInputError if it covers nothing."""
+        return Mask(
+            name=self.name, points=tuple((round(x * SCALE), round(y * SCALE)) for x, y in self.points)
+        )
+
+
+class MasksBody(Body):
+    """What is painted over in every picture of a camera, before anybody sees it."""
+
+    masks: Annotated[list[MaskShape], Field(max_length=MOST_MASKS)]
 
 
 # --- tickets --------------------------------------------------------------------------------------------

@@ -336,6 +336,8 @@ class Allowed:
     user and the like come as events, not by the clock."""
     watermark: bool
     """Policy wants who, unit, time and grant burned into the picture, not just drawn over it."""
+    transcode: bool = True
+    """Policy lets a stream be coded anew for a browser that cannot show it as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,11 @@ from sharpeyes.domain.access import (
     Vote,
 )
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.access_schema import (
+    camera_mask,
     camera_place,
     grant_user,
     user,
@@ -247,6 +249,27 @@ def put_place(connection: Connection, camera_id: str, place: Place) -> None:
     connection.execute(delete(camera_place).where(camera_place.c.camera_id == camera_id))
     if place is not Place.OPEN:
         connection.execute(insert(camera_place).values(camera_id=camera_id, place=place))
+
+
+def put_masks(connection: Connection, camera_id: str, masks: Sequence[Mask]) -> None:
+    """These and no others, for a camera that is in the registry."""
+    connection.execute(delete(camera_mask).where(camera_mask.c.camera_id == camera_id))
+    if masks:
+        document = [{"name": mask.name, "points": [list(point) for point in mask.points]} for mask in masks]
+        connection.execute(insert(camera_mask).values(camera_id=camera_id, masks=document))
+
+
+def get_masks(connection: Connection, camera_id: str) -> tuple[Mask, ...]:
+    """What must be painted over in this camera's picture. What cannot be read is an error, never "none"."""
+    row = connection.execute(
+        select(camera_mask.c.masks).where(camera_mask.c.camera_id == camera_id)
+    ).one_or_none()
+    if row is None:
+        return ()
+    return tuple(
+        Mask(name=mask["name"], points=tuple((int(x), int(y)) for x, y in mask["points"]))
+        for mask in row.masks
+    )
 
 
 def get_target(connection: Connection, camera_id: str) -> Target:

@@ -81,6 +81,14 @@ camera_place = Table(
     Column("place", WORD, nullable=False),
 )
 
+camera_mask = Table(
+    # Polygons that are painted over before anybody sees the camera's picture; no row: none.
+    "camera_mask",
+    metadata,
+    Column("camera_id", ID, ForeignKey("camera.id"), primary_key=True),
+    Column("masks", Document, nullable=False),
+)
+
 # --- requests and grants ------------------------------------------------------------------------------
 
 view_request = Table(

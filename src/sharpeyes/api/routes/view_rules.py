@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
+from sqlalchemy import Connection
 
-from sharpeyes.api.access_shapes import PlaceShape, PolicyBody, PolicyShape
+from sharpeyes.api.access_shapes import MasksBody, MaskShape, PlaceShape, PolicyBody, PolicyShape
 from sharpeyes.api.auth import PeopleManager, Person
 from sharpeyes.api.context import Rooms
+from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.store.access import get_target
+from sharpeyes.store.access import get_masks, get_target
 
 router = APIRouter(prefix="/api/v1", tags=["views"])
 
@@ -52,3 +54,23 @@ async def set_place(rooms: Rooms, caller: PeopleManager, camera_id: CameraId, fo
     whatever was granted."""
     await rooms.access.desk.set_place(caller.person.id, camera_id, form.place)
     return form
+
+
+@router.get("/cameras/{camera_id}/masks")
+async def masks(rooms: Rooms, caller: Person, camera_id: CameraId) -> MasksBody:  # noqa: ARG001
+    """What is painted over in this camera's picture."""
+
+    def read(connection: Connection) -> tuple[Mask, ...]:
+        get_target(connection, camera_id)
+        return get_masks(connection, camera_id)
+
+    return MasksBody(masks=[MaskShape.of(mask) for mask in await rooms.database.aread(read)])
+
+
+@router.put("/cameras/{camera_id}/masks")
+async def set_masks(rooms: Rooms, caller: PeopleManager, camera_id: CameraId, form: MasksBody) -> MasksBody:
+    """Paint these over from now on, on the server, for every viewer and every way to watch. Both the masks
+    before and these go into the register; pictures that run without them end and must be asked for anew."""
+    wanted = tuple(shape.mask() for shape in form.masks)
+    await rooms.access.desk.set_masks(caller.person.id, camera_id, wanted)
+    return MasksBody(masks=[MaskShape.of(mask) for mask in wanted])
