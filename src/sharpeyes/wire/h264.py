@@ -102,10 +102,9 @@ class H264Depacketiser(NalDepacketiser):
         elif kind == _SPS:
             self._sequence(unit)
         elif kind == _PPS:
-            try:
-                self._set_parameter(_PPS, BitReader(unit[1:9]).ue() & 0xFF, unit)
-            except BitError:
-                return
+            number = _picture_parameters(unit[1:9])
+            if number is not None:
+                self._set_parameter(_PPS, number, unit)
         elif kind == _SEI:
             if _holds_recovery_point(unit):
                 self._recovery = True
@@ -132,6 +131,15 @@ class H264Depacketiser(NalDepacketiser):
         if _SPS not in kinds:
             return "sequence parameter set (SPS)"
         return None if _PPS in kinds else "picture parameter set (PPS)"
+
+
+@lru_cache(maxsize=512)
+def _picture_parameters(beginning: bytes) -> int | None:
+    """Id of a picture parameter set, None if it cannot be read."""
+    try:
+        return BitReader(beginning).ue() & 0xFF
+    except BitError:
+        return None
 
 
 def _slice_type(unit: bytes) -> int:

@@ -11,6 +11,7 @@ import binascii
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import Self
 
 MAX_KEYFRAME = 8 * 1024 * 1024
 """Bytes of one keyframe. A 4K intra picture of a city camera has 1-2 MB."""
@@ -172,6 +173,12 @@ class NalDepacketiser(Depacketiser):
         self._damaged = True
         self._finish()
         self.problem = None
+
+    def primed(self, other: Self) -> Self:
+        """This one, fresh, with the parameter sets that the other has got."""
+        self._parameters = dict(other._parameters)
+        self.geometry = other.geometry
+        return self
 
     def _picture_starts(self, rtp_time: int) -> None:
         """A payload with another time stamp came: the picture before it is over, marker or not."""

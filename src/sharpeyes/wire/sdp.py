@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from sharpeyes.wire.errors import WireSyntaxError
 
@@ -16,6 +17,7 @@ _BLANK = " \t\r\0\ufeff"
 _MAX_LINES = 512
 _MAX_MEDIA = 32
 _MAX_FORMATS = 32
+_REMEMBERED_BYTES = 4096  # of a description that is not read anew every time
 _STATIC = {26: ("JPEG", 90000), 32: ("MPV", 90000), 33: ("MP2T", 90000), 34: ("H263", 90000)}  # RFC 3551
 _RTPMAP = re.compile(r"(\d{1,3})\s+([^\s/]+)\s*(?:/\s*(\d{1,9}))?")
 _ABSOLUTE = re.compile(r"rtsps?://", re.IGNORECASE)
@@ -76,7 +78,21 @@ class _Section:
 
 
 def parse_sdp(body: bytes) -> Description:
-    """Read a description. SdpSyntaxError if it has no ``m=`` line at all or exceeds a limit."""
+    """Read a description. SdpSyntaxError if it has no ``m=`` line at all or exceeds a limit.
+
+    One that was read before is not read again: a camera's differ from day to day in their ``o=`` line alone.
+    """
+    origin = body.find(b"\no=")
+    end = body.find(b"\n", origin + 3)
+    if origin < 0 or end < 0 or len(body) > _REMEMBERED_BYTES:
+        return _read(body)
+    try:
+        return _remembered(body[: origin + 3] + body[end:])
+    except SdpSyntaxError:
+        return _read(body)  # for the offsets in what it says
+
+
+def _read(body: bytes) -> Description:
     session = _Section("", [])
     sections: list[_Section] = []
     lines = body.decode("utf-8", "replace").split("\n")
@@ -101,6 +117,9 @@ def parse_sdp(body: bytes) -> Description:
         for section in sections:
             section.framerate = section.framerate or session.framerate
     return Description(session.control, tuple(_media(section) for section in sections))
+
+
+_remembered = lru_cache(maxsize=4096)(_read)
 
 
 def resolve_control(base: str, control: str | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sharpeyes.wire.h264 import H264Depacketiser
 from sharpeyes.wire.h265 import H265Depacketiser
@@ -33,15 +34,12 @@ class Track:
         """A fresh depacketiser with the parameter sets of the description; None for an unknown codec."""
         parameters = self.format.parameters
         if self.codec == "h264":
-            h264 = H264Depacketiser()
-            h264.parameter_sets(parameters.get("sprop-parameter-sets", ""))
-            return h264
+            return H264Depacketiser().primed(_h264(parameters.get("sprop-parameter-sets", "")))
         if self.codec == "h265":
             # A stream may be numbered only over UDP or in several sessions, but some firmware does it anyway.
-            h265 = H265Depacketiser(numbered=_positive(parameters.get("sprop-max-don-diff", "0")))
-            for name in ("sprop-vps", "sprop-sps", "sprop-pps"):
-                h265.parameter_sets(parameters.get(name, ""))
-            return h265
+            numbered = _positive(parameters.get("sprop-max-don-diff", "0"))
+            sets = _h265(*(parameters.get(name, "") for name in ("sprop-vps", "sprop-sps", "sprop-pps")))
+            return H265Depacketiser(numbered=numbered).primed(sets)
         if self.codec == "jpeg":
             return JpegDepacketiser(size=self.media.size)
         return None
@@ -72,6 +70,21 @@ def choose_track(media: Media) -> Track:
             return Track(media, form, "h265")
     form = media.formats[0] if media.formats else Format(96, "", 90000, {})
     return Track(media, form, None)
+
+
+@lru_cache(maxsize=512)  # those of many cameras are the same
+def _h264(sets: str) -> H264Depacketiser:
+    made = H264Depacketiser()
+    made.parameter_sets(sets)
+    return made
+
+
+@lru_cache(maxsize=512)
+def _h265(*sets: str) -> H265Depacketiser:
+    made = H265Depacketiser()
+    for each in sets:
+        made.parameter_sets(each)
+    return made
 
 
 def _positive(text: str) -> bool:

@@ -42,6 +42,7 @@ from sharpeyes.wire.sdp import Description, SdpSyntaxError, parse_sdp, resolve_c
 from sharpeyes.wire.video import Track, choose_track
 
 USER_AGENT = "SharpEyes"
+_NAMED = ("User-Agent", USER_AGENT)
 _MAX_REDIRECTS = 3
 _MAX_REQUESTS = 64  # from server to client, and stray answers, over one dialogue before PLAY
 _MAX_TRANSCRIPT = 200
@@ -310,14 +311,14 @@ class Dialogue:
 
     def _send(self, method: str, uri: str, headers: tuple[tuple[str, str], ...]) -> None:
         self._number += 1
-        items = [("CSeq", str(self._number)), ("User-Agent", USER_AGENT)]
+        items = [("CSeq", self._number), _NAMED, *headers]
         if self._session is not None:
             items.append(("Session", self._session))
-        items += headers
         line = f"> {method} {_shown(uri)}"
-        if self._auth is not None and (answer := self._auth.authorize(method, uri)) is not None:
+        auth = self._auth
+        if auth is not None and (answer := auth.authorize(method, uri)) is not None:
             items.append(("Authorization", answer))
-            line += f", {self._auth.label}"
+            line = f"{line}, {auth.label}"
         self._out.append(encode_request(method, uri, items))
         self._note(line)
 
@@ -328,9 +329,10 @@ class Dialogue:
         return Ended(failure)
 
     def _response(self, response: Response) -> Event | None:
-        number = _number(response.headers.get("CSeq"))
-        if number is not None and number in self._alive:
-            return self._alive_answer(self._alive.pop(number), response)
+        if self._alive:
+            number = _number(response.headers.get("CSeq"))
+            if number is not None and number in self._alive:
+                return self._alive_answer(self._alive.pop(number), response)
         pending = self._pending
         if pending is None or response.status < 200:
             return self._stray()
@@ -480,10 +482,11 @@ _ANSWERS: dict[str, Callable[[Dialogue, Response], Event]] = {
 
 def _shown(text: str) -> str:
     """One short line without secrets and control characters."""
-    text = text[: 2 * _MAX_LINE]
+    if len(text) > _MAX_LINE:
+        text = text[: 2 * _MAX_LINE]
     if "@" in text or "=" in text:
         text = mask(text)
-    return (text if text.isprintable() else _CONTROL.sub("?", text))[:_MAX_LINE]
+    return text[:_MAX_LINE] if text.isprintable() else _CONTROL.sub("?", text)[:_MAX_LINE]
 
 
 def _number(text: str | None) -> int | None:
@@ -506,8 +509,9 @@ def _authority(url: StreamUrl) -> str:
 
 
 def _remarks(response: Response) -> str:
-    server = response.headers.get("Server") or response.headers.get("User-Agent")
-    transport = response.headers.get("Transport")
+    first = response.headers.first
+    server = first.get("server") or first.get("user-agent")
+    transport = first.get("transport")
     return (
         (f", {len(response.body)} bytes" if response.body else "")
         + (f", {transport}" if transport else "")

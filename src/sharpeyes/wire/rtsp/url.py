@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from urllib.parse import quote, unquote
 
 from sharpeyes.domain.credentials import Credentials, Secret
@@ -44,6 +45,10 @@ def parse_url(url: str) -> tuple[StreamUrl, Credentials | None]:
 
     InvalidInputError never quotes the URL: what makes it wrong may be a character of a password.
     """
+    return _parsed(url) if "@" in url else _remembered(url)
+
+
+def _parsed(url: str) -> tuple[StreamUrl, Credentials | None]:
     if len(url) > _MAX_LENGTH:
         raise InvalidInputError(f"The stream URL has more than {_MAX_LENGTH} characters")
     scheme, separator, rest = url.strip().partition("://")
@@ -68,6 +73,10 @@ def parse_url(url: str) -> tuple[StreamUrl, Credentials | None]:
     shown = f"[{host}]" if ":" in host else host
     suffix = "" if port == _PORTS[scheme] and not address.endswith(f":{port}") else f":{port}"
     return StreamUrl(f"{scheme}://{shown}{suffix}{path or '/'}", scheme == "rtsps", host, port), credentials
+
+
+_remembered = lru_cache(maxsize=8192)(_parsed)
+"""Every camera's URL is read at every probe. Those that hold an account are not kept."""
 
 
 def with_login(url: StreamUrl, credentials: Credentials) -> StreamUrl:
