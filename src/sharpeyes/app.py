@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import gc
 import logging
 import signal
 import socket
@@ -46,10 +45,11 @@ from sharpeyes.gateway.source import registered
 from sharpeyes.health.board import Board, Subscription
 from sharpeyes.health.evidence import Evidence
 from sharpeyes.health.examine import PictureExaminer
-from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
+from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.net.process import calm_collector, raise_file_limit
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
@@ -140,8 +140,7 @@ class Service:
             await self.evidence.start()
             await self.fleet.start(targets)
             self.enrolment.start()
-            gc.collect()
-            gc.freeze()  # what was made until here lives for ever: not to be looked through again and again
+            calm_collector()
             self._watching = True
             try:
                 async with self._accountable(), self._mending(), self._reckoning():
