@@ -25,8 +25,9 @@ from urllib.parse import urlsplit
 import uvloop
 
 from sharpeyes.domain.camera import StreamRole
+from sharpeyes.net.process import raise_file_limit
 from sharpeyes.simulator.fleet import SIMULATED, Addressing, uniform
-from sharpeyes.simulator.simulator import Simulator, raise_descriptor_limit
+from sharpeyes.simulator.simulator import Simulator
 
 TICKS = os.sysconf("SC_CLK_TCK")
 ADDRESSING = Addressing(network="127.20.0.1", rtsp_port=28554, onvif_port=28899, discovery_port=None)
@@ -168,7 +169,7 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=200)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    raise_descriptor_limit()
+    raise_file_limit()
     ours, theirs = multiprocessing.Pipe()
     child = multiprocessing.get_context("spawn").Process(target=serve, args=(options.cameras, theirs))
     child.start()

@@ -29,10 +29,11 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board
 from sharpeyes.health.examine import PictureExaminer
-from sharpeyes.health.fleet import Fleet, Limits, Target, raise_file_limit
+from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.sweep import NoRecord, sweep
+from sharpeyes.net.process import calm_collector, raise_file_limit
 
 CADENCE_S = 10.0
 ACCOUNT = Credentials("admin", Secret("simulated"))
@@ -130,6 +131,7 @@ def show(name: str, figure: float, unit: str) -> None:
 
 async def run(arguments: argparse.Namespace, document: dict[str, Any]) -> None:
     targets = targets_of(document, "main" if arguments.main else "sub")
+    calm_collector()
     await bench(targets, diagnose=arguments.diagnose)
     if not arguments.hang:
         return

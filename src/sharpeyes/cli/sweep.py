@@ -106,9 +106,10 @@ async def _sweep(
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from sharpeyes.app import wall_clock
-    from sharpeyes.health.fleet import Limits, raise_file_limit
+    from sharpeyes.health.fleet import Limits
     from sharpeyes.health.probe import probe
     from sharpeyes.health.sweep import sweep as look_at_all
+    from sharpeyes.net.process import calm_collector, raise_file_limit
 
     quality = None
     with Progress(
@@ -126,6 +127,7 @@ async def _sweep(
             from sharpeyes.health.quality import Quality
 
             quality = Quality(PictureExaminer(), clock=wall_clock, database=database, patient=True, places=32)
+        calm_collector()
         try:
             return await look_at_all(
                 targets,

@@ -23,9 +23,8 @@ import asyncio
 import heapq
 import itertools
 import logging
-import resource
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -45,9 +44,10 @@ from sharpeyes.domain.health import (
     Timings,
 )
 from sharpeyes.domain.time import Ms
-from sharpeyes.health import judge, pacing
+from sharpeyes.health import hindsight, judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
 from sharpeyes.health.board import Board, Entry
+from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
 from sharpeyes.health.pacing import HostGate
@@ -68,6 +68,27 @@ class Record(Protocol):
     def full(self) -> bool: ...
 
     async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]: ...
+
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def forget(
+        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class NoRecord:
+    """Keeps nothing: for a fleet that lives for one sweep, and for canaries."""
+
+    full = False
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:  # noqa: ARG002
+        return {}
 
     def note(
         self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
@@ -136,6 +157,8 @@ class Target:
     is our fault."""
     credential_changed: Ms | None = None
     """When its credentials were last changed: a refusal before that is void."""
+    canary: bool = False
+    """A camera of our own, looked at as any other and counted nowhere: see :mod:`sharpeyes.canary`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,19 +184,6 @@ class Limits:
         """The same, with no more sockets than ``files`` descriptors allow."""
         sockets = max(8, min(self.sockets, (files - SPARE_FILES) // SOCKETS_A_PROBE))
         return replace(self, sockets=sockets, in_flight=min(self.in_flight, sockets))
-
-
-def raise_file_limit(wanted: int = 65_536) -> int:
-    """Raise this process's soft limit of open files as far as it may; returns what it is now.
-
-    With the usual 1,024, half of a sweep would fail for want of sockets.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    if soft != resource.RLIM_INFINITY and soft < ceiling:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
-        return ceiling
-    return wanted if soft == resource.RLIM_INFINITY else soft
 
 
 @dataclass(slots=True, kw_only=True)
@@ -210,6 +220,11 @@ class _Unit:
     place: float
     host: str
     endpoint: str
+    standing: Standing
+    """As it is judged; what the board shows may know better (:mod:`.hindsight`)."""
+    board: Board
+    record: Record
+    upstream: Upstream | None = None
     due: float = 0.0
     entry: int = 0
     """Number of its valid entry in the schedule; older ones are void."""
@@ -272,6 +287,10 @@ class Fleet:
     ) -> None:
         self.accounts = Accounts()
         self.stats = FleetStats()
+        self.canaries = Board()
+        """How the canaries stand: they are on no other board."""
+        self._no_record = NoRecord()
+        self._blind: dict[str, Blindness] = {}
         self._probe = probe
         self._board = board
         self._recorder = recorder
@@ -346,7 +365,8 @@ class Fleet:
         change keep their slot."""
         wanted = {target.camera.id: target for target in targets}
         for camera in self._units.keys() - wanted.keys():
-            self.remove(camera)
+            if not self._units[camera].target.canary:
+                self.remove(camera)
         new = [target for target in wanted.values() if target.camera.id not in self._units]
         for target in wanted.values():
             self._put(target, max(len(new), 1))
@@ -373,12 +393,65 @@ class Fleet:
         self._leave_look(unit)
         if self._quality is not None:
             self._quality.forget(camera)
-        entry = self._board.get(camera)
-        if entry is not None:
+        if unit.board.get(camera) is not None:
             now = self._clock()
             _, climbed = unit.ladder.unseen(now)
-            self._recorder.forget(camera, judge.retire(entry.standing, now), _some(climbed))
-            self._board.remove(camera)
+            closed = self._told(unit, judge.retire(unit.standing, now))
+            unit.record.forget(camera, closed, _some(climbed))
+            unit.board.remove(camera)
+
+    def explain(
+        self,
+        blind: Mapping[str, Blindness],
+        upstream: Mapping[str, Upstream],
+        *,
+        real: bool = False,
+    ) -> None:
+        """More is known from now on than the probes of a camera can tell: ``blind`` zones, and cameras that
+        are offline because of something ``upstream`` of them.
+
+        Cameras of a zone that is seen again are judged anew; unless it was ``real``: then they stand as they
+        were seen.
+        """
+        before, self._blind = self._blind, dict(blind)
+        changed = {zone for zone in before.keys() | blind.keys() if before.get(zone) != blind.get(zone)}
+        for camera, unit in self._units.items():
+            was, zone = unit.upstream, unit.target.camera.zone
+            if unit.target.canary or unit.board.get(camera) is None:
+                continue
+            settled = was is not None and was.until is not None and unit.standing.since <= was.until
+            if not settled:
+                unit.upstream = upstream.get(camera)
+            if zone not in changed and unit.upstream == was:
+                continue
+            closed: list[Interval] = []
+            if zone in before and zone not in blind:
+                seen, _ = hindsight.shown(unit.standing, before[zone], None)
+                alike = real and seen.since == unit.standing.since
+                if seen is not unit.standing and not alike:
+                    judgement = judge.disown(unit.standing, self._clock(), before[zone].cause)
+                    unit.standing = judgement.standing
+                    for interval in judgement.closed:
+                        closed += (interval,) if real else hindsight.told(interval, before[zone], None)
+            shown, over = hindsight.shown(unit.standing, blind.get(zone), unit.upstream)
+            climbed = None
+            if shown.state in _UNSEEN:
+                unit.ladder, climbed = unit.ladder.unseen(shown.since)
+            entry = unit.board.update(shown, ladder=unit.ladder)
+            unit.record.note(entry, (*closed, *over), _some(climbed))
+
+    def _told(self, unit: _Unit, closed: Iterable[Interval]) -> list[Interval]:
+        """What is said of intervals that the judge has closed."""
+        blind = self._blind.get(unit.target.camera.zone)
+        if unit.target.canary or (blind is None and unit.upstream is None):
+            return list(closed)
+        return [piece for one in closed for piece in hindsight.told(one, blind, unit.upstream)]
+
+    def _shown(self, unit: _Unit) -> Standing:
+        blind = self._blind.get(unit.target.camera.zone)
+        if unit.target.canary or (blind is None and unit.upstream is None):
+            return unit.standing
+        return hindsight.shown(unit.standing, blind, unit.upstream)[0]
 
     def sight(self, camera: str) -> Sight | None:
         """What is known of a camera's picture. NotFoundError."""
@@ -390,9 +463,9 @@ class Fleet:
         unit.sight = sight
         unit.fresh_until = _NEVER
         unit.look_due = self._loop.time()
-        entry = self._board.get(camera)
+        entry = unit.board.get(camera)
         if entry is not None and sight is not None:
-            self._recorder.note(self._board.update(entry.standing, sight=sight))
+            unit.record.note(unit.board.update(entry.standing, sight=sight))
 
     def _unit(self, camera: str) -> _Unit:
         unit = self._units.get(camera)
@@ -442,12 +515,10 @@ class Fleet:
             unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
         unit.target = target
         unit.host, unit.endpoint = _host(target.request.url), _endpoint(target.request.url)
-        entry = self._board.get(camera.id)
-        assert entry is not None
-        judgement = self._declared(target, entry.standing)
-        self._board.place(camera, judgement.standing)
-        if judgement.standing is not entry.standing:
-            self._keep(judgement)
+        judgement = self._declared(target, unit.standing)
+        unit.board.place(camera, self._shown(unit))
+        if judgement.standing is not unit.standing:
+            self._keep(unit, judgement)
         if sooner and unit.flight is None and not unit.queued:
             self._schedule_unit(unit, now)
             self._pump()
@@ -459,6 +530,9 @@ class Fleet:
             pacing.phase(target.camera.id),
             _host(target.request.url),
             _endpoint(target.request.url),
+            Standing.newcomer(target.camera.id, self._clock()),
+            self.canaries if target.canary else self._board,
+            self._no_record if target.canary else self._recorder,
         )
         return unit
 
@@ -482,11 +556,12 @@ class Fleet:
             place = pacing.phase(f"{camera.id} picture")
             unit.look_due = pacing.first_slot(now, place, target.quality_s, newcomers, pace)
         judgement = self._declared(target, standing)
-        self._board.place(camera, judgement.standing)
+        unit.standing = judgement.standing
+        unit.board.place(camera, self._shown(unit))
         if unit.sight is not None:
-            self._board.update(judgement.standing, sight=unit.sight)
+            unit.board.update(self._shown(unit), sight=unit.sight)
         if recalled is None or judgement.standing is not standing:
-            self._keep(judgement)
+            self._keep(unit, judgement)
         self._schedule_unit(unit, self._first_slot(unit, now, newcomers))
 
     def _declared(self, target: Target, standing: Standing) -> Judgement:
@@ -738,28 +813,30 @@ class Fleet:
         """An answer is in: judge it, show it, keep it, and set the next slot."""
         target = unit.target
         camera, credentials = target.camera.id, target.request.credentials
-        entry = self._board.get(camera)
-        assert entry is not None
         policy = self._policy_of(camera)
         sight = unit.sight
         observation = judge.observe(result, policy, sight.defects if sight is not None else ())
-        judgement = judge.judge(entry.standing, observation, policy)
-        climb, climbed = self._climb(unit, result, judgement, observation.since, policy)
+        judgement = judge.judge(unit.standing, observation, policy)
+        unit.standing = judgement.standing
+        shown, closed = self._shown(unit), self._told(unit, judgement.closed)
+        if unit.upstream is not None and unit.standing.state is not State.OFFLINE:
+            unit.upstream = None
+        climb, climbed = self._climb(unit, result, Judgement(shown, tuple(closed)), observation.since, policy)
         withheld_until = None
         unit.failed = result.failure is not None
         if result.failure is not None:
             kind = result.failure.kind
-            self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1
+            if not target.canary:
+                self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1
             if credentials is not None:
                 withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
             self._keep_working(unit, result, kind)
-        entry = self._board.update(
-            judgement.standing, result, withheld_until, rung=climb.rung, ladder=unit.ladder
-        )
-        self._recorder.note(entry, judgement.closed, climbed)
-        self.stats.probes += 1
+        entry = unit.board.update(shown, result, withheld_until, rung=climb.rung, ladder=unit.ladder)
+        unit.record.note(entry, closed, climbed)
         now = self._loop.time()
-        self._notice_blindness(now, result)
+        if not target.canary:
+            self.stats.probes += 1
+            self._notice_blindness(now, result)
         unit.urgent = judgement.standing.unsettled
         if unit.urgent:
             slot = pacing.recheck_slot(now, target.cadence_s)
@@ -774,14 +851,14 @@ class Fleet:
                 if not waiter.done():
                     waiter.set_result(result)
 
-    def _keep(self, judgement: Judgement) -> None:
+    def _keep(self, unit: _Unit, judgement: Judgement) -> None:
         """Show and keep a judgement that no probe led to."""
-        standing = judgement.standing
-        unit, climbed = self._units[standing.camera], None
-        if standing.state in _UNSEEN:
-            unit.ladder, climbed = unit.ladder.unseen(standing.since)
-        entry = self._board.update(standing, ladder=unit.ladder)
-        self._recorder.note(entry, judgement.closed, _some(climbed))
+        unit.standing = judgement.standing
+        shown, climbed = self._shown(unit), None
+        if shown.state in _UNSEEN:
+            unit.ladder, climbed = unit.ladder.unseen(shown.since)
+        entry = unit.board.update(shown, ladder=unit.ladder)
+        unit.record.note(entry, self._told(unit, judgement.closed), _some(climbed))
 
     def _climb(
         self, unit: _Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
@@ -810,7 +887,7 @@ class Fleet:
 
     def _keep_working(self, unit: _Unit, result: ProbeResult, kind: FailureKind) -> None:
         """Keep how a failure came about: when it begins, when it changes, and now and then."""
-        if self._quality is None or self._quality.evidence is None:
+        if self._quality is None or self._quality.evidence is None or unit.target.canary:
             return
         if unit.kept is not None and unit.kept[0] is kind and result.at - unit.kept[1] < REPEAT_MS:
             return
@@ -913,12 +990,12 @@ class Fleet:
         news = sight.defects != (() if unit.sight is None else unit.sight.defects)
         unit.sight = sight
         unit.fresh_until = Ms(sight.at + round(1000 * SIGHT_CADENCES * unit.target.quality_s) + 60_000)
-        entry = self._board.get(unit.target.camera.id)
+        entry = unit.board.get(unit.target.camera.id)
         assert entry is not None
         rung = entry.rung
         if rung is not None and rung >= Rung.KEYFRAME:
             rung = max(Rung.KEYFRAME, sight.rung)
-        self._recorder.note(self._board.update(entry.standing, rung=rung, sight=sight))
+        unit.record.note(unit.board.update(entry.standing, rung=rung, sight=sight))
         if news and not (self._quality is not None and self._quality.patient):
             self._meet(unit, now + self._limits.host_spacing_s)
 
@@ -973,12 +1050,12 @@ class Fleet:
             if camera is None:
                 self._round = iter(list(self._units))
                 return
-            entry = self._board.get(camera)
-            if entry is None or entry.standing.observed is None:
+            unit = self._units.get(camera)
+            if unit is None or unit.standing.observed is None or camera not in unit.board:
                 continue
-            judgement = judge.lapse(entry.standing, now, self._policy_of(camera))
-            if judgement.standing is not entry.standing:
-                self._keep(judgement)
+            judgement = judge.lapse(unit.standing, now, self._policy_of(camera))
+            if judgement.standing is not unit.standing:
+                self._keep(unit, judgement)
 
     def _notice_blindness(self, now: float, result: ProbeResult) -> None:
         """Say once when most probes fail for reasons of our own, and once when that is over."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import resource
 import socket
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, TracebackType
 
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from sharpeyes.net.process import raise_file_limit
 from sharpeyes.simulator.clip import ClipLibrary, ClipSpec
 from sharpeyes.simulator.device import Channel, Device, Stage, shown
 from sharpeyes.simulator.fault import Fault
@@ -20,6 +20,7 @@ from sharpeyes.simulator.media import Pacer
 from sharpeyes.simulator.ws_discovery import DiscoveryResponder, Reachable
 
 _SWEEP_S = 5.0
+_FILES = 500_000  # a camera needs two at least
 
 
 class Simulator:
@@ -71,7 +72,7 @@ class Simulator:
         self._library = ClipLibrary(self._cache, in_band=self._in_band)
         self._stage = Stage(loop, self._library, Pacer(loop), self._live_start)
         self._addresses, self._opened = self.addressing.addresses(), 0
-        raise_descriptor_limit()
+        raise_file_limit(_FILES)
         try:
             await self._prepare(self.fleet.devices, progress)
             for plan in self.fleet.devices:
@@ -290,16 +291,6 @@ class Simulator:
             if connection.expired(now):
                 connection.abort()
         self._sweeper = self._stage.loop.call_later(_SWEEP_S, self._sweep)
-
-
-def raise_descriptor_limit() -> None:
-    """As many open files as the system lets this process have: a camera needs two."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = hard if hard != resource.RLIM_INFINITY else max(soft, 65_536)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    except (ValueError, OSError):  # macOS refuses more than its own constant, whatever the hard limit says
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 10_240), hard))
 
 
 def only_one_loopback() -> bool:

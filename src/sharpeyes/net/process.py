@@ -1,0 +1,44 @@
+"""What this process asks of the system and of the interpreter before thousands of sockets are opened."""
+
+from __future__ import annotations
+
+import gc
+import resource
+
+MOST_FILES = 65_536
+_MACOS_FILES = 10_240
+_YOUNG = 20_000
+"""Objects made until the collector looks for cycles among them. A sweep makes some that stay for each camera, and
+with the usual 700 every few cameras all that there are would be looked through again."""
+
+
+def raise_file_limit(wanted: int = MOST_FILES) -> int:
+    """Raise this process's soft limit of open files to ``wanted``, or as far as it may; returns what it is now.
+
+    With the usual 1,024, half of a sweep would fail for want of sockets.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return wanted
+    ceiling = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    while soft < ceiling:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (ceiling, hard))
+        except (
+            ValueError,
+            OSError,
+        ):  # macOS refuses more than its own constant, whatever the hard limit says
+            if ceiling == _MACOS_FILES:
+                break
+            ceiling = _MACOS_FILES
+        else:
+            return ceiling
+    return soft
+
+
+def calm_collector() -> None:
+    """What was made until here lives for ever: the collector need not look through it again and again, and
+    what is made from here on seldom holds cycles."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 20, 20)
