@@ -318,25 +318,16 @@ _READERS: Mapping[str, Callable[[str], Value]] = {
 
 
 def plain(value: object) -> str:
-    """What a spreadsheet's cell holds, as the text that a person sees in it.
-
-    Raises InvalidInputError for a number that a spreadsheet cannot hold exactly: its digits are lost.
-    """
+    """What a spreadsheet's cell holds, as the text that a person sees in it."""
     if value is None:
         return ""
     if isinstance(value, bool):
         return "1" if value else "0"
     if isinstance(value, datetime):
         return value.date().isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, int | float):
-        if abs(value) >= 10**15:
-            raise InvalidInputError(
-                "the number lost its digits in the spreadsheet",
-                mend="Format the column as text and enter it again",
-            )
-        return str(int(value)) if value == int(value) else repr(value)
+    if isinstance(value, float):
+        # From 15 digits on a spreadsheet has lost some: left in the form that readers know it by.
+        return str(int(value)) if abs(value) < 1e15 and value == int(value) else repr(value)
     text = str(value).strip()
     if text.startswith('="') and text.endswith('"'):
         text = text[2:-1]  # how a spreadsheet is talked into keeping digits

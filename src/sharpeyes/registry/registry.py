@@ -126,14 +126,14 @@ def number_cameras(connection: Connection, *, now: Ms) -> int:
     if not ids:
         return 0
     bare = get_cameras(connection, ids).values()
-    regions = _regions(organisation.list_areas(connection, include_retired=True))
+    codes = regions(organisation.list_areas(connection, include_retired=True))
     industries = {d.id: d.industry for d in organisation.list_departments(connection, include_retired=True)}
     networks = {z.id: z.network for z in organisation.list_zones(connection, include_retired=True)}
     used = connection.scalars(select(table.c.code).where(table.c.code.is_not(None))).all()
     series: dict[str, Any] = {}
     numbered = []
     for camera in bare:
-        region, industry = regions.get(camera.area), industries.get(camera.department)
+        region, industry = codes.get(camera.area), industries.get(camera.department)
         if region is None or industry is None:
             continue
         first = numbering.compose(region=region, industry=industry, network=networks[camera.zone], serial=1)
@@ -291,7 +291,7 @@ def _check_codes(connection: Connection, cameras: Sequence[Camera]) -> None:
             )
 
 
-def _regions(areas: Iterable[Area]) -> dict[str, str | None]:
+def regions(areas: Iterable[Area]) -> dict[str, str | None]:
     """The region code that holds in each area: its own or the nearest above it."""
     known = {area.id: area for area in areas}
     found: dict[str, str | None] = {}
