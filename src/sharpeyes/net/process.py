@@ -8,12 +8,12 @@ import resource
 MOST_FILES = 65_536
 _MACOS_FILES = 10_240
 _YOUNG = 20_000
-"""Objects made until the collector looks for cycles among them. A sweep makes some that stay for each camera, and
-with the usual 700 every few cameras all that there are would be looked through again."""
+"""Objects made until the collector looks for cycles among them. A sweep makes some that stay for each camera:
+with the usual 700, all that there are would be looked through again and again."""
 
 
 def raise_file_limit(wanted: int = MOST_FILES) -> int:
-    """Raise this process's soft limit of open files to ``wanted``, or as far as it may; returns what it is now.
+    """Raise this process's soft limit of open files to ``wanted``, or as far as it may; gives what it is now.
 
     With the usual 1,024, half of a sweep would fail for want of sockets.
     """
