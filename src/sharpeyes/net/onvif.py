@@ -8,7 +8,9 @@ of any size, never verifies TLS, parses with ``huge_tree``, and opens a connecti
 So requests are made here, over one bounded pool for all devices, and a reply reaches the library only after
 it was read within limits, decoded, parsed and found to be an envelope without a fault. This way none of the
 library's private methods (``_post_internal``, ``_adjust_time``) has to be overridden; the tests talk to an
-independent camera through what is used. No event subscription is ever made, so none is left behind.
+independent camera through what is used. The library would also subscribe to events at every construction and
+leave that behind; a subscription is made here only by who asks for one and ends it
+(:mod:`sharpeyes.health.events`).
 """
 
 from __future__ import annotations
@@ -34,10 +36,13 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
+from sharpeyes.domain.clock import ClockReading
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import SharpEyesError
-from sharpeyes.net.onvif_library import Codec, Service, codecs
+from sharpeyes.domain.time import Ms
+from sharpeyes.net.onvif_library import Codec, EventsCodec, Service, codecs
 from sharpeyes.wire import soap, xml
+from sharpeyes.wire.device_time import ZoneUnknownError, instants
 from sharpeyes.wire.rtsp.digest import Authenticator, Outcome
 from sharpeyes.wire.rtsp.digest import parse_challenges as digest_challenges
 from sharpeyes.wire.service_url import HTTP, bracketed, device_service_url, pin_url
@@ -139,7 +144,7 @@ class OnvifClient:
     def __init__(self, limits: OnvifLimits = OnvifLimits()) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession | None = None
-        self._codecs: MappingProxyType[Service, Codec] | None = None
+        self._codecs: MappingProxyType[Service, Codec | EventsCodec] | None = None
 
     async def __aenter__(self) -> OnvifClient:
         self._codecs = await asyncio.to_thread(codecs)
@@ -179,7 +184,7 @@ class OnvifClient:
         """
         return OnvifDevice(self, xaddr, credentials, trust, fingerprint)
 
-    def codec(self, service: Service) -> Codec:
+    def codec(self, service: Service) -> Codec | EventsCodec:
         if self._codecs is None:
             raise RuntimeError("used outside of its context")
         return self._codecs[service]
@@ -220,6 +225,8 @@ class OnvifDevice:
         self.clock_offset_s: float | None = None
         """The device's clock minus ours, in seconds; None until it told a time."""
         self._date_offset_s: float | None = None
+        self._exchanged = (0.0, 0.0)
+        """When the last request went out and its reply was whole, seconds since the epoch."""
         self._deadline = asyncio.get_running_loop().time() + client.limits.device_s
         self._digest: dict[str, Authenticator] = {}
         self._use_digest = False
@@ -274,6 +281,38 @@ class OnvifDevice:
             what = "the device's time is up" if until == self._deadline else "not answered in time"
             raise OnvifError(Trouble.TIMEOUT, operation, what) from None
 
+    def again(self) -> None:
+        """Another dialogue with the same device: its time begins anew, what was learnt of it is kept."""
+        self._deadline = asyncio.get_running_loop().time() + self._client.limits.device_s
+
+    async def measure_clock(self) -> ClockReading:
+        """The device's clock minus ours by GetSystemDateAndTime, which nobody has to log in for.
+
+        :raises OnvifError: no answer, or (``MALFORMED``) none that tells a time; the message says why.
+        """
+        reading = await self._measured()
+        if reading.uncertainty_ms > _SLOW_MS:  # it had to be connected to first, or was busy
+            reading = min(reading, await self._measured(), key=lambda each: each.uncertainty_ms)
+        return reading
+
+    async def _measured(self) -> ClockReading:
+        operation = "GetSystemDateAndTime"
+        answer = await self.call(Service.DEVICE, operation, signed=False)
+        asked, answered = self._exchanged
+        try:
+            told = _told(answer)
+        except ZoneUnknownError as error:
+            raise OnvifError(Trouble.MALFORMED, operation, str(error)) from None
+        if not told:
+            raise OnvifError(Trouble.MALFORMED, operation, "it tells no date and time")
+        middle = (asked + answered) / 2
+        offsets = [round(1000 * (moment.timestamp() + 0.5 - middle)) for moment in told]
+        return ClockReading(
+            at=Ms(round(1000 * middle)),
+            offset_ms=min(offsets, key=abs),
+            uncertainty_ms=round(500 * max(answered - asked, 0.0)) + 500,
+        )
+
     async def read_clock(self) -> None:
         """Learn the clock offset: from GetSystemDateAndTime, else from an HTTP ``Date`` header.
 
@@ -287,7 +326,7 @@ class OnvifDevice:
             if error.kind not in _CLOCK_REFUSED:
                 raise
         else:
-            told = _instant(answer)
+            told = _instant(dig(answer, "UTCDateTime"))
             if told is not None:
                 self.clock_offset_s = _offset(told, before, time.time())
         if self.clock_offset_s is None:
@@ -361,7 +400,12 @@ class OnvifDevice:
         )
 
     async def _exchange(
-        self, codec: Codec, operation: str, url: str, signed: bool, arguments: dict[str, Any]
+        self,
+        codec: Codec | EventsCodec,
+        operation: str,
+        url: str,
+        signed: bool,
+        arguments: dict[str, Any],
     ) -> _Reply:
         """The request, sent until the transport brings an answer."""
         if urlsplit(url).hostname != self._host:
@@ -369,7 +413,7 @@ class OnvifDevice:
         limit = self._client.limits.retries
         for attempt in range(limit + 1):
             headers = {
-                "Content-Type": f'application/soap+xml; charset=utf-8; action="{codec.namespace}/{operation}"'
+                "Content-Type": f'application/soap+xml; charset=utf-8; action="{codec.action(operation)}"'
             }
             login = None
             if signed and self._credentials is not None:
@@ -385,6 +429,7 @@ class OnvifDevice:
                 await asyncio.sleep(random.uniform(0.05, 0.3) * (attempt + 1))
             else:
                 self._note_date(reply)
+                self._exchanged = reply.began, reply.ended
                 return reply
         raise AssertionError("unreachable")
 
@@ -450,6 +495,8 @@ class OnvifDevice:
 
 
 _CLOCKS_AGREE_S = 30.0
+_SLOW_MS = 1_000
+"""Uncertainty of a clock's reading from which a second one is worth its call."""
 _CLOCK_REFUSED = frozenset({Trouble.FORBIDDEN, Trouble.FAULT, Trouble.MALFORMED})
 
 
@@ -524,9 +571,26 @@ def _offset(told: datetime, asked: float, answered: float) -> float:
     return round(told.timestamp() + 0.5 - (asked + answered) / 2, 1)
 
 
-def _instant(answer: Any) -> datetime | None:
-    """UTC of a GetSystemDateAndTime reply, if it is a date at all."""
-    told = dig(answer, "UTCDateTime")
+def _told(answer: Any) -> tuple[datetime, ...]:
+    """What a GetSystemDateAndTime reply may mean in UTC; nothing if it tells no time at all.
+
+    :raises ZoneUnknownError: local time only, and no zone that can be understood.
+    """
+    if (instant := _instant(dig(answer, "UTCDateTime"))) is not None:
+        return (instant,)
+    local = _instant(dig(answer, "LocalDateTime"))
+    if local is None:
+        return ()
+    summer = dig(answer, "DaylightSavings")
+    try:
+        zone = str(dig(answer, "TimeZone", "TZ") or "")
+        return instants(local, zone, summer if isinstance(summer, bool) else None)
+    except OverflowError:
+        return ()
+
+
+def _instant(told: Any) -> datetime | None:
+    """A date and time as ONVIF spells them, if it is one at all."""
     numbers = [dig(told, "Date", name) for name in ("Year", "Month", "Day")]
     numbers += [dig(told, "Time", name) for name in ("Hour", "Minute", "Second")]
     try:

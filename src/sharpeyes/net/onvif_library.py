@@ -2,7 +2,8 @@
 
 Nothing here talks to a network. The library's WSDL for Media1 and the device service are used as they come;
 Media2 is described by a document of our own (``wsdl/media2.wsdl``), since the library has none and Media1 has
-no word for H.265.
+no word for H.265. Events are written and read by hand (:mod:`sharpeyes.wire.onvif_events`); only their token
+is the library's.
 """
 
 from __future__ import annotations
@@ -17,14 +18,16 @@ from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 from sharpeyes.domain.credentials import Credentials
+from sharpeyes.wire import onvif_events, xml
 
 
 class Service(Enum):
-    """The services that enrolment talks to: namespace, binding, and where the document is."""
+    """The services that are talked to: namespace, binding, and where the document is."""
 
     DEVICE = "http://www.onvif.org/ver10/device/wsdl", "DeviceBinding", "devicemgmt.wsdl"
     MEDIA = "http://www.onvif.org/ver10/media/wsdl", "MediaBinding", "media.wsdl"
     MEDIA2 = "http://www.onvif.org/ver20/media/wsdl", "Media2Binding", "media2.wsdl"
+    EVENTS = onvif_events.EVENTS, "", ""
 
     @property
     def namespace(self) -> str:
@@ -43,7 +46,11 @@ class Codec:
         self._client = library.client(document)
         self._binding = document.bindings[f"{{{namespace}}}{binding}"]
         self._service = self._client.create_service(f"{{{namespace}}}{binding}", "http://device.invalid/")
-        self.namespace = namespace
+        self._namespace = namespace
+
+    def action(self, operation: str) -> str:
+        """The action URI of an operation."""
+        return f"{self._namespace}/{operation}"
 
     def request(
         self, operation: str, arguments: dict[str, Any], login: tuple[Credentials, timedelta] | None = None
@@ -53,11 +60,7 @@ class Codec:
         library = _library()
         envelope = self._client.create_message(self._service, operation, **arguments)
         if login is not None:
-            account, difference = login
-            token = library.token(
-                account.username, account.password.reveal(), dt_diff=difference, use_digest=True
-            )
-            envelope, _ = token.apply(envelope, {})
+            envelope = _signed(envelope, login)
         text: bytes = library.text(envelope)
         return text
 
@@ -69,6 +72,36 @@ class Codec:
         return self._binding.process_reply(self._client, self._binding.get(operation), response)
 
 
+class EventsCodec:
+    """The same for events, written and read by hand."""
+
+    def action(self, operation: str) -> str:
+        """The action URI of an operation."""
+        return onvif_events.action(operation)
+
+    def request(
+        self, operation: str, arguments: dict[str, Any], login: tuple[Credentials, timedelta] | None = None
+    ) -> bytes:
+        """As :meth:`Codec.request`; arguments: see :func:`sharpeyes.wire.onvif_events.request`."""
+        text = onvif_events.request(operation, **arguments)
+        if login is None:
+            return text.encode()
+        library = _library()
+        signed: bytes = library.text(_signed(library.parse(text), login))
+        return signed
+
+    def reply(self, operation: str, envelope: str) -> Any:
+        """See :func:`sharpeyes.wire.onvif_events.reply`."""
+        return onvif_events.reply(operation, envelope, xml.XmlLimits(elements=5_000))
+
+
+def _signed(envelope: Any, login: tuple[Credentials, timedelta]) -> Any:
+    account, difference = login
+    token = _library().token(account.username, account.password.reveal(), dt_diff=difference, use_digest=True)
+    signed, _ = token.apply(envelope, {})
+    return signed
+
+
 @cache
 def _library() -> SimpleNamespace:
     """The parts of onvif-zeep-async in use, imported late (a third of a second), its side effect undone.
@@ -77,6 +110,7 @@ def _library() -> SimpleNamespace:
     """
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    from lxml.etree import fromstring  # type: ignore[import-untyped]
     from onvif.client import _WSDL_PATH, DocumentWithDeferredLoad, UsernameDigestTokenDtDiff, ZeepAsyncClient
     from onvif.transport import ASYNC_TRANSPORT
     from onvif.types import FastDateTime, ForgivingTime
@@ -125,6 +159,7 @@ def _library() -> SimpleNamespace:
         client=client,
         token=UsernameDigestTokenDtDiff,
         text=etree_to_string,
+        parse=fromstring,
     )
 
 
@@ -132,11 +167,13 @@ _loading = threading.Lock()
 
 
 @cache
-def _loaded_codecs() -> MappingProxyType[Service, Codec]:
-    return MappingProxyType({service: Codec(service) for service in Service})
+def _loaded_codecs() -> MappingProxyType[Service, Codec | EventsCodec]:
+    return MappingProxyType(
+        {service: EventsCodec() if service is Service.EVENTS else Codec(service) for service in Service}
+    )
 
 
-def codecs() -> MappingProxyType[Service, Codec]:
+def codecs() -> MappingProxyType[Service, Codec | EventsCodec]:
     """All codecs, parsed once a process (0.2 s) and shared by every device."""
     with _loading:
         return _loaded_codecs()

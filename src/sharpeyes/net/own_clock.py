@@ -1,0 +1,48 @@
+"""What the kernel knows of this machine's clock (Linux ``adjtimex``, which only reads here)."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from dataclasses import dataclass
+
+_TIME_ERROR = 5
+_UNSYNCHRONISED = 0x0040
+
+
+@dataclass(frozen=True, slots=True)
+class OwnClock:
+    """``synchronised`` None: nobody can say (not Linux, or forbidden). ``error_ms``: the kernel's own bound."""
+
+    synchronised: bool | None
+    error_ms: int | None = None
+
+
+class _Timex(ctypes.Structure):
+    """``struct timex`` of linux/timex.h as far as it is read; the rest is room."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("room", ctypes.c_long * 32),
+    )
+
+
+def own_clock() -> OwnClock:
+    """Whether something (NTP, PTP) keeps this machine's clock in step, as far as the kernel was told."""
+    if not sys.platform.startswith("linux"):
+        return OwnClock(None)
+    state = _Timex()
+    try:
+        said = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(state))
+    except (OSError, AttributeError):
+        return OwnClock(None)
+    if said < 0:
+        return OwnClock(None)
+    if said == _TIME_ERROR or state.status & _UNSYNCHRONISED:
+        return OwnClock(synchronised=False)
+    return OwnClock(synchronised=True, error_ms=state.maxerror // 1000)
