@@ -70,8 +70,8 @@ class DeviceClock:
     """The last that there was."""
     why: str | None = None
     """For :attr:`ClockState.UNKNOWN`: what stands in the way, in words."""
-    against: int = 0
-    """Readings in a row that speak for another state than this one."""
+    against: Ms | None = None
+    """The first reading that speaks for another state than this one; a second in a row changes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

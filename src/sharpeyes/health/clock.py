@@ -2,9 +2,10 @@
 
 A reading is a range, not a number: the truth lies within its uncertainty. A clock becomes worse only if the
 whole range says so, and better only if the whole range does, which is all the hysteresis there is. A change
-has to be read twice in a row.
+has to be read twice in a row, and is dated to the first of the two.
 
-When many devices are off by the same amount at once, it is our clock that is off: then none of them is judged.
+When many devices are off by the same amount at once, it is our clock that is off: then none of them is
+judged.
 """
 
 from __future__ import annotations
@@ -16,8 +17,6 @@ from statistics import median
 from sharpeyes.domain.clock import ClockInterval, ClockPolicy, ClockReading, ClockState, DeviceClock
 from sharpeyes.domain.time import Ms
 
-CONFIRM = 2
-"""Readings in a row that change a state."""
 WITNESSES = 5
 """Devices that have to be off alike before our own clock is suspected; with fewer nobody can tell."""
 ALIKE = 0.6
@@ -56,15 +55,13 @@ def after(
     found = assess(reading, policy, clock.state)
     if found is clock.state:
         why = "the answer takes too long to tell" if found is ClockState.UNKNOWN else None
-        return replace(clock, at=reading.at, reading=reading, against=0, why=why), lapsed
-    against = clock.against + 1
-    if clock.state is not ClockState.UNKNOWN and against < CONFIRM:
-        return replace(clock, at=reading.at, reading=reading, against=against), lapsed
+        return replace(clock, at=reading.at, reading=reading, against=None, why=why), lapsed
+    if clock.state is not ClockState.UNKNOWN and clock.against is None:
+        return replace(clock, at=reading.at, reading=reading, against=reading.at), lapsed
+    since = clock.against or reading.at
     why = "the answer takes too long to tell" if found is ClockState.UNKNOWN else None
-    changed = replace(
-        clock, state=found, since=reading.at, at=reading.at, reading=reading, why=why, against=0
-    )
-    return changed, lapsed or _closed(clock, reading.at)
+    changed = replace(clock, state=found, since=since, at=reading.at, reading=reading, why=why, against=None)
+    return changed, lapsed or _closed(clock, since)
 
 
 def unread(
@@ -80,8 +77,8 @@ def unread(
 def unheld(clock: DeviceClock, at: Ms) -> tuple[DeviceClock, ClockInterval | None]:
     """The clock while our own is suspected: nothing is held against it."""
     if clock.state is ClockState.UNKNOWN:
-        return replace(clock, why=OWN_CLOCK, against=0), None
-    changed = replace(clock, state=ClockState.UNKNOWN, since=at, why=OWN_CLOCK, against=0)
+        return replace(clock, why=OWN_CLOCK, against=None), None
+    changed = replace(clock, state=ClockState.UNKNOWN, since=at, why=OWN_CLOCK, against=None)
     return changed, _closed(clock, at)
 
 
@@ -92,7 +89,7 @@ def lapse(clock: DeviceClock, now: Ms, policy: ClockPolicy) -> tuple[DeviceClock
     end = Ms(max(clock.reading.at + policy.validity_ms, clock.since))
     if now <= end:
         return clock, None
-    gone = replace(clock, state=ClockState.UNKNOWN, since=end, why="not read lately", against=0)
+    gone = replace(clock, state=ClockState.UNKNOWN, since=end, why="not read lately", against=None)
     return gone, _closed(clock, end)
 
 
@@ -112,6 +109,6 @@ def own_offset(readings: Iterable[ClockReading], policy: ClockPolicy) -> int | N
 
 
 def _closed(clock: DeviceClock, end: Ms) -> ClockInterval | None:
-    if end <= clock.since:
-        return None
+    if clock.state is ClockState.UNKNOWN or end <= clock.since:
+        return None  # what was not known is time without an interval
     return ClockInterval(device=clock.device, state=clock.state, start=clock.since, end=end)

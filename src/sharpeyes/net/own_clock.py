@@ -12,10 +12,12 @@ _UNSYNCHRONISED = 0x0040
 
 @dataclass(frozen=True, slots=True)
 class OwnClock:
-    """``synchronised`` None: nobody can say (not Linux, or forbidden). ``error_ms``: the kernel's own bound."""
+    """Whether this machine's clock is kept in step."""
 
     synchronised: bool | None
+    """None: nobody can say."""
     error_ms: int | None = None
+    """The kernel's own bound."""
 
 
 class _Timex(ctypes.Structure):

@@ -93,7 +93,7 @@ def _row(clock: DeviceClock) -> dict[str, object]:
         "offset_ms": reading.offset_ms if reading else None,
         "uncertainty_ms": reading.uncertainty_ms if reading else None,
         "why": clock.why,
-        "against": clock.against,
+        "against_ms": clock.against,
     }
 
 
@@ -111,5 +111,5 @@ def _clock(row: object) -> DeviceClock:
         at=Ms(found["at_ms"]),
         reading=reading,
         why=found["why"],
-        against=found["against"],
+        against=found["against_ms"],
     )

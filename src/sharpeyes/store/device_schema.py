@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Integer, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, ForeignKey, Table, Text
 
 from sharpeyes.store.schema import ID, WORD, Millis, metadata
 
@@ -18,7 +18,7 @@ device_clock = Table(
     Column("offset_ms", Millis),  # a clock may be decades off
     Column("uncertainty_ms", Millis),
     Column("why", Text),
-    Column("against", Integer, nullable=False),
+    Column("against_ms", Millis),
     sqlite_with_rowid=False,
 )
 

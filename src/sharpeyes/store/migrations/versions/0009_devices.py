@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("offset_ms", MILLIS, nullable=True),
         sa.Column("uncertainty_ms", MILLIS, nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
-        sa.Column("against", sa.Integer(), nullable=False),
+        sa.Column("against_ms", MILLIS, nullable=True),
         sa.ForeignKeyConstraint(["device_id"], ["device.id"], name=op.f("fk_device_clock_device_id_device")),
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_clock")),
         sqlite_with_rowid=False,
