@@ -29,10 +29,10 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board
 from sharpeyes.health.examine import PictureExaminer
-from sharpeyes.health.fleet import Fleet, Limits, Target
+from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
-from sharpeyes.health.sweep import NoRecord, sweep
+from sharpeyes.health.sweep import sweep
 from sharpeyes.net.process import calm_collector, raise_file_limit
 
 CADENCE_S = 10.0

@@ -218,6 +218,10 @@ class State(StrEnum):
     """Declared out of service by its owner: not obliged."""
 
 
+UPSTREAM = "upstream"
+"""Cause of an offline state: the fault is above the camera, in its recorder, switch, link or site."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """A camera was in one state from ``start`` to ``end`` (ms, half-open); ``end`` is None while it lasts."""
@@ -228,6 +232,9 @@ class Interval:
     end: Ms | None
     cause: str | None = None
     """FailureKind or fault that led to the state, None for online."""
+    seen_state: State | None = None
+    """What the probes alone say, where we know better: we could not see, or the fault lies upstream."""
+    seen_cause: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,6 @@ from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Node
 from sharpeyes.domain.time import Ms
 
-UPSTREAM = "upstream"
-"""The cause to show for a camera that is down because of a node."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CausePolicy:

@@ -28,11 +28,11 @@ from sharpeyes.domain.faults import (
     Verdict,
     Watch,
 )
-from sharpeyes.domain.health import State
+from sharpeyes.domain.health import UPSTREAM, State
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults import causes, flap
 from sharpeyes.faults import ticket as machine
-from sharpeyes.faults.causes import UPSTREAM, Blamed, Episode, Graph, OwnOutage
+from sharpeyes.faults.causes import Blamed, Episode, Graph, OwnOutage
 from sharpeyes.faults.desk import Desk, Office
 from sharpeyes.faults.policy import Place, covers, lasted, severity
 from sharpeyes.faults.ticket import Step

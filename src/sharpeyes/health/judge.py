@@ -123,6 +123,10 @@ class Standing:
     """Passes or degraded in a row."""
     passing: Streak = NO_STREAK
     """Passes in a row."""
+    seen_state: State | None = None
+    """What the probes alone say, where :mod:`.hindsight` has put something else over it; the judge knows
+    nothing of that."""
+    seen_cause: str | None = None
 
     @classmethod
     def newcomer(cls, camera: str, at: Ms, *, cause: str = NOT_OBSERVED) -> Standing:
@@ -162,6 +166,7 @@ class Evidence(StrEnum):
     BLIND = "blind"
     GAP = "gap"
     RESTART = "restart"
+    DISOWNED = "disowned"
     MAINTENANCE_BEGINS = "maintenance_begins"
     MAINTENANCE_ENDS = "maintenance_ends"
 
@@ -201,6 +206,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_SEEN, Evidence.BLIND, Needs.ONCE, State.UNKNOWN, "the blind observation"),
     Transition(_SEEN, Evidence.GAP, Needs.ONCE, State.UNKNOWN, "the end of the last observation's validity"),
     Transition(_SEEN, Evidence.RESTART, Needs.ONCE, State.UNKNOWN, "the last sign of life before it"),
+    Transition(_SEEN, Evidence.DISOWNED, Needs.ONCE, State.UNKNOWN, "the moment we see again"),
     Transition(
         (*_SEEN, State.UNKNOWN),
         Evidence.MAINTENANCE_BEGINS,
@@ -288,6 +294,15 @@ def resume(standing: Standing, alive: Ms | None, policy: Policy) -> Judgement:
     known = Ms(max(known, standing.since))
     standing, closed = _become(standing, State.UNKNOWN, known, RESTART)
     return Judgement(_unseen(standing, Ms(max(known, standing.since))), closed)
+
+
+def disown(standing: Standing, at: Ms, cause: str) -> Judgement:
+    """What was seen until ``at`` is not believed, for our own view was lost: judged anew from then on."""
+    at = Ms(max(at, standing.latest))
+    if standing.state not in _SEEN:
+        return Judgement(_unseen(standing, at))
+    standing, closed = _become(standing, State.UNKNOWN, at, cause)
+    return Judgement(_unseen(standing, at), closed)
 
 
 def begin_maintenance(standing: Standing, at: Ms) -> Judgement:

@@ -17,6 +17,7 @@ _EVIDENCE = {
     Evidence.BLIND: "a probe that failed on our side",
     Evidence.GAP: "no observation while the last one was valid",
     Evidence.RESTART: "the monitor was not running",
+    Evidence.DISOWNED: "our own view of its zone was lost, and is back",
     Evidence.MAINTENANCE_BEGINS: "declared out of service",
     Evidence.MAINTENANCE_ENDS: "declared in service",
 }
@@ -27,6 +28,24 @@ _STATES = {
     State.UNKNOWN: "we could not see: outside every rate, shown as missing coverage",
     State.MAINTENANCE: "declared out of service by its owner: not obliged",
 }
+_HINDSIGHT: list[tuple[str, ...]] = [
+    (
+        "a canary of the zone is not seen as what it shows: our view of the zone is lost",
+        "`unknown` (`prober_canary`), whatever the probes say; judged anew once the canary is seen again",
+        "the last instant at which the canary was seen right",
+    ),
+    (
+        "many unrelated cameras of a zone fell at once: more likely our network than all of theirs",
+        "`unknown` (`prober_mass`) instead of `offline`; a probe that passes counts. An operator may say that"
+        " it was real: then it counts as it was seen",
+        "each camera's fall",
+    ),
+    (
+        "a recorder, switch, link or site above the camera is at fault",
+        "`offline` as before, with the cause `upstream`",
+        "the camera's fall, until the fault above has ended",
+    ),
+]
 _RUNGS = {
     Rung.NONE: "nothing answered",
     Rung.REACHABLE: "the transport connection stands",
@@ -77,6 +96,13 @@ def draw() -> str:
             for state in row.states
         ),
         "```",
+        "",
+        "## When we know better than the probes",
+        "",
+        "What the probes of a camera say is recorded, unless more is known than one camera can tell. What"
+        " they alone say is kept beside it.",
+        "",
+        *_table(("what is known", "recorded as", "from"), _HINDSIGHT),
         "",
         "## Rungs",
         "",

@@ -13,13 +13,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from sharpeyes.domain.health import Interval, PictureFault, RungInterval
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board, Entry
-from sharpeyes.health.fleet import Fleet, Limits, Probe, Target
+from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Probe, Target
 from sharpeyes.health.judge import Policy
 from sharpeyes.health.quality import Quality
-from sharpeyes.health.recorder import Recalled
 
 _FOREVER_S = 86_400.0
 _POLL_S = 0.02
@@ -49,27 +48,6 @@ class Swept:
         return Counter(d.kind for entry in self.entries if entry.sight for d in entry.sight.defects)
 
 
-class NoRecord:
-    """Keeps nothing, for a fleet that lives for one sweep."""
-
-    full = False
-
-    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:  # noqa: ARG002
-        return {}
-
-    def note(
-        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def forget(
-        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
 async def sweep(
     targets: Iterable[Target],
     probe: Probe,
@@ -94,12 +72,10 @@ async def sweep(
     wall, cpu = time.perf_counter(), time.process_time()
     await fleet.start(once)
     try:
-        waiting = {target.camera.id for target in once}
-        while waiting or (quality is not None and (quality.places.taken or quality.places.waiting)):
+        while fleet.stats.probes < len(once) or not _all_done(board, once, quality):
             await asyncio.sleep(_POLL_S)
-            waiting -= {camera for camera in waiting if _is_done(board.get(camera))}
             if progress is not None:
-                progress(len(once) - len(waiting))
+                progress(min(fleet.stats.probes, len(once)))
     finally:
         await fleet.stop()
     return Swept(
@@ -110,5 +86,7 @@ async def sweep(
     )
 
 
-def _is_done(entry: Entry | None) -> bool:
-    return entry is None or entry.probe is not None
+def _all_done(board: Board, once: Iterable[Target], quality: Quality | None) -> bool:
+    if quality is not None and (quality.places.taken or quality.places.waiting):
+        return False
+    return all(entry.probe is not None for t in once if (entry := board.get(t.camera.id)) is not None)
