@@ -7,7 +7,7 @@ import resource
 
 MOST_FILES = 65_536
 _MACOS_FILES = 10_240
-_YOUNG = 20_000
+_YOUNG = 50_000
 """Objects made until the collector looks for cycles among them. A sweep makes some that stay for each camera:
 with the usual 700, all that there are would be looked through again and again."""
 
