@@ -28,6 +28,7 @@ from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
 from sharpeyes.api.metrics import Metrics
+from sharpeyes.api.routes.sign_on import CALLBACK
 from sharpeyes.config import Config, Settings
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.camera import SESSIONS, Camera, Device, StreamRole
@@ -49,6 +50,7 @@ from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.net.oidc import Provider, ProviderSettings
 from sharpeyes.net.process import calm_collector, raise_file_limit
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
@@ -158,7 +160,15 @@ class Service:
         watching and rates go on."""
         zone = ZoneInfo(self.config.site.timezone)
         async with contextlib.AsyncExitStack() as stack:
-            opening = open_access(self.database, self.settings.data_dir, self._vault, self.clock, zone)
+            opening = open_access(
+                self.database,
+                self.settings.data_dir,
+                self._vault,
+                self.clock,
+                zone,
+                provider=provider_of(self.settings),
+                sign_on_label=self.settings.oidc_label,
+            )
             try:
                 access = self.access = await stack.enter_async_context(opening)
             except RegisterDamagedError as error:
@@ -279,6 +289,21 @@ def targets_of(
             credential=account,
             credential_changed=changed.get(account or ""),
         )
+
+
+def provider_of(settings: Settings) -> Provider | None:
+    """Who vouches for users at single sign-on, if anybody."""
+    if settings.oidc_issuer is None:
+        return None
+    return Provider(
+        ProviderSettings(
+            issuer=settings.oidc_issuer,
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret,
+            redirect_uri=f"{(settings.public_url or '').rstrip('/')}{CALLBACK}",
+            username_claim=settings.oidc_username_claim,
+        )
+    )
 
 
 def gateway_settings(settings: Settings) -> GatewaySettings:

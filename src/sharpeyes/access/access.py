@@ -14,8 +14,10 @@ from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.desk import Desk
 from sharpeyes.access.people import People
 from sharpeyes.access.register.writer import CHECKPOINT_FILE, KEY_FILE, ORIGIN, Register, signer_at
+from sharpeyes.access.sign_on import SignOn
 from sharpeyes.access.tickets import TicketOffice
 from sharpeyes.domain.time import Ms
+from sharpeyes.net.oidc import Provider
 from sharpeyes.store.database import Database
 from sharpeyes.store.vault import Vault, keys_at
 
@@ -40,6 +42,8 @@ class Access:
     """Of the site's wall clocks: daily schedules, months of the figures."""
     keys: tuple[str, ...]
     """Public keys of the register, the one in use first."""
+    sign_on: SignOn | None = None
+    """Log-ins that somebody else vouches for; None: passwords only."""
 
 
 @contextlib.asynccontextmanager
@@ -51,6 +55,8 @@ async def open_access(
     zone: tzinfo,
     *,
     origin: str = ORIGIN,
+    provider: Provider | None = None,
+    sign_on_label: str = "",
 ) -> AsyncIterator[Access]:
     """The rooms, with their key files in ``folder``, for as long as the block lasts.
 
@@ -62,14 +68,19 @@ async def open_access(
     async with Register(
         database, signer, clock, verifiers=verifiers, checkpoint_file=folder / CHECKPOINT_FILE
     ) as register:
+        people = People(database, register, vault, changes, clock)
+        sign_on = None
+        if provider is not None:
+            sign_on = SignOn(provider=provider, label=sign_on_label, people=people, vault=vault, clock=clock)
         access = Access(
-            people=People(database, register, vault, changes, clock),
+            people=people,
             desk=Desk(database, register, changes, clock, zone),
             register=register,
             office=TicketOffice(seed),
             changes=changes,
             zone=zone,
             keys=tuple(verifier.vkey for verifier in verifiers),
+            sign_on=sign_on,
         )
         deaf = changes.listen(_say_overrides)
         chores = [

@@ -26,6 +26,7 @@ from sharpeyes.domain.errors import (
     UnavailableError,
 )
 from sharpeyes.domain.time import Ms
+from sharpeyes.net.oidc import Identity
 from sharpeyes.store.access import (
     Account,
     add_session,
@@ -34,6 +35,7 @@ from sharpeyes.store.access import (
     count_users,
     end_sessions,
     find_account,
+    find_identity,
     find_session,
     get_account,
     get_subject,
@@ -69,6 +71,12 @@ class CodeNeededError(UnauthenticatedError):
     """The password is right, and the account wants a code of its authenticator app as well."""
 
     kind = "code_needed"
+
+
+class NoAccountError(UnauthenticatedError):
+    """A provider vouches for somebody who has no account here, or a disabled one."""
+
+    kind = "no_account"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +157,50 @@ class People:
         subject = await self._register.record(change)
         self._throttle.succeeded(username[:200], address, known=known)
         return LoggedIn(subject, session, token)
+
+    async def log_in_as(self, identity: Identity, *, address: str, client: str) -> LoggedIn:
+        """A session for whoever a provider says it is.
+
+        The first time, the provider's user name finds the account, and the account keeps the identity from
+        then on. Only an account without a password can be found so: it was made for single sign-on, and
+        nobody takes over another's by choosing a name at the provider. NoAccountError for everybody else; the
+        register has each attempt.
+        """
+        now = self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], LoggedIn | Subject | None]:
+            account = find_identity(connection, identity.issuer, identity.subject)
+            first = account is None
+            if account is None:
+                account = find_account(connection, identity.username)
+                if account is not None and (account.password is not None or account.identified):
+                    account = None
+            if account is None or not account.subject.enabled:
+                subject = account.subject if account else None
+                outcome = "disabled" if account else "unknown"
+                return [entries.login(now, subject, outcome, address, by="oidc")], subject
+            if first:
+                change_user(
+                    connection,
+                    account.subject.id,
+                    now,
+                    issuer=identity.issuer,
+                    issuer_subject=identity.subject,
+                )
+            session, token, token_hash = sessions.begin(
+                account.subject.id, now, self._policy, address=address, client=client
+            )
+            add_session(connection, session, token_hash)
+            entry = entries.login(now, account.subject, "ok", address, session=session.id, by="oidc")
+            return [entry], LoggedIn(account.subject, session, token)
+
+        answer = await self._register.record(change)
+        if not isinstance(answer, LoggedIn):
+            raise NoAccountError(
+                "there is no account here for this identity, or it is disabled",
+                mend="Ask an administrator to make an account without a password under your user name there",
+            )
+        return answer
 
     async def authenticate(self, token: str) -> tuple[Subject, Session]:
         """Who holds this session token; UnauthenticatedError if it opens nothing (any more)."""

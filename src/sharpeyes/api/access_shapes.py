@@ -184,6 +184,13 @@ _SESSION: dict[str, Any] = {
 }
 
 
+class SignInWays(Shape):
+    model_config = _example(password=True, sign_on="Government portal")
+
+    password: bool
+    sign_on: Annotated[str | None, Field(description="What the button of single sign-on says; null: none.")]
+
+
 class SessionShape(Shape):
     model_config = _example(**_SESSION)
 
@@ -700,6 +707,8 @@ class MaskShape(Body):
 
 class MasksBody(Body):
     """What is painted over in every picture of a camera, before anybody sees it."""
+
+    model_config = _example(masks=[{"name": "Windows", "points": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]]}])
 
     masks: Annotated[list[MaskShape], Field(max_length=MOST_MASKS)]
 

@@ -24,6 +24,7 @@ from sharpeyes.api.routes import (
     reports,
     service,
     session,
+    sign_on,
     states,
     tokens,
     users,
@@ -57,7 +58,18 @@ def create_api(context: Context) -> FastAPI:
     problems.install(api)
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
-    for room in (session, users, view_requests, grants, view_rules, view_tickets, views, register, faults):
+    for room in (
+        session,
+        sign_on,
+        users,
+        view_requests,
+        grants,
+        view_rules,
+        view_tickets,
+        views,
+        register,
+        faults,
+    ):
         api.include_router(room.router)
     for room in (exclusions, contests, reports):
         api.include_router(room.router)

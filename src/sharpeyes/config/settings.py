@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -55,6 +56,17 @@ class Settings:
     view_turn_password: Secret | None = None
     view_origins: tuple[str, ...] = ()
     """Web origins beyond the console's own that may show live pictures (CORS)."""
+    public_url: str | None = None
+    """Where browsers find this service: ``https://sharpeyes.example``. Single sign-on needs it."""
+    oidc_issuer: str | None = None
+    """OpenID Connect provider for single sign-on, by the issuer's address; with ``oidc_client_id``."""
+    oidc_client_id: str = ""
+    oidc_client_secret: Secret | None = None
+    """None for a public client, which PKCE alone protects."""
+    oidc_username_claim: str = "preferred_username"
+    """Which claim is the user name of accounts here."""
+    oidc_label: str = "Single sign-on"
+    """What its button says."""
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
@@ -88,6 +100,12 @@ class Settings:
                 values[name] = READERS[name](value) if isinstance(value, str) else value
             except ValueError as error:
                 problems.append(f"--{name.replace('_', '-')}: {error}")
+        if values.get("oidc_issuer"):
+            problems += [
+                f"{PREFIX}{name.upper()}: single sign-on needs it; see {PREFIX}OIDC_ISSUER"
+                for name in ("oidc_client_id", "public_url")
+                if not values.get(name)
+            ]
         if problems:
             raise InvalidInputError("\n".join(problems))
         return cls(**values)
@@ -160,6 +178,14 @@ def _address(text: str) -> str:
         raise ValueError(f"{text[:60]!r} is not an IP address") from None
 
 
+def _site(text: str) -> str:
+    parts = urlsplit(text)
+    plain = parts.scheme == "http" and parts.hostname in ("localhost", "127.0.0.1", "::1")
+    if not parts.hostname or parts.username or parts.query or not (parts.scheme == "https" or plain):
+        raise ValueError("not an https address; write for example https://sharpeyes.example")
+    return text  # to the letter: an issuer's name may end with a slash
+
+
 def _ports(text: str) -> tuple[int, int]:
     first, dash, last = text.partition("-")
     try:
@@ -199,6 +225,12 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "view_turn_username": str,
     "view_turn_password": Secret,
     "view_origins": _words,
+    "public_url": _site,
+    "oidc_issuer": _site,
+    "oidc_client_id": str,
+    "oidc_client_secret": Secret,
+    "oidc_username_claim": str,
+    "oidc_label": str,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
 }

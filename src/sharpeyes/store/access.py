@@ -60,6 +60,8 @@ class Account:
     totp_step: int
     created: Ms
     disabled: Ms | None
+    identified: bool
+    """Whether a provider of identities has vouched for its user."""
 
     def __repr__(self) -> str:
         return f"Account({self.username!r}, {self.subject.id!r})"
@@ -121,6 +123,13 @@ def spend_totp(connection: Connection, user_id: str, step: int) -> bool:
 
 def find_account(connection: Connection, username: str) -> Account | None:
     row = connection.execute(select(user).where(user.c.username == username.casefold())).one_or_none()
+    return _account(row) if row else None
+
+
+def find_identity(connection: Connection, issuer: str, subject: str) -> Account | None:
+    """Whose user a provider has vouched for before."""
+    query = select(user).where(user.c.issuer == issuer, user.c.issuer_subject == subject)
+    row = connection.execute(query).one_or_none()
     return _account(row) if row else None
 
 
@@ -517,6 +526,7 @@ def _account(row: Row[Any]) -> Account:
         totp_step=row.totp_step,
         created=row.created_ms,
         disabled=row.disabled_ms,
+        identified=row.issuer_subject is not None,
     )
 
 

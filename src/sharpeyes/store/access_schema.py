@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    UniqueConstraint,
     event,
 )
 
@@ -43,9 +44,12 @@ user = Table(
     Column("password", String(300)),  # argon2id in its encoded form; null: this account has no password
     Column("totp", LargeBinary),  # sealed, see store/vault.py
     Column("totp_step", Millis, nullable=False),  # last step used: a code opens once
+    Column("issuer", Text),  # who vouches for this user at single sign-on ...
+    Column("issuer_subject", Text),  # ... and under which name that never changes
     Column("created_ms", Millis, nullable=False),
     Column("changed_ms", Millis, nullable=False),
     Column("disabled_ms", Millis),
+    UniqueConstraint("issuer", "issuer_subject"),
 )
 
 user_session = Table(

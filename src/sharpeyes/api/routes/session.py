@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from sharpeyes.access import totp
+from sharpeyes.access.people import LoggedIn
 from sharpeyes.api import auth
 from sharpeyes.api.access_shapes import (
     LogIn,
@@ -46,18 +47,8 @@ async def log_in(request: Request, response: Response, rooms: Rooms, form: LogIn
         address=client_address(request),
         client=request.headers.get("user-agent", ""),
     )
-    token = logged_in.token.reveal()
-    response.set_cookie(
-        COOKIE,
-        token,
-        max_age=(logged_in.session.expires - logged_in.session.created) // 1000,
-        path="/api",
-        secure=request.url.scheme == "https",
-        httponly=True,
-        samesite="strict",
-    )
-    response.headers.update(NO_STORE)
-    return _who(logged_in.subject, logged_in.session, token)
+    give_session(request, response, logged_in)
+    return _who(logged_in.subject, logged_in.session, logged_in.token.reveal())
 
 
 @router.get("/session")
@@ -120,6 +111,20 @@ async def end_session(rooms: Rooms, caller: Person, session_id: Annotated[str, P
 async def end_other_sessions(rooms: Rooms, caller: Person) -> None:
     """End all of one's own sessions but this one."""
     await rooms.access.people.end_sessions(caller.person, caller.person.id, but=_session(caller).id)
+
+
+def give_session(request: Request, response: Response, logged_in: LoggedIn) -> None:
+    """Have the browser keep the session where no script can read it."""
+    response.set_cookie(
+        COOKIE,
+        logged_in.token.reveal(),
+        max_age=(logged_in.session.expires - logged_in.session.created) // 1000,
+        path="/api",
+        secure=request.url.scheme == "https",
+        httponly=True,
+        samesite="strict",
+    )
+    response.headers.update(NO_STORE)
 
 
 def _who(subject: Subject, session: Session, token: str) -> WhoAmI:
