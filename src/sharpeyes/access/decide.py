@@ -9,7 +9,6 @@ from __future__ import annotations
 from sharpeyes.access.policy import Rules
 from sharpeyes.access.schedule import next_start, open_until
 from sharpeyes.domain.access import (
-    FORBIDDEN_PLACES,
     WATCHING_ROLES,
     Action,
     Allowed,
@@ -21,6 +20,7 @@ from sharpeyes.domain.access import (
     Role,
     Subject,
     Target,
+    forbids,
 )
 from sharpeyes.domain.time import Ms
 
@@ -78,12 +78,7 @@ _TELLING = {
 
 def admit(target: Target) -> Refused | None:
     """Whether a camera may stand in the registry at all: None, or why not."""
-    if target.place in FORBIDDEN_PLACES:
-        return Refused(
-            reason=Reason.PLACE_FORBIDDEN,
-            message=f"The law allows no camera in a place of this kind: {target.place}",
-        )
-    return None
+    return forbids(target.place)
 
 
 def _of_camera(target: Target) -> Refused | None:

@@ -353,6 +353,15 @@ class Refused:
 Decision = Allowed | Refused
 
 
+def forbids(place: Place) -> Refused | None:
+    """Why no camera may stand in a place of this kind; None if one may."""
+    if place not in FORBIDDEN_PLACES:
+        return None
+    return Refused(
+        reason=Reason.PLACE_FORBIDDEN, message=f"The law allows no camera in a place of this kind: {place}"
+    )
+
+
 class RefusedError(ForbiddenError):
     """A decision's no on its way to whoever asked: its kind is the reason that the register has too."""
 

@@ -92,8 +92,7 @@ def apply_config(connection: Connection, declared: Declared, vault: Vault, *, no
         if camera.id not in names
     ]
     _check_codes(connection, wanted)
-    put = put_cameras(connection, [*wanted, *gone], now=now)
-    record(connection, _camera_events(put, now))
+    done = put(connection, [*wanted, *gone], now)
     organisation.retire_missing(
         connection,
         zones=[z.id for z in declared.zones],
@@ -102,7 +101,7 @@ def apply_config(connection: Connection, declared: Declared, vault: Vault, *, no
         now=now,
     )
     forget_credentials(connection, keep=frozenset(account.id for account in declared.credentials))
-    return _summary(put, number_cameras(connection, now=now))
+    return _summary(done, number_cameras(connection, now=now))
 
 
 def apply(connection: Connection, changes: Iterable[Change], *, now: Ms) -> Summary:
@@ -110,8 +109,8 @@ def apply(connection: Connection, changes: Iterable[Change], *, now: Ms) -> Summ
 
     NotFoundError if a change names a device or camera that is not there.
     """
-    put = _merge(_apply_run(connection, tuple(run), now) for _, run in groupby(changes, type))
-    return _summary(put, number_cameras(connection, now=now))
+    done = _merge(_apply_run(connection, tuple(run), now) for _, run in groupby(changes, type))
+    return _summary(done, number_cameras(connection, now=now))
 
 
 def number_cameras(connection: Connection, *, now: Ms) -> int:
@@ -171,7 +170,7 @@ def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Pu
             replace(camera, code=camera.code or known[camera.id].code) if camera.id in known else camera
             for camera in cameras  # a number is for life, also of a camera that was away
         ]
-        return _put(connection, kept, now)
+        return put(connection, kept, now)
     return _merge([_apply(connection, change, now) for change in changes])
 
 
@@ -199,17 +198,17 @@ def _apply(connection: Connection, change: Change, now: Ms) -> Put:
             _note(connection, now, "device_moved", change.device, message, detail)
         case AttachCamera():
             camera = get_camera(connection, change.camera)
-            return _put(connection, [replace(camera, device=change.device, channel=change.channel)], now)
+            return put(connection, [replace(camera, device=change.device, channel=change.channel)], now)
         case UpdateStreams():
             camera = get_camera(connection, change.camera)
             streams, contradictions = _streams(camera, change.streams)
             for message in contradictions:
                 _note_once(connection, now, camera.id, message)
             snapshot = change.snapshot_url or camera.snapshot_url
-            return _put(connection, [replace(camera, streams=streams, snapshot_url=snapshot)], now)
+            return put(connection, [replace(camera, streams=streams, snapshot_url=snapshot)], now)
         case RetireCamera():
             camera = get_camera(connection, change.camera)
-            return _put(connection, [replace(camera, retired_ms=now, credential=None)], now, change.reason)
+            return put(connection, [replace(camera, retired_ms=now, credential=None)], now, change.reason)
         case NoteConflict():
             _note_once(connection, now, change.subject, change.message, change.detail)
         case _:
@@ -221,10 +220,11 @@ def _where(device: Device) -> str:
     return device.identity.address or device.xaddr or "an unknown address"
 
 
-def _put(connection: Connection, cameras: Sequence[Camera], now: Ms, reason: str = "") -> Put:
-    put = put_cameras(connection, cameras, now=now)
-    record(connection, _camera_events(put, now, reason))
-    return put
+def put(connection: Connection, cameras: Sequence[Camera], now: Ms, reason: str = "") -> Put:
+    """Write cameras, with a line in the journal for each that is new or changed."""
+    done = put_cameras(connection, cameras, now=now)
+    record(connection, _camera_events(done, now, reason))
+    return done
 
 
 def _keep_learnt(declared: Camera, stored: Camera | None) -> Camera:
