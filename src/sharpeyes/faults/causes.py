@@ -229,8 +229,16 @@ class OwnOutage:
 
     def explain(self) -> str:
         if self.reason is BlindReason.CANARY:
-            return "a canary of this zone fails"
+            return "a canary of this zone is not seen as it is"
         return f"{self.fallen} of {self.seen} cameras on {self.branches} unrelated branches fell at once"
+
+
+@dataclass(frozen=True, slots=True)
+class Above:
+    """Why a camera is offline: a node above it is, or was until then, at fault."""
+
+    node: str
+    until: Ms | None = None
 
 
 def own_outage(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sharpeyes.domain.faults import StateChange
@@ -15,6 +15,7 @@ from sharpeyes.faults.notify.courier import Courier
 from sharpeyes.faults.notify.post import Guard
 from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.faults.policy import FaultPolicy, RouteRule
+from sharpeyes.faults.round import Outcome
 from sharpeyes.store.database import Database
 from sharpeyes.store.faults import TicketCount
 
@@ -47,9 +48,12 @@ class Faults:
         clock: Callable[[], Ms],
         *,
         counted: Callable[[Sequence[TicketCount], Ms], None] = lambda _counts, _at: None,
+        found: Callable[[Outcome], Awaitable[None]] | None = None,
+        failing_canaries: Callable[[], Mapping[str, Ms]] = dict,
     ) -> None:
-        """``counted`` hears of the open tickets after each tick. InvalidInputError if two recipients have one
-        id."""
+        """``counted`` hears of the open tickets after each tick, ``found`` of what else came of it;
+        ``failing_canaries`` says since when a canary of which zone fails. InvalidInputError if two recipients
+        have one id."""
         self.settings = settings
         self._clock = clock
         self.courier = Courier(database, settings.recipients, clock=clock, guard=settings.guard)
@@ -61,14 +65,18 @@ class Faults:
             recipients=settings.recipients,
             wake=self.courier.wake,
             counted=counted,
+            found=found,
         )
+        self._failing_canaries = failing_canaries
 
     @contextlib.asynccontextmanager
     async def running(self, changes: AsyncIterable[StateChange]) -> AsyncIterator[None]:
         """Watch, and say what there is to say, for as long as the block lasts."""
         tasks = [
             asyncio.create_task(self._remember(changes), name="faults-changes"),
-            asyncio.create_task(self.loop.run(self._clock, every_s=TICK_S), name="faults-loop"),
+            asyncio.create_task(
+                self.loop.run(self._clock, self._failing_canaries, every_s=TICK_S), name="faults-loop"
+            ),
             asyncio.create_task(self.courier.run(), name="faults-courier"),
         ]
         try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import Connection
@@ -45,13 +45,15 @@ class Loop:
         recipients: Sequence[Recipient] = (),
         wake: Callable[[], None] = lambda: None,
         counted: Callable[[Sequence[TicketCount], Ms], None] = lambda _counts, _at: None,
+        found: Callable[[Outcome], Awaitable[None]] | None = None,
     ) -> None:
         """``fallback_unit`` gets what belongs to nobody, and the faults of our own; ``counted`` is told after
-        each tick which tickets are open."""
+        each tick which tickets are open, ``found`` what else came of it."""
         self._database = database
         self._office = Office(policy or FaultPolicy(), tuple(rules), tuple(recipients), fallback_unit)
         self._wake = wake
         self._counted = counted
+        self._found = found
         self.outcome = Outcome()
         """Of the last tick: who is blind, what is suppressed, which cameras to look at sooner."""
         self._stamp: tuple[object, ...] | None = None
@@ -75,6 +77,8 @@ class Loop:
         self._counted(counts, now)
         if told:
             self._wake()
+        if self._found is not None:
+            await self._found(self.outcome)
         return self.outcome
 
     async def run(

@@ -32,13 +32,15 @@ from sharpeyes.domain.health import UPSTREAM, State
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults import causes, flap
 from sharpeyes.faults import ticket as machine
-from sharpeyes.faults.causes import Blamed, Episode, Graph, OwnOutage
+from sharpeyes.faults.causes import Above, Blamed, BlindReason, Episode, Graph, OwnOutage
 from sharpeyes.faults.desk import Desk, Office
 from sharpeyes.faults.policy import Place, covers, lasted, severity
 from sharpeyes.faults.ticket import Step
 from sharpeyes.store import faults as store
+from sharpeyes.store import own_outages
 from sharpeyes.store.cameras import get_cameras
 from sharpeyes.store.organisation import list_areas
+from sharpeyes.store.own_outages import StoredOutage
 
 UP = frozenset({State.ONLINE, State.DEGRADED})
 RAISED_AT_ONCE = 500
@@ -57,6 +59,8 @@ class Outcome:
     """Zone -> why we do not see it: what its cameras seem to be is unknown."""
     suppressed: Mapping[str, int] = field(default_factory=dict)
     """Node -> cameras that are down because of it and have no ticket of their own."""
+    upstream: Mapping[str, Above] = field(default_factory=dict)
+    """Camera -> the node above it that its being offline is put down to."""
     verifying: frozenset[str] = frozenset()
     """Cameras whose tickets wait for a probe: worth looking at sooner."""
 
@@ -113,6 +117,7 @@ class Round:
             voided=tuple(self.voided),
             blind=self.blind,
             suppressed=causes.suppressed(self.blamed.values()),
+            upstream=self._upstream(),
             verifying=frozenset(
                 t.key.subject
                 for t in self.tickets.values()
@@ -154,31 +159,51 @@ class Round:
                 self.down_in.setdefault(zone, {})[watch.camera] = watch.since
             elif watch.state is State.UNKNOWN:
                 self.unknown_in[zone] = self.unknown_in.get(zone, 0) + 1
+        self.held = own_outages.open_outages(self.connection)
         found = {}
-        raised = {key.subject: t for key, t in self.tickets.items() if key.kind is FaultKind.BLIND}
-        for zone in {*self.down_in, *self.canaries, *raised}:
-            outage = causes.own_outage(
-                zone,
-                down=self.down_in.get(zone, {}),
-                up=self.up_in.get(zone, 0),
-                graph=self.graph,
-                canary_failing=self.canaries.get(zone),
-                now=self.now,
-                policy=self.policy.causes,
-            )
-            before = raised.get(zone)
-            if before is not None and not self._sees(zone):
-                outage = OwnOutage(
-                    zone=zone,
-                    since=before.started,
-                    reason=causes.BlindReason(before.cause or causes.BlindReason.MASS),
-                    fallen=len(self.down_in.get(zone, {})),
-                    seen=len(self.down_in.get(zone, {})) + self.up_in.get(zone, 0),
-                    branches=0,
-                )
+        for zone in {*self.down_in, *self.canaries, *self.held}:
+            outage = self._outage(zone)
             if outage is not None:
                 found[zone] = outage
         return found
+
+    def _outage(self, zone: str) -> OwnOutage | None:
+        """Whether we do not see a zone now. What is begun goes on until the zone is seen again, and what
+        somebody has said to be real is not taken for ours a second time."""
+        canary = self.canaries.get(zone)
+        held = self.held.get(zone)
+        if held is not None:
+            by_canary = held.reason == BlindReason.CANARY
+            if canary is None if by_canary else (self._sees(zone) or canary is not None):
+                own_outages.end(self.connection, held.id, at=self.now)
+                del self.held[zone]
+            elif held.real is not None:
+                return None
+            else:
+                return _resumed(held)
+        outage = causes.own_outage(
+            zone,
+            down=self.down_in.get(zone, {}),
+            up=self.up_in.get(zone, 0),
+            graph=self.graph,
+            canary_failing=canary,
+            now=self.now,
+            policy=self.policy.causes,
+        )
+        if outage is not None:
+            self.held[zone] = own_outages.begin(
+                self.connection,
+                StoredOutage(
+                    zone=zone,
+                    reason=outage.reason.value,
+                    since=outage.since,
+                    noticed=self.now,
+                    fallen=outage.fallen,
+                    seen=outage.seen,
+                    branches=outage.branches,
+                ),
+            )
+        return outage
 
     def _sees(self, zone: str) -> bool:
         return causes.sees_again(
@@ -222,6 +247,23 @@ class Round:
             elif node is None and watch.upstream is not None and watch.state in (*UP, State.OFFLINE):
                 self._change(replace(watch, upstream=None, released=self.now))
         return blamed
+
+    def _upstream(self) -> dict[str, Above]:
+        """What each camera's being offline is put down to: a node that is at fault, or was when it fell.
+
+        Where the node is well again the cameras below it have the time of a window to recover too; those
+        that do not are offline for a reason of their own from then on.
+        """
+        found = {}
+        for watch in self.watches.values():
+            if watch.state is not State.OFFLINE:
+                continue
+            if watch.upstream is not None:
+                found[watch.camera] = Above(watch.upstream)
+            elif watch.released is not None and watch.released >= watch.since:
+                late = self.now - watch.released > self.policy.causes.window_ms
+                found[watch.camera] = Above("", watch.released if late else None)
+        return found
 
     def _find_flapping(self) -> dict[str, Blamed]:
         """Nodes below which nearly everything flaps."""
@@ -288,6 +330,8 @@ class Round:
             return "nothing hangs from the node any more"
         if scope is Scope.CAMERA and subject not in self._cameras:
             return "the camera was retired"
+        if kind is FaultKind.BLIND and (held := self.held.get(subject)) is not None and held.real is not None:
+            return f"{held.real_by} says that it was real"
         if kind not in (FaultKind.OFFLINE, FaultKind.FLAPPING):
             return None
         found = self._at_fault(kind)
@@ -538,6 +582,17 @@ class Round:
                         origin=NodeOrigin.LEARNED,
                     )
                     store.put_node(self.connection, node, branch.cameras, now=self.now)
+
+
+def _resumed(held: StoredOutage) -> OwnOutage:
+    return OwnOutage(
+        zone=held.zone,
+        since=held.since,
+        reason=BlindReason(held.reason),
+        fallen=held.fallen,
+        seen=held.seen,
+        branches=held.branches,
+    )
 
 
 def _common(values: Iterable[str]) -> str | None:

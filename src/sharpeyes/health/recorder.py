@@ -18,15 +18,16 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from sharpeyes.domain.errors import SharpEyesError
-from sharpeyes.domain.health import Interval, ProbeResult, RungInterval
-from sharpeyes.domain.time import Ms
-from sharpeyes.health import judge
+from sharpeyes.domain.errors import SharpEyesError, UnavailableError
+from sharpeyes.domain.health import Interval, ProbeResult, RungInterval, State
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.health import hindsight, judge
 from sharpeyes.health.board import Entry
+from sharpeyes.health.hindsight import Blindness
 from sharpeyes.health.judge import Policy, Standing, Streak
 from sharpeyes.health.ladder import Ladder
 from sharpeyes.health.sight import Sight
-from sharpeyes.store import pictures, telemetry
+from sharpeyes.store import own_outages, pictures, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.pictures import StoredPicture
 from sharpeyes.store.telemetry import StoredStanding
@@ -119,7 +120,7 @@ class Recorder:
                 _seen_before(looks.get(camera)),
             )
             if judgement.closed:  # that it has closed and what follows it go into one commit
-                self._closed.extend(judgement.closed)
+                self._closed.extend(_as_told(row, interval) for interval in judgement.closed)
                 self._dirty[camera] = _stored(judgement.standing, row.last_probe)
             if camera in rungs:  # what the state is not known for, the rung is not known for
                 _, climbed = Ladder.resumed(rungs[camera]).unseen(judgement.standing.since)
@@ -154,6 +155,19 @@ class Recorder:
         self._dirty.pop(camera, None)
         self._last.pop(camera, None)
         self._removed.add(camera)
+
+    async def recast(self, zone: str, blind: Blindness) -> int:
+        """Say of what is stored of a zone, too, that we did not see it; done twice, it is as once.
+
+        Returns how many intervals that concerned. UnavailableError if the store does not answer.
+        """
+        await self.settle()
+        return await self._database.awrite(partial(_recast, zone, blind))
+
+    async def settle(self) -> None:
+        """All that has been noted is stored. UnavailableError if the store does not answer."""
+        if not await self.flush():
+            raise UnavailableError("telemetry cannot be stored at present", mend="See the service's log")
 
     def start(self) -> None:
         """Begin to write, about every second."""
@@ -258,6 +272,29 @@ def _write(
     )
 
 
+def _recast(zone: str, blind: Blindness, connection: Connection) -> int:
+    count = 0
+    for interval in own_outages.seen_since(connection, zone, blind.since):
+        pieces = hindsight.told(interval, blind, None)
+        if pieces == (interval,):
+            continue
+        telemetry.rewrite(connection, interval, pieces)
+        for piece in pieces:
+            if piece.state is State.UNKNOWN and piece.end is not None:
+                pictures.unsee_rungs(connection, piece.camera, Span(piece.start, piece.end))
+        count += 1
+    return count
+
+
+def _as_told(row: StoredStanding, interval: Interval) -> Interval:
+    """The interval that an earlier run left open, with what was known better then."""
+    if row.seen_state is None:
+        return interval
+    return replace(
+        interval, state=row.state, cause=row.cause, seen_state=row.seen_state, seen_cause=row.seen_cause
+    )
+
+
 def _news(entry: Entry) -> object:
     """What of an entry is worth a write when it changes."""
     standing, probe = entry.standing, entry.probe
@@ -265,6 +302,7 @@ def _news(entry: Entry) -> object:
     return (
         standing.state,
         standing.since,
+        standing.cause,
         entry.withheld_until,
         failure and failure.kind,
         probe and (probe.rung, probe.codec, probe.width, probe.height),
@@ -325,10 +363,14 @@ def _stored(standing: Standing, last_probe: Mapping[str, Any] | None) -> StoredS
         passes=standing.delivering.length,
         streak=streak.since if streak.length else None,
         last_probe=last_probe,
+        seen_state=standing.seen_state,
+        seen_cause=standing.seen_cause,
     )
 
 
 def _restored(row: StoredStanding) -> Standing:
     """Without its streaks: what they counted towards is unknown after a restart anyway."""
     latest = Ms(max(row.since, row.observed or row.since))
-    return Standing(row.camera, row.state, row.since, row.cause, latest, row.observed)
+    state = row.seen_state or row.state
+    cause = row.cause if row.seen_state is None else row.seen_cause
+    return Standing(row.camera, state, row.since, cause, latest, row.observed)

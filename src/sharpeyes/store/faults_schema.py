@@ -57,6 +57,32 @@ cause_episode = Table(
     sqlite_with_rowid=False,
 )
 
+own_outage = Table(
+    # When we could not see a zone: not its cameras' fault, unless somebody says that it was real.
+    "own_outage",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("zone", ID, ForeignKey("zone.id"), nullable=False),
+    Column("reason", WORD, nullable=False),
+    Column("since_ms", Millis, nullable=False, index=True),
+    Column("noticed_ms", Millis, nullable=False),
+    Column("ended_ms", Millis),
+    Column("fallen", Integer, nullable=False),
+    Column("seen", Integer, nullable=False),
+    Column("branches", Integer, nullable=False),
+    Column("real_ms", Millis),
+    Column("real_by", Text),
+    Column("remark", Text),
+    CheckConstraint("(real_ms IS NULL) = (real_by IS NULL)", name="decided"),
+)
+Index(
+    "uq_own_outage_open",  # one at a time
+    own_outage.c.zone,
+    unique=True,
+    sqlite_where=own_outage.c.ended_ms.is_(None),
+    postgresql_where=own_outage.c.ended_ms.is_(None),
+)
+
 ticket = Table(
     "ticket",
     metadata,

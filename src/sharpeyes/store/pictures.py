@@ -70,6 +70,22 @@ def write_rungs(
     return rows - len(ended) - len(lasting)
 
 
+def unsee_rungs(connection: Connection, camera_id: str, span: Span) -> None:
+    """Nothing was seen of a camera in this time, so no rung either: what was closed of it goes."""
+    i = rung_interval.c
+    touched = (i.camera_id == camera_id, i.started_ms < span.end, i.ended_ms > span.start)
+    found = connection.execute(select(rung_interval).where(*touched)).all()
+    connection.execute(delete(rung_interval).where(*touched))
+    rows = [
+        {**row._mapping, "started_ms": start, "ended_ms": end}
+        for row in found
+        for start, end in ((row.started_ms, span.start), (span.end, row.ended_ms))
+        if start < end
+    ]
+    if rows:
+        connection.execute(insert(rung_interval), rows)
+
+
 def _known(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     known = set(connection.scalars(select(camera.c.id)))
     return [row for row in rows if row["camera_id"] in known]

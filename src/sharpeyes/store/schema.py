@@ -209,6 +209,8 @@ camera_state = Table(
     Column("state", WORD, nullable=False),
     Column("since_ms", Millis, nullable=False),
     Column("cause", WORD),
+    Column("seen_state", WORD),  # what the probes alone say, where we know better: see store/own_outages.py
+    Column("seen_cause", WORD),
     Column("observed_ms", Millis),
     Column("fails", Integer, nullable=False, default=0),
     Column("passes", Integer, nullable=False, default=0),
@@ -226,6 +228,8 @@ state_interval = Table(
     Column("ended_ms", Millis, nullable=False, index=True),
     Column("state", WORD, nullable=False),
     Column("cause", WORD),
+    Column("seen_state", WORD),  # what the probes alone said, where we know better
+    Column("seen_cause", WORD),
     CheckConstraint("ended_ms > started_ms", name="not_empty"),
     sqlite_with_rowid=False,  # clustered by camera and time, as it is read
 )

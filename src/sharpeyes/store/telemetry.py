@@ -10,7 +10,7 @@ Rooms above convert to their own types: here a row is a row.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,9 @@ from sqlalchemy import (
     Connection,
     Select,
     String,
+    Table,
     and_,
+    case,
     cast,
     delete,
     distinct,
@@ -53,6 +55,8 @@ from sharpeyes.store.schema import (
 Dimension = Literal["tier", "department", "area", "zone", "camera", "all"]
 """What a figure may be broken down by."""
 
+_STATES = {state.value: state for state in State}
+
 PROBER = "prober"
 """The role whose heartbeat says up to when cameras were watched."""
 
@@ -70,6 +74,9 @@ class StoredStanding:
     passes: int
     streak: Ms | None
     last_probe: Mapping[str, Any] | None
+    seen_state: State | None = None
+    """What the probes alone say, where we know better."""
+    seen_cause: str | None = None
 
 
 class Duration(NamedTuple):
@@ -84,6 +91,8 @@ class Stay(NamedTuple):
     """One membership of one camera within a span: its length and the time in each state, in ms."""
 
     camera: str
+    since: Ms
+    """When the membership began, maybe long before the span."""
     tier: str
     department: str
     area: str
@@ -91,6 +100,25 @@ class Stay(NamedTuple):
     ms: int
     states: tuple[int, ...]
     """In the order of :class:`State`."""
+
+
+class Piece(NamedTuple):
+    """So many cameras of one key were in one state from ``start`` to ``end``."""
+
+    key: str
+    state: State
+    start: Ms
+    end: Ms
+    cameras: int
+
+
+class Presence(NamedTuple):
+    """One membership within a span, clipped to it."""
+
+    camera: str
+    key: str
+    start: Ms
+    end: Ms
 
 
 class Membership(NamedTuple):
@@ -134,6 +162,8 @@ def write_batch(
             "ended_ms": i.end,
             "state": i.state.value,
             "cause": i.cause,
+            "seen_state": i.seen_state and i.seen_state.value,
+            "seen_cause": i.seen_cause,
         }
         for i in intervals
     ]
@@ -145,6 +175,8 @@ def write_batch(
             "state": s.state.value,
             "since_ms": s.since,
             "cause": s.cause,
+            "seen_state": s.seen_state and s.seen_state.value,
+            "seen_cause": s.seen_cause,
             "observed_ms": s.observed,
             "fails": s.fails,
             "passes": s.passes,
@@ -174,6 +206,17 @@ def write_batch(
     if beat is not None:
         set_heartbeat(connection, beat)
     return dropped
+
+
+def rewrite(connection: Connection, before: Interval, after: Sequence[Interval]) -> None:
+    """Say something else of the time of one closed interval; ``after`` tile it."""
+    assert before.end is not None
+    mark_stale(connection, before.start, before.end)
+    t = state_interval.c
+    connection.execute(
+        delete(state_interval).where(t.camera_id == before.camera, t.started_ms == before.start)
+    )
+    write_batch(connection, intervals=after)
 
 
 def mark_stale(connection: Connection, since: Ms, until: Ms | None = None) -> None:
@@ -257,6 +300,8 @@ def load_standings(connection: Connection) -> dict[str, StoredStanding]:
             passes=row.passes,
             streak=row.streak_ms,
             last_probe=row.last_probe,
+            seen_state=None if row.seen_state is None else State(row.seen_state),
+            seen_cause=row.seen_cause,
         )
         for row in connection.execute(select(camera_state))
     }
@@ -343,6 +388,7 @@ def stays(
     return [
         Stay(
             camera=camera_id,
+            since=started,
             tier=tier,
             department=department,
             area=in_area,
@@ -361,7 +407,7 @@ def memberships(
     if span.length_ms == 0:
         return []
     start, end = _stay(span)
-    key = _key(by)
+    key = key_of(by)
     query = (
         select(
             key.label("key"),
@@ -375,27 +421,110 @@ def memberships(
     return [Membership(row.key, row.cameras, int(row.ms)) for row in connection.execute(query)]
 
 
-def movers(connection: Connection, span: Span, by: Dimension) -> dict[str, set[str]]:
+def pieces(
+    connection: Connection,
+    span: Span,
+    by: Dimension,
+    *,
+    known_until: Ms,
+    where: ColumnElement[bool] | None = None,
+) -> Iterator[Piece]:
+    """What :func:`durations` adds up, cut at nothing but the span: alike pieces of a key are told once.
+
+    Whoever asks for many hours of a span reads it once, and cuts it there.
+    """
+    if span.length_ms == 0:
+        return
+    key = key_of(by)
+    for part in (
+        walk(span, key, where, state_interval, "state"),
+        lasting(span, key, where, camera_state, "state", known_until=known_until),
+    ):
+        same = (part.key, part.state, part.start_ms, part.end_ms)
+        query = (
+            select(*same, func.count())
+            .where(part.state.is_not(None), part.end_ms > part.start_ms)
+            .group_by(*same)
+        )
+        for name, state, start, end, cameras in connection.execute(query):
+            yield Piece(name, _STATES[state], start, end, cameras)
+
+
+def presences(
+    connection: Connection, span: Span, by: Dimension, *, where: ColumnElement[bool] | None = None
+) -> tuple[dict[str, int], list[Presence]]:
+    """Memberships within the span: of those that last all through it only their number by key."""
+    if span.length_ms == 0:
+        return {}, []
+    m, key = membership.c, key_of(by)
+    through = and_(
+        m.started_ms <= span.start, or_(m.ended_ms.is_(None), m.ended_ms >= span.end), *_also(where)
+    )
+    start, end = _stay(span)
+    part = select(m.camera_id, key.label("key"), start, end).where(
+        _within(span),
+        or_(m.started_ms > span.start, m.ended_ms < span.end),
+        *_also(where),
+    )
+    counted = connection.execute(select(key, func.count()).where(through).group_by(key))
+    through_out = {row[0]: int(row[1]) for row in counted}
+    return through_out, [Presence(*row) for row in connection.execute(part)]
+
+
+def having(by: Dimension, keys: Collection[str]) -> ColumnElement[bool] | None:
+    """The condition on memberships by which they count in any of these keys; areas by themselves."""
+    return None if by == "all" else key_of(by).in_(keys)
+
+
+def ancestry(area: str, parents: Mapping[str, str | None]) -> list[str]:
+    """The area and those that it lies in, nearest first. A loop in the tree ends where it closes."""
+    line: list[str] = []
+    here: str | None = area
+    while here is not None and here not in line:
+        line.append(here)
+        here = parents.get(here)
+    return line
+
+
+def movers(
+    connection: Connection, span: Span, by: Dimension, *, where: ColumnElement[bool] | None = None
+) -> dict[str, set[str]]:
     """Cameras that were members of more than one key within the span, with those keys."""
-    m, key = membership.c, _key(by)
+    m, key = membership.c, key_of(by)
     moved = (
-        select(m.camera_id).where(_within(span)).group_by(m.camera_id).having(func.count(distinct(key)) > 1)
+        select(m.camera_id)
+        .where(_within(span), *_also(where))
+        .group_by(m.camera_id)
+        .having(func.count(distinct(key)) > 1)
     ).scalar_subquery()
-    query = select(m.camera_id, key.label("key")).where(_within(span), m.camera_id.in_(moved)).distinct()
+    query = (
+        select(m.camera_id, key.label("key"))
+        .where(_within(span), m.camera_id.in_(moved), *_also(where))
+        .distinct()
+    )
     found: dict[str, set[str]] = {}
     for row in connection.execute(query):
         found.setdefault(row.camera_id, set()).add(row.key)
     return found
 
 
-def headcount(connection: Connection, at: Ms, by: Dimension, *, known_until: Ms) -> list[Duration]:
+def headcount(
+    connection: Connection,
+    at: Ms,
+    by: Dimension,
+    *,
+    known_until: Ms,
+    where: ColumnElement[bool] | None = None,
+) -> list[Duration]:
     """How many cameras were in which state at one instant (as ``ms``), by key; those in none are left out."""
-    return durations(connection, Span(at, Ms(at + 1)), by, known_until=known_until)
+    return durations(connection, Span(at, Ms(at + 1)), by, known_until=known_until, where=where)
 
 
-def members(connection: Connection, at: Ms, by: Dimension) -> dict[str, int]:
+def members(
+    connection: Connection, at: Ms, by: Dimension, *, where: ColumnElement[bool] | None = None
+) -> dict[str, int]:
     """How many cameras there were at one instant, by key."""
-    return {m.key: m.cameras for m in memberships(connection, Span(at, Ms(at + 1)), by)}
+    return {m.key: m.cameras for m in memberships(connection, Span(at, Ms(at + 1)), by, where=where)}
 
 
 def area_parents(connection: Connection) -> dict[str, str | None]:
@@ -421,67 +550,131 @@ def _also(where: ColumnElement[bool] | None) -> tuple[ColumnElement[bool], ...]:
 def _stay(span: Span) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Begin and end of a membership within the span."""
     m = membership.c
-    start, end = _instant(span.start), _instant(span.end)
-    return _Greatest(m.started_ms, start), _Least(func.coalesce(m.ended_ms, end), end)
+    start, end = instant(span.start), instant(span.end)
+    return Greatest(m.started_ms, start), Least(func.coalesce(m.ended_ms, end), end)
 
 
-def _instant(ms: int) -> ColumnElement[int]:
+def instant(ms: int) -> ColumnElement[int]:
     """A bound value that is not mistaken for a 32-bit integer."""
     return literal(ms, BigInteger)
 
 
 def _closed_time(span: Span, by: Dimension, where: ColumnElement[bool] | None = None) -> Select[Any]:
     """Key and milliseconds in each of the states, from closed intervals."""
-    each = _each_closed(span, _key(by), where)
+    each = _each_closed(span, key_of(by), where)
     return _by_key(each.key, [func.sum(each[state]) for state in State])
 
 
-def _each_closed(span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None) -> Any:
-    """Milliseconds in each of the states by membership, from closed intervals.
+def walk(
+    span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
+) -> Any:
+    """Pieces of the closed intervals of a table by membership: camera_id, member_ms (when the membership
+    began), key, the columns ``of`` the table, start_ms and end_ms, clipped; none of it if end <= start.
 
     For each membership the camera's intervals are walked in the order in which they are stored, from the one
     that its begin lies in: intervals of a camera do not overlap, so all before that one have ended. The outer
     join keeps this order (membership first) on every planner; what it adds is null and drops out of the sums.
     """
-    interval = state_interval.alias("interval")
+    interval = table.alias("interval")
     m, i = membership.c, interval.c
     stay_start, stay_end = _stay(span)
-    earlier = state_interval.alias("earlier").c
+    earlier = table.alias("earlier").c
     first = (
         select(func.max(earlier.started_ms))
         .where(earlier.camera_id == m.camera_id, earlier.started_ms <= stay_start)
         .correlate(membership)
         .scalar_subquery()
     )
-    length = _Greatest(_Least(i.ended_ms, stay_end) - _Greatest(i.started_ms, stay_start), _instant(0))
-    walk = membership.outerjoin(
+    joined = membership.outerjoin(
         interval,
         and_(
             i.camera_id == m.camera_id,
-            i.started_ms >= func.coalesce(first, _instant(0)),
+            i.started_ms >= func.coalesce(first, instant(0)),
             i.started_ms < stay_end,
         ),
     )
-    pieces = (
-        select(m.camera_id, m.started_ms, key.label("key"), i.state, length.label("ms"))
-        .select_from(walk)
+    return (
+        select(
+            m.camera_id,
+            m.started_ms.label("member_ms"),
+            key.label("key"),
+            *(i[name] for name in of),
+            Greatest(i.started_ms, stay_start).label("start_ms"),
+            Least(i.ended_ms, stay_end).label("end_ms"),
+        )
+        .select_from(joined)
         .where(_within(span), *_also(where))
         .subquery("pieces")
     ).c
-    times = [func.sum(pieces.ms).filter(pieces.state == state.value).label(state) for state in State]
+
+
+def lasting(
+    span: Span,
+    key: ColumnElement[Any],
+    where: ColumnElement[bool] | None,
+    table: Table,
+    *of: str,
+    known_until: Ms,
+) -> Any:
+    """The same of open intervals, which end at ``known_until``; here only those with end > start."""
+    m, t = membership.c, table.c
+    stay_start, stay_end = _stay(span)
+    start, end = Greatest(t.since_ms, stay_start), Least(stay_end, instant(known_until))
+    return (
+        select(
+            m.camera_id,
+            m.started_ms.label("member_ms"),
+            key.label("key"),
+            *(t[name] for name in of),
+            start.label("start_ms"),
+            end.label("end_ms"),
+        )
+        .select_from(membership.join(table, t.camera_id == m.camera_id))
+        .where(_within(span), end > start, *_also(where))
+        .subquery("lasting")
+    ).c
+
+
+def _each_closed(span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None) -> Any:
+    """Milliseconds in each of the states by membership, from closed intervals."""
+    pieces = walk(span, key, where, state_interval, "state")
+    length = Greatest(pieces.end_ms - pieces.start_ms, instant(0))
+    times = [func.sum(length).filter(pieces.state == state.value).label(state) for state in State]
     # Summed first by membership, in the order of the walk, so that nothing has to be sorted: that is why the
     # key, which a membership has one of, is not among what is grouped by.
     return (
-        select(pieces.camera_id, pieces.started_ms, func.min(pieces.key).label("key"), *times)
-        .group_by(pieces.camera_id, pieces.started_ms)
+        select(
+            pieces.camera_id,
+            pieces.member_ms.label("started_ms"),
+            func.min(pieces.key).label("key"),
+            *times,
+        )
+        .group_by(pieces.camera_id, pieces.member_ms)
         .subquery()
     ).c
+
+
+def camera_times(span: Span, known_until: Ms) -> list[Select[Any]]:
+    """By camera, the ms ``online`` (degraded time included) and ``offline`` within the span: two queries."""
+    key = key_of("camera")
+    each = _each_closed(span, key, None)
+    good = func.coalesce(each[State.ONLINE], 0) + func.coalesce(each[State.DEGRADED], 0)
+    closed = select(each.key, good.label("online"), func.coalesce(each[State.OFFLINE], 0).label("offline"))
+    part = lasting(span, key, None, camera_state, "state", known_until=known_until)
+    length = part.end_ms - part.start_ms
+    delivers = part.state.in_([State.ONLINE.value, State.DEGRADED.value])
+    still = select(
+        part.key,
+        case((delivers, length), else_=0).label("online"),
+        case((part.state == State.OFFLINE.value, length), else_=0).label("offline"),
+    )
+    return [closed, still]
 
 
 def _open_length(span: Span, known_until: Ms) -> ColumnElement[int]:
     """How long an open interval, which ends at ``known_until``, lies within a membership."""
     stay_start, stay_end = _stay(span)
-    return _Least(stay_end, _instant(known_until)) - _Greatest(camera_state.c.since_ms, stay_start)
+    return Least(stay_end, instant(known_until)) - Greatest(camera_state.c.since_ms, stay_start)
 
 
 def _open_time(
@@ -492,7 +685,7 @@ def _open_time(
     length = _open_length(span, known_until)
     times = [func.sum(length).filter(s.state == state.value, length > 0) for state in State]
     stood = membership.join(camera_state, s.camera_id == m.camera_id)
-    return _by_key(_key(by), times).select_from(stood).where(_within(span), *_also(where))
+    return _by_key(key_of(by), times).select_from(stood).where(_within(span), *_also(where))
 
 
 def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:
@@ -500,41 +693,42 @@ def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Sele
     return query
 
 
-def _key(by: Dimension) -> ColumnElement[str]:
+def key_of(by: Dimension) -> ColumnElement[str]:
+    """The column of memberships that names the key of a dimension."""
     if by == "all":
         return cast(literal_column("'all'", String), String)  # PostgreSQL groups by no bare constant
     return membership.c.camera_id if by == "camera" else membership.c[by]
 
 
-class _Least(FunctionElement[int]):
+class Least(FunctionElement[int]):
     """The smaller of two numbers: SQLite has it under the name of the aggregate."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-class _Greatest(FunctionElement[int]):
+class Greatest(FunctionElement[int]):
     """The larger of two numbers."""
 
     type = BigInteger()
     inherit_cache = True
 
 
-@compiles(_Least)
-def _least(element: _Least, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Least)
+def _least(element: Least, compiler: SQLCompiler, **kw: Any) -> str:
     return f"least({compiler.process(element.clauses, **kw)})"
 
 
-@compiles(_Greatest)
-def _greatest(element: _Greatest, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Greatest)
+def _greatest(element: Greatest, compiler: SQLCompiler, **kw: Any) -> str:
     return f"greatest({compiler.process(element.clauses, **kw)})"
 
 
-@compiles(_Least, "sqlite")
-def _least_on_sqlite(element: _Least, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Least, "sqlite")
+def _least_on_sqlite(element: Least, compiler: SQLCompiler, **kw: Any) -> str:
     return f"min({compiler.process(element.clauses, **kw)})"
 
 
-@compiles(_Greatest, "sqlite")
-def _greatest_on_sqlite(element: _Greatest, compiler: SQLCompiler, **kw: Any) -> str:
+@compiles(Greatest, "sqlite")
+def _greatest_on_sqlite(element: Greatest, compiler: SQLCompiler, **kw: Any) -> str:
     return f"max({compiler.process(element.clauses, **kw)})"
