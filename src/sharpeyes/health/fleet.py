@@ -467,6 +467,15 @@ class Fleet:
         if entry is not None and sight is not None:
             unit.record.note(unit.board.update(entry.standing, sight=sight))
 
+    def hurry(self, camera: str) -> None:
+        """Something speaks for a look at this picture soon; a camera that is not watched is passed over."""
+        unit = self._units.get(camera)
+        if unit is None or unit.looking or self._quality is None or not self._running:
+            return
+        unit.look_due, unit.look_soon = min(unit.look_due, self._loop.time()), True
+        self._meet(unit, self._loop.time())
+        self._pump()
+
     def _unit(self, camera: str) -> _Unit:
         unit = self._units.get(camera)
         if unit is None:

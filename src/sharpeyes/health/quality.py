@@ -215,6 +215,7 @@ class Quality:
     ``pair_s``: seconds between the two pictures of a full check.
     ``patient``: for a sweep. A probe waits for a place rather than going without a look, one look is a
     verdict, and a second picture is asked for only if the first shows something.
+    ``reported``: faults of a camera's picture that its own reports speak for.
     """
 
     def __init__(
@@ -228,6 +229,7 @@ class Quality:
         places: int = 48,
         patient: bool = False,
         pair_s: float = PAIR_S,
+        reported: Callable[[str], frozenset[PictureFault]] = lambda _camera: frozenset(),
     ) -> None:
         if not 16 <= places <= 128:
             raise ValueError(f"{places} keyframes in flight: choose 16 to 128")
@@ -236,6 +238,7 @@ class Quality:
         self.patient = patient
         self.pair_s = pair_s
         self.evidence = evidence
+        self.reported = reported
         self._examiner = examiner
         self._clock = clock
         self._database = database
@@ -285,14 +288,14 @@ class Quality:
             stats.undecodable += 1
             seen = Seen(at=at, decoded=False)
             await self._keep(camera, result, seen, None)
-            return self._done(before, seen, cadence_s)
-        if first is None and opened.plain and not self._full_is_due(memory, opened, before):
+            return self._done(camera, before, seen, cadence_s)
+        if first is None and opened.plain and not self._full_is_due(camera, memory, opened, before):
             stats.plain += 1
             memory.plain_run += 1
             self._remember(memory, opened.normal)
             seen = Seen(at=at, mode=opened.mode)
             await self._learn(camera, memory, keyframe, seen)
-            return self._done(before, seen, cadence_s, self._learning(memory, seen))
+            return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
         if first is None and not self.patient:
             memory.before = opened.picture
             return Look(None, again=True)
@@ -308,7 +311,7 @@ class Quality:
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
         await self._keep(camera, result, seen, checked)
         await self._learn(camera, memory, keyframe, seen)
-        return self._done(before, seen, cadence_s, self._learning(memory, seen))
+        return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
 
     def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:
         """Once, until a look succeeds again: what fails for one camera may fail for all."""
@@ -355,17 +358,24 @@ class Quality:
             await self.evidence.discard_samples(camera)
         self.forget(camera)
 
-    def _full_is_due(self, memory: _Memory, opened: Opened, before: Sight | None) -> bool:
+    def _full_is_due(self, camera: str, memory: _Memory, opened: Opened, before: Sight | None) -> bool:
+        if self.reported(camera):
+            return True
         if before is None or before.defects or before.unsettled or memory.plain_run >= FULL_EVERY:
             return True
         return opened.mode != before.mode
 
     def _done(
-        self, before: Sight | None, seen: Seen, cadence_s: float, learning: float | None = None
+        self,
+        camera: str,
+        before: Sight | None,
+        seen: Seen,
+        cadence_s: float,
+        learning: float | None = None,
     ) -> Look:
         if self.patient:
             return Look(sights.once(seen))
-        sight, soon = sights.after(before, seen), learning
+        sight, soon = sights.after(before, seen, self.reported(camera)), learning
         if sight.unsettled:
             soon = min(max(SOONEST_S, cadence_s * SUSPECT), cadence_s)
         elif sight.defects:

@@ -3,14 +3,15 @@
 A single look is evidence and no verdict: a truck, a headlight or a burst of packet loss passes. A fault is
 *raised* when N of the last M looks that could judge it showed it, dated to the first of these, and *cleared*
 when as many looks in a row as CLEAR did not. A look that could not judge a kind (no reference of the mode)
-counts neither way.
+counts neither way. What the camera itself reports (:mod:`.events`) counts as one of the N, and never as all
+of them: without a look that shows it, there is no fault.
 
 Pure: time is an argument.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,9 +61,10 @@ class Trail:
     def after(self, at: Ms, shown: bool) -> Trail:
         return Trail((*self.looks, (at, shown))[-OF:])
 
-    @property
-    def raised(self) -> bool:
-        return sum(shown for _, shown in self.looks) >= NEEDED
+    def raised(self, *, reported: bool = False) -> bool:
+        """``reported``: the camera itself says what makes this fault more likely."""
+        shown = sum(shown for _, shown in self.looks)
+        return shown > 0 and shown + reported >= NEEDED
 
     @property
     def cleared(self) -> bool:
@@ -158,8 +160,8 @@ class Sight:
         )
 
 
-def after(sight: Sight | None, seen: Seen) -> Sight:
-    """What is known after one more look."""
+def after(sight: Sight | None, seen: Seen, reported: Collection[PictureFault] = ()) -> Sight:
+    """What is known after one more look; ``reported``: faults that the camera's own reports speak for."""
     before = sight or Sight(at=seen.at)
     findings = _findings(before, seen)
     trails = {}
@@ -169,7 +171,7 @@ def after(sight: Sight | None, seen: Seen) -> Sight:
             trail = trail.after(seen.at, kind in findings)
         if any(shown for _, shown in trail.looks) or any(d.kind is kind for d in before.defects):
             trails[kind] = trail
-    defects = _defects(before, findings, trails)
+    defects = _defects(before, findings, trails, reported)
     still = {defect.kind for defect in defects}
     return Sight(
         at=seen.at,
@@ -232,13 +234,16 @@ def _silent(seen: Seen) -> frozenset[PictureFault]:
 
 
 def _defects(
-    before: Sight, findings: Mapping[PictureFault, Finding], trails: Mapping[PictureFault, Trail]
+    before: Sight,
+    findings: Mapping[PictureFault, Finding],
+    trails: Mapping[PictureFault, Trail],
+    reported: Collection[PictureFault],
 ) -> tuple[Defect, ...]:
     had = {defect.kind: defect for defect in before.defects}
     found: list[Defect] = []
     for kind, trail in trails.items():
         finding, known = findings.get(kind), had.get(kind)
-        if finding is not None and (known is not None or trail.raised):
+        if finding is not None and (known is not None or trail.raised(reported=kind in reported)):
             found.append(
                 Defect(
                     kind=kind,
