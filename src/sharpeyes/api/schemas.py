@@ -115,7 +115,7 @@ class ProbeShape(Shape):
             keyframe_ms=result.timings.keyframe_ms,
             total_ms=result.timings.total_ms,
             error=ErrorShape.of(result.failure, addresses=addresses) if result.failure else None,
-            transcript=result.transcript if addresses else (),
+            transcript=tuple(result.transcript) if addresses else (),
         )
 
 

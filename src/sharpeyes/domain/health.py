@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 
@@ -197,7 +198,7 @@ class ProbeResult:
     received_bytes: int = 0
     """RTP payload that arrived."""
     keyframe: Keyframe | None = None
-    transcript: tuple[str, ...] = ()
+    transcript: Sequence[str] = ()
     """The dialogue, a line an event, credentials masked: the evidence behind the verdict."""
 
     @property

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from dataclasses import fields as dataclass_fields
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 
 from sharpeyes.domain.health import Keyframe, PictureFault
@@ -57,6 +58,10 @@ def _as(value: Glance | Normal, given: type[np.generic], wanted: type[np.generic
 
 class PictureExaminer:
     """What :mod:`sharpeyes.health.diagnose` says of a camera's pictures."""
+
+    def __init__(self) -> None:
+        # Several pictures are looked at side by side: threads within one would only be in each other's way.
+        cv2.setNumThreads(1)
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
         picture = _decoded(keyframe, at)
@@ -122,7 +127,5 @@ def _decoded(keyframe: Keyframe, at: Ms) -> Picture | None:
 
 
 def _jpeg(data: bytes, at: Ms) -> Picture | None:
-    import cv2
-
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return None if image is None else Picture.from_bgr(np.asarray(image, np.uint8), time_ms=at)

@@ -29,6 +29,8 @@ from sharpeyes.wire.rtsp.dialogue import (
     Moved,
     Playing,
     Ready,
+    Said,
+    Transcript,
     TransportRefused,
 )
 from sharpeyes.wire.rtsp.url import StreamUrl, parse_url, with_login
@@ -159,7 +161,7 @@ class _Attempt:
         self._receiver: RtpReceiver | None = None
         self._observed_until: float | None = None
         self._next_alive = 0.0
-        self._lines: list[str] = []
+        self._said: list[Said] = []
         self._rung = Rung.NONE
         self._failure: Failure | None = None
         self._keyframe: Keyframe | None = None
@@ -483,13 +485,14 @@ class _Attempt:
             dialogue.tear_down()
             if self._connection is not None:
                 self._connection.close()
-            self._lines += dialogue.transcript
+            self._said += dialogue.said
         self._connection = self._dialogue = None
 
     def result(self) -> ProbeResult:
         receiver, track = self._receiver, self._track
         depacketiser = receiver.depacketiser if receiver is not None else None
         geometry = depacketiser.geometry if depacketiser is not None else None
+        transcript = Transcript(self._said)
         width, height = (geometry.width, geometry.height) if geometry else (None, None)
         if track is not None and geometry is None and track.media.size is not None:
             width, height = track.media.size
@@ -514,7 +517,7 @@ class _Attempt:
             lost=receiver.lost if receiver is not None else 0,
             received_bytes=receiver.bytes if receiver is not None else 0,
             keyframe=self._keyframe,
-            transcript=tuple(self._lines),
+            transcript=transcript if self._failure is None else transcript.lines,  # failures are kept
         )
 
     def _bitrate(self) -> int | None:

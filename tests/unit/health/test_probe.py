@@ -134,7 +134,7 @@ async def test_credentials_in_the_url_are_used_and_not_shown() -> None:
         result = await look(cam, cam.url.replace("rtsp://", "rtsp://admin:s3cret@"))
         assert result.ok
         wrong = await look(cam, cam.url.replace("rtsp://", "rtsp://admin:hush@"))
-    text = repr(result) + repr(wrong) + "".join(result.transcript + wrong.transcript)
+    text = repr(result) + repr(wrong) + "".join((*result.transcript, *wrong.transcript))
     assert "s3cret" not in text.replace(repr(result.keyframe), "")
     assert "hush" not in text
     assert all("@" not in request.uri for request in cam.requests)

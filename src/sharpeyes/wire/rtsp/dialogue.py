@@ -16,9 +16,10 @@ keep-alives. RTP goes to the ``sink`` if there is one (see :class:`MessageReader
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias, overload
 
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.credentials import Credentials
@@ -141,6 +142,47 @@ class Ended:
 Event = Described | Ready | TransportRefused | Playing | Moved | Ended | Interleaved
 
 
+Said: TypeAlias = str | Response | tuple[str, str, str | None]
+"""A line of a transcript, unwritten: as it came; an answer; method, URI and authentication of a request."""
+
+
+class Transcript(Sequence[str]):
+    """Lines without secrets, each at most 300 characters; written out when somebody reads them.
+
+    Of most probes nobody ever does, and writing them would be a tenth of their cost.
+    """
+
+    __slots__ = ("_lines", "_said")
+
+    def __init__(self, said: Sequence[Said] = ()) -> None:
+        self._said = said
+        self._lines: tuple[str, ...] | None = None
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        if self._lines is None:
+            self._lines, self._said = tuple(_line(each) for each in self._said), ()
+        return self._lines
+
+    def __len__(self) -> int:
+        return len(self.lines) if self._lines is not None else len(self._said)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self.lines[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Transcript | tuple) and tuple(self) == tuple(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return repr(self.lines)
+
+
 @dataclass(slots=True)
 class _Pending:
     method: str
@@ -171,8 +213,8 @@ class Dialogue:
     ) -> None:
         self.url = url
         self.state = State.NEW
-        self.transcript: list[str] = []
-        """A line an event, without secrets, each at most 300 characters."""
+        self.said: list[Said] = []
+        """What :attr:`transcript` is written from. It may hold secrets: for :class:`Transcript` alone."""
         self.answered = False
         """The peer has spoken RTSP."""
         self.redirects = redirects
@@ -275,11 +317,16 @@ class Dialogue:
 
     def note(self, line: str) -> None:
         """Add a line of evidence."""
-        self._note(_shown(line))
+        self._note(line[: 2 * _MAX_LINE])
 
     @property
     def ended(self) -> bool:
         return self.state is State.ENDED
+
+    @property
+    def transcript(self) -> Transcript:
+        """A line an event, without secrets, each at most 300 characters."""
+        return Transcript(list(self.said))
 
     @property
     def sink(self) -> FrameSink | None:
@@ -297,9 +344,9 @@ class Dialogue:
 
     # -- inside
 
-    def _note(self, line: str) -> None:
-        if len(self.transcript) < _MAX_TRANSCRIPT:
-            self.transcript.append(line)
+    def _note(self, said: Said) -> None:
+        if len(self.said) < _MAX_TRANSCRIPT:
+            self.said.append(said)
 
     def _ask(self, method: str, uri: str, headers: tuple[tuple[str, str], ...]) -> None:
         following = _REQUESTS.get((self.state, method))
@@ -314,13 +361,11 @@ class Dialogue:
         items = [("CSeq", self._number), _NAMED, *headers]
         if self._session is not None:
             items.append(("Session", self._session))
-        line = f"> {method} {_shown(uri)}"
         auth = self._auth
         if auth is not None and (answer := auth.authorize(method, uri)) is not None:
             items.append(("Authorization", answer))
-            line = f"{line}, {auth.label}"
         self._out.append(encode_request(method, uri, items))
-        self._note(line)
+        self._note((method, uri, auth.label if auth is not None else None))
 
     def _fail(self, kind: FailureKind, message: str, phase: Phase | None = None) -> Ended:
         failure = Failure(phase or self.phase, kind, _shown(message))
@@ -337,7 +382,7 @@ class Dialogue:
         if pending is None or response.status < 200:
             return self._stray()
         # Only one request is under way, so a missing or wrong CSeq, as some cameras send, is no matter.
-        self.note(f"< {response.status} {response.reason}" + _remarks(response))
+        self._note(response)
         if response.status == 401:
             return self._unauthorized(pending, response)
         if self._auth is not None:
@@ -506,6 +551,15 @@ def _request_uri(base: str, control: str | None) -> str:
 
 def _authority(url: StreamUrl) -> str:
     return f"[{url.host}]:{url.port}" if ":" in url.host else f"{url.host}:{url.port}"
+
+
+def _line(said: Said) -> str:
+    if isinstance(said, str):
+        return _shown(said)
+    if isinstance(said, Response):
+        return _shown(f"< {said.status} {said.reason}" + _remarks(said))
+    method, uri, label = said
+    return f"> {method} {_shown(uri)}" + (f", {label}" if label else "")
 
 
 def _remarks(response: Response) -> str:
