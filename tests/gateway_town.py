@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import uvicorn
 from aiortc import RTCBundlePolicy, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from fastapi import FastAPI, Response
@@ -128,11 +129,13 @@ class LiveCamera:
         began, picture = time.monotonic(), 0
         try:
             while True:
-                units = self.clip.pictures[picture % len(self.clip.pictures)]
+                loop, place = divmod(picture, len(self.clip.pictures))
+                units = self.clip.pictures[place]
+                at = base + loop * len(self.clip.pictures) * step + self.clip.times[place]
                 payloads = [part for unit in units for part in fragment(self.clip.codec, unit, self.packet)]
                 packets = [
-                    rtp(payload, number + at, base + picture * step, marker=at == len(payloads) - 1)
-                    for at, payload in enumerate(payloads)
+                    rtp(payload, number + n, at, marker=n == len(payloads) - 1)
+                    for n, payload in enumerate(payloads)
                 ]
                 writer.write(interleave(packets))
                 await writer.drain()
@@ -291,6 +294,11 @@ async def served(running: Gateway, origins: tuple[str, ...] = ()) -> AsyncIterat
         await serving
 
 
+def luma(frame: object) -> np.ndarray:
+    """Rows and columns of a decoded picture's brightness."""
+    return frame.to_ndarray(format="gray")  # type: ignore[attr-defined,no-any-return]
+
+
 class Viewer:
     """A WebRTC viewer in this process that decodes what it gets."""
 
@@ -303,6 +311,8 @@ class Viewer:
         self.connection.addTransceiver("video", direction="recvonly")
         self.frames = 0
         self.sizes: set[tuple[int, int]] = set()
+        self.picture: np.ndarray | None = None
+        """Luma of the last picture."""
         self.grown = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.connection.on("track", self._on_track)
@@ -349,4 +359,5 @@ class Viewer:
             frame = await track.recv()  # type: ignore[attr-defined]
             self.frames += 1
             self.sizes.add((frame.width, frame.height))
+            self.picture = luma(frame)
             self.grown.set()

@@ -14,7 +14,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -319,7 +319,8 @@ def gateway_settings(settings: Settings) -> GatewaySettings:
         stun=settings.view_stun,
         turn=turn,
     )
-    return GatewaySettings(ice=ice, origins=settings.view_origins)
+    made = GatewaySettings(ice=ice, origins=settings.view_origins)
+    return made if settings.view_transcodes is None else replace(made, transcodes=settings.view_transcodes)
 
 
 def context_of(service: Service) -> Context:

@@ -54,6 +54,9 @@ class Settings:
     """``turn:host:port?transport=udp``, with ``view_turn_username`` and ``view_turn_password``."""
     view_turn_username: str = ""
     view_turn_password: Secret | None = None
+    view_transcodes: int | None = None
+    """Pictures coded anew at a time (masks, watermarks, H.265), each by a process of up to a third of a core;
+    None: two a core."""
     view_origins: tuple[str, ...] = ()
     """Web origins beyond the console's own that may show live pictures (CORS)."""
     public_url: str | None = None
@@ -224,6 +227,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "view_turn": str,
     "view_turn_username": str,
     "view_turn_password": Secret,
+    "view_transcodes": _whole(0, 1000),
     "view_origins": _words,
     "public_url": _site,
     "oidc_issuer": _site,

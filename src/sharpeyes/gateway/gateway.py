@@ -7,7 +7,8 @@ import contextlib
 import logging
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 
 from sharpeyes.domain.access import Action
@@ -21,16 +22,29 @@ from sharpeyes.domain.errors import (
     UnavailableError,
 )
 from sharpeyes.domain.health import FailureKind
+from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.fmp4 import Feed, Muxer, mime_of
 from sharpeyes.gateway.leases import Access, Lease, Leases
 from sharpeyes.gateway.peer import MAX_OFFER, Peer
-from sharpeyes.gateway.preflight import NotViewable, Viewable, preflight, video_offered
+from sharpeyes.gateway.picture import StreamFacts
+from sharpeyes.gateway.preflight import (
+    Burned,
+    How,
+    NotViewable,
+    Verdict,
+    Viewable,
+    judge,
+    preflight,
+    video_offered,
+)
+from sharpeyes.gateway.recode import Places, Recoding
 from sharpeyes.gateway.sender import gso_works
 from sharpeyes.gateway.settings import GatewaySettings
 from sharpeyes.gateway.snapshot import Photographer
 from sharpeyes.gateway.source import Sources
-from sharpeyes.gateway.upstream import Observer, PullState, Source, Upstream, unavailable
+from sharpeyes.gateway.upstream import Observer, Source, Upstream, unavailable
 
 log = logging.getLogger(__name__)
 
@@ -39,12 +53,18 @@ _MID = re.compile(r"a=mid:(\S{1,32})")
 _UFRAG = re.compile(r"^a=ice-ufrag:(\S{1,256})", re.MULTILINE)
 
 
+_REMEMBERED = 20_000
+"""Streams of which is remembered what they are."""
+_Made = tuple[str, StreamRole, tuple[Mask, ...], str | None]
+"""What is coded anew once for all: camera, role, masks, and the view if it is for one alone."""
+
+
 @dataclass(slots=True, eq=False)
 class _Session:
     """One WebRTC view."""
 
     lease: Lease
-    upstream: Upstream
+    channel: Channel
     peer: Peer
     ufrag: str | None
     patience: asyncio.TimerHandle | None = None
@@ -87,6 +107,10 @@ class Gateway:
         self._leases = Leases(access, settings, clock)
         self._upstreams: dict[tuple[str, StreamRole], Upstream] = {}
         self._locked: dict[tuple[str, StreamRole], tuple[float, Credentials | None]] = {}
+        self._facts: OrderedDict[tuple[str, StreamRole], StreamFacts] = OrderedDict()
+        self._places = Places(settings.transcodes)
+        self._recodings: dict[_Made, Recoding] = {}
+        self._shown: dict[Lease, Channel] = {}
         self._sessions: dict[str, _Session] = {}
         self._photographer = Photographer()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -102,6 +126,8 @@ class Gateway:
     async def __aexit__(self, *_: object) -> None:
         self._open = False
         await self._leases.stop()
+        for recoding in tuple(self._recodings.values()):
+            self._drop_recoding(recoding)
         for upstream in tuple(self._upstreams.values()):
             self._drop(upstream)
         while self._tasks:
@@ -117,6 +143,24 @@ class Gateway:
         """Cameras pulled now."""
         return len(self._upstreams)
 
+    @property
+    def transcodes(self) -> int:
+        """Processes that code a stream anew."""
+        return self._places.taken
+
+    async def verdict(
+        self, camera: str, decodes: Collection[str], burned: Burned, *, tile: int | None, guess: str | None
+    ) -> Verdict:
+        """Beforehand: can a browser that decodes these codecs show this camera, and how? By what the camera
+        was last seen to send, else by the codec that somebody else saw (``guess``). NotFoundError."""
+        source = await self._sources(camera, tile)
+        key = (source.camera, source.role)
+        facts = self._facts.get(key) or (StreamFacts(codec=guess) if guess else None)
+        if facts is None:
+            return Verdict(How.UNKNOWN, burned.hindrances)
+        running = not burned.watermark and any(made[:2] == key for made in self._recodings)
+        return judge(facts, decodes, burned, free=running or self._places.free)
+
     # -- WebRTC (WHEP, RFC 9725 turned around)
 
     async def whep(
@@ -131,10 +175,13 @@ class Gateway:
             source = await self._sources(camera, tile)
             with self._pull(source) as upstream:
                 facts = await upstream.ready(self.settings.start_s)
-                chosen = preflight(facts, video_offered(offer))
+                chosen = preflight(facts, video_offered(offer), _burned(lease))
                 if isinstance(chosen, NotViewable):
                     raise NotAcceptableError(chosen.message)
-                return await self._connect(lease, upstream, chosen, offer)
+                with self._channel(upstream, lease, recoded=chosen.recoded) as channel:
+                    if chosen.recoded:
+                        await channel.ready(self.settings.start_s)
+                    return await self._connect(lease, channel, chosen, offer)
 
     async def trickle(self, session: str, fragment: str, *, client: str) -> None:
         """Candidates that the viewer found later (RFC 8840). InvalidInputError, NotFoundError."""
@@ -159,10 +206,10 @@ class Gateway:
 
     def state(self, session: str, *, client: str) -> ViewState:
         """How the camera of a view does. NotFoundError once the view has ended."""
-        upstream = self._find(session, client).upstream
-        return ViewState(upstream.state, upstream.hub.pictures)
+        channel = self._find(session, client).channel
+        return ViewState(channel.told(), channel.hub.pictures)
 
-    async def _connect(self, lease: Lease, upstream: Upstream, chosen: Viewable, offer: str) -> Opened:
+    async def _connect(self, lease: Lease, channel: Channel, chosen: Viewable, offer: str) -> Opened:
         key = secrets.token_urlsafe(18)
         peer = Peer(
             self.settings.ice,
@@ -172,15 +219,17 @@ class Gateway:
         )
         lease.cut = peer.cut
         lease.sent = lambda: peer.viewer.octets if peer.viewer else 0
-        lease.ended = lambda: self._ended(key, peer)
+        lease.ended = lambda: self._ended(key, lease, peer)
         try:
-            answer = await peer.answer(offer, chosen.offered, upstream.hub)
+            answer = await peer.answer(offer, chosen.offered, channel.hub)
+            self._shown[lease] = channel
             await self._leases.begin(lease)
         except BaseException:
+            self._forget(lease)
             await peer.close()
             raise
         ufrag = _UFRAG.search(offer)
-        session = self._sessions[key] = _Session(lease, upstream, peer, ufrag[1] if ufrag else None)
+        session = self._sessions[key] = _Session(lease, channel, peer, ufrag[1] if ufrag else None)
         if peer.viewer is None:
             session.patience = asyncio.get_running_loop().call_later(
                 self.settings.connect_s, self._leases.end, lease, "never_connected"
@@ -193,11 +242,18 @@ class Gateway:
             session.patience.cancel()
             session.patience = None
 
-    def _ended(self, key: str, peer: Peer) -> None:
+    def _ended(self, key: str, lease: Lease, peer: Peer) -> None:
+        self._forget(lease)
         session = self._sessions.pop(key, None)
         if session is not None and session.patience is not None:
             session.patience.cancel()
         self._spawn(peer.close())
+
+    def _forget(self, lease: Lease) -> None:
+        """Its view is over; what was made for it alone is not made any more."""
+        channel = self._shown.pop(lease, None)
+        if lease.mark and isinstance(channel, Recoding):
+            self._drop_recoding(channel)
 
     def _find(self, session: str, client: str) -> _Session:
         found = self._sessions.get(session)
@@ -209,24 +265,37 @@ class Gateway:
 
     async def feed(self, camera: str, ticket: str, *, client: str, tile: int | None = None) -> Feed:
         """Open a live view for a WebSocket. Errors as of :meth:`whep`."""
-        async with self._admitted(ticket, camera, Action.LIVE, client, "fmp4") as lease:
-            source = await self._sources(camera, tile)
-            with self._pull(source) as upstream:
-                facts = await upstream.ready(self.settings.start_s)
-                if facts.codec != "h264" or facts.b_frames or not facts.profile:
-                    raise NotAcceptableError(f"The camera sends {facts.codec}, which is not shown this way")
-                muxer = Muxer(facts)
-                made = Feed(mime_of(facts), muxer, left=lambda: self._leases.end(lease, "left"))
+        async with (
+            self._admitted(ticket, camera, Action.LIVE, client, "fmp4") as lease,
+            self._h264(lease, camera, tile) as (channel, facts),
+        ):
+            muxer = Muxer(facts)
+            made = Feed(mime_of(facts), muxer, left=lambda: self._leases.end(lease, "left"))
 
-                def cut() -> None:
-                    made.cut()
-                    upstream.hub.remove(muxer)
+            def cut() -> None:
+                made.cut()
+                channel.hub.remove(muxer)
 
-                lease.cut = cut
-                lease.sent = lambda: made.sent
-                await self._leases.begin(lease)
-                upstream.hub.add(muxer)
-                return made
+            lease.cut = cut
+            lease.sent = lambda: made.sent
+            lease.ended = lambda: self._forget(lease)
+            self._shown[lease] = channel
+            await self._leases.begin(lease)
+            channel.hub.add(muxer)
+            return made
+
+    @contextlib.asynccontextmanager
+    async def _h264(
+        self, lease: Lease, camera: str, tile: int | None
+    ) -> AsyncIterator[tuple[Channel, StreamFacts]]:
+        """The stream in the form that every browser with media sources has, coded anew if need be."""
+        with self._pull(await self._sources(camera, tile)) as upstream:
+            facts = await upstream.ready(self.settings.start_s)
+            verdict = judge(facts, ("h264",), _burned(lease))
+            if verdict.how is How.CANNOT:
+                raise NotAcceptableError(verdict.message)
+            with self._channel(upstream, lease, recoded=verdict.how is How.TRANSCODE) as channel:
+                yield channel, await channel.ready(self.settings.start_s)
 
     # -- still pictures
 
@@ -240,7 +309,9 @@ class Gateway:
                 gop = upstream.hub.gop
                 if not gop:
                     raise UnavailableError("no picture at present", mend="Ask again in a moment")
-                picture = await self._photographer.jpeg(facts.codec, gop[0].units)
+                picture = await self._photographer.jpeg(
+                    facts.codec, gop[0].units, masks=lease.masks, mark=lease.mark
+                )
             await self._leases.snapshot(lease, len(picture))
             self._leases.drop(lease)
             return picture
@@ -285,14 +356,69 @@ class Gateway:
                 left=self._drop,
                 codec_changed=self._codec_changed,
                 observed=self._observed,
+                reordered=key in self._facts and self._facts[key].b_frames,
             )
         with upstream.claimed():
             yield upstream
+            self._remember(key, upstream)
+
+    def _remember(self, key: tuple[str, StreamRole], upstream: Upstream) -> None:
+        """What the camera sends, for those who ask beforehand, and for the next pull."""
+        if upstream.facts is not None:
+            self._facts[key] = upstream.lasting(upstream.facts)
+            self._facts.move_to_end(key)
+            if len(self._facts) > _REMEMBERED:
+                self._facts.popitem(last=False)
+
+    @contextlib.contextmanager
+    def _channel(self, upstream: Upstream, lease: Lease, *, recoded: bool) -> Iterator[Channel]:
+        """What this viewer joins: the camera's stream, or what is made of it for everybody with the same
+        masks, or for this one. It does not end while the block lasts."""
+        if not recoded:
+            assert not lease.masks
+            assert lease.mark is None
+            yield upstream
+            return
+        source = upstream.source
+        key: _Made = (source.camera, source.role, lease.masks, lease.view if lease.mark else None)
+        recoding = self._recodings.get(key)
+        if recoding is not None and recoding.codec != upstream.hub.codec:
+            self._drop_recoding(recoding)
+            recoding = None
+        if recoding is None:
+            if not self._places.free:
+                awaited = set(self._shown.values())
+                rests = (r for r in self._recodings.values() if r.idle and r not in awaited)
+                if resting := next(rests, None):
+                    self._drop_recoding(resting)
+            recoding = self._recodings[key] = Recoding(
+                upstream,
+                self._places,
+                masks=lease.masks,
+                mark=lease.mark,
+                grace_s=self.settings.grace_s,
+                left=self._drop_recoding,
+            )
+        try:
+            with recoding.claimed():
+                yield recoding
+        except BaseException:
+            if lease.mark:
+                self._drop_recoding(recoding)
+            raise
+
+    def _drop_recoding(self, recoding: Recoding) -> None:
+        """Nobody watches this one any more."""
+        for key in [key for key, found in self._recodings.items() if found is recoding]:
+            del self._recodings[key]
+            recoding.stop()
+            self._spawn(recoding.close())
 
     def _drop(self, upstream: Upstream) -> None:
         """Nobody watches this one any more."""
         key = (upstream.source.camera, upstream.source.role)
         self._upstreams.pop(key, None)
+        self._remember(key, upstream)
         self._locked.pop(key, None)
         if upstream.locked_until > asyncio.get_running_loop().time():
             self._locked[key] = (upstream.locked_until, upstream.source.credentials)
@@ -300,11 +426,22 @@ class Gateway:
 
     def _codec_changed(self, upstream: Upstream) -> None:
         """What viewers agreed on is not what comes now: they must ask anew."""
-        for session in tuple(self._sessions.values()):
-            if session.upstream is upstream:
-                self._leases.end(session.lease, "codec_changed")
+        for lease, channel in tuple(self._shown.items()):
+            if channel is upstream or (
+                isinstance(channel, Recoding)
+                and channel.upstream is upstream
+                and channel.codec != upstream.hub.codec
+            ):
+                self._leases.end(lease, "codec_changed")
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _burned(lease: Lease) -> Burned:
+    assert lease.allowed is not None
+    return Burned(
+        masks=bool(lease.masks), watermark=lease.mark is not None, transcode=lease.allowed.transcode
+    )

@@ -31,10 +31,12 @@ from sharpeyes.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.time import Ms
+from sharpeyes.gateway.overlay import Mark
 from sharpeyes.gateway.seats import Seat, Seats
 from sharpeyes.gateway.settings import GatewaySettings
-from sharpeyes.store.access import get_grant, get_subject, get_target
+from sharpeyes.store.access import get_grant, get_masks, get_subject, get_target
 from sharpeyes.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -66,6 +68,10 @@ class Lease:
     path: str
     allowed: Allowed | None = None
     """By what right, once that is decided."""
+    masks: tuple[Mask, ...] = ()
+    """What must be painted over in its picture."""
+    mark: Mark | None = None
+    """What must be burned into its picture, where policy wants that."""
     cut: Callable[[], None] = lambda: None
     """Stops the packets, at once; called once."""
     ended: Callable[[], None] = lambda: None
@@ -277,30 +283,32 @@ class Leases:
         if not running:
             return
         now = self._clock()
-        decisions = await self._access.database.aread(
-            lambda c: _decide_all(c, running, now, self._access.desk)
-        )
-        for lease, decision in zip(running, decisions, strict=True):
+        answers = await self._access.database.aread(lambda c: _decide_all(c, running, now, self._access.desk))
+        for lease, (decision, masks) in zip(running, answers, strict=True):
             if lease.over is not None:
                 continue
             if isinstance(decision, Refused):
                 self.end(lease, decision.reason)
-            elif decision.watermark:  # policy changed: it wants burned in what this gateway cannot burn in
-                self.end(lease, Reason.POLICY)
+            elif (why := _unlike(lease, decision, masks)) is not None:
+                self.end(lease, why)
             elif decision.until != lease.until:
                 lease.allowed = decision
                 self._arm(lease)
 
     async def _look_once(self, lease: Lease) -> Decision:
+        """The right as it stands now. UnavailableError, too, if what must be drawn into the picture is not
+        any more what it was made with."""
         now = self._clock()
         try:
-            (decision,) = await self._access.database.aread(
+            ((decision, masks),) = await self._access.database.aread(
                 lambda c: _decide_all(c, [lease], now, self._access.desk)
             )
         except SharpEyesError:
             raise
         except Exception as error:
             raise UnavailableError("rights cannot be looked at at present") from error
+        if isinstance(decision, Allowed) and (why := _unlike(lease, decision, masks)) is not None:
+            raise UnavailableError(f"the rules of this picture changed just now ({why})", mend="Ask again")
         return decision
 
     def _arm(self, lease: Lease) -> None:
@@ -359,13 +367,24 @@ class Leases:
             # The ticket named the operator's own right; another one is another ticket.
             none = Refused(reason=Reason.NO_GRANT, message="The ticket names no grant: ask for another")
             await self._refuse(ticket, none, ticket.camera, None, lease.address, step=ticket.action)
-        if decision.watermark:
-            burned = Refused(
-                reason=Reason.POLICY,
-                message="Policy wants a watermark burned into this picture, which is not possible here",
-            )
-            await self._refuse(ticket, burned, ticket.camera, ticket.grant, lease.address, step=ticket.action)
+        lease.masks, lease.mark = await self._drawn(ticket, decision)
         return decision
+
+    async def _drawn(self, ticket: Ticket, allowed: Allowed) -> tuple[tuple[Mask, ...], Mark | None]:
+        """What must be in the picture. Whoever cannot read it must not show the picture."""
+
+        def read(connection: Connection) -> tuple[tuple[Mask, ...], Mark | None]:
+            masks = get_masks(connection, ticket.camera)
+            if not allowed.watermark:
+                return masks, None
+            subject = get_subject(connection, ticket.user)
+            zone = self._access.desk.rules(connection).zone
+            return masks, Mark(name=subject.name, unit=subject.department, grant=allowed.grant, zone=zone)
+
+        try:
+            return await self._access.database.aread(read)
+        except Exception as error:
+            raise UnavailableError("the camera's privacy masks cannot be read at present") from error
 
     async def _refuse(
         self,
@@ -413,13 +432,24 @@ def _who(connection: Connection, lease: Lease) -> tuple[Subject, Terms | None]:
     return subject, grant.terms if grant else None
 
 
-def _decide_all(connection: Connection, leases: Collection[Lease], now: Ms, desk: Desk) -> list[Decision]:
+def _unlike(lease: Lease, allowed: Allowed, masks: tuple[Mask, ...]) -> str | None:
+    """Why the picture, as it is made, must not go on: other masks than it was begun with, or no watermark
+    where policy wants one now."""
+    if masks != lease.masks:
+        return "masks_changed"
+    return Reason.POLICY if allowed.watermark and lease.mark is None else None
+
+
+def _decide_all(
+    connection: Connection, leases: Collection[Lease], now: Ms, desk: Desk
+) -> list[tuple[Decision, tuple[Mask, ...]]]:
     """One transaction for all, each person, camera and grant read once."""
     rules = desk.rules(connection)
     subjects: dict[str, Subject] = {}
     targets: dict[str, Target] = {}
     grants: dict[str, Grant] = {}
-    decisions: list[Decision] = []
+    masks: dict[str, tuple[Mask, ...]] = {}
+    decisions: list[tuple[Decision, tuple[Mask, ...]]] = []
     for lease in leases:
         ticket, name = lease.ticket, lease.grant
         try:
@@ -427,13 +457,13 @@ def _decide_all(connection: Connection, leases: Collection[Lease], now: Ms, desk
                 subjects[ticket.user] = get_subject(connection, ticket.user)
             if ticket.camera not in targets:
                 targets[ticket.camera] = get_target(connection, ticket.camera)
+                masks[ticket.camera] = get_masks(connection, ticket.camera)
             if name is not None and name not in grants:
                 grants[name] = get_grant(connection, name)
         except NotFoundError as error:
-            decisions.append(Refused(reason=Reason.NO_GRANT, message=error.message))
+            decisions.append((Refused(reason=Reason.NO_GRANT, message=error.message), ()))
             continue
         grant = grants[name] if name is not None else None
-        decisions.append(
-            decide(subjects[ticket.user], targets[ticket.camera], ticket.action, grant, now, rules)
-        )
+        decision = decide(subjects[ticket.user], targets[ticket.camera], ticket.action, grant, now, rules)
+        decisions.append((decision, masks[ticket.camera]))
     return decisions

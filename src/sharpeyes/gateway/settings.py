@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 
 from sharpeyes.domain.credentials import Secret
@@ -70,6 +71,9 @@ class GatewaySettings:
     """If rights could not be looked at for so long, every picture stops."""
     pulls: int = 200
     """Cameras pulled at a time."""
+    transcodes: int = field(default_factory=lambda: 2 * (os.cpu_count() or 1))
+    """Pictures coded anew at a time, each by a process of its own (up to a third of a core at 1080p): one for
+    each camera with privacy masks, and for each viewer with a watermark burned in."""
     origins: tuple[str, ...] = ()
     """Web origins whose pages may call the gateway (CORS), such as ``https://console.example``."""
     gso: bool = True

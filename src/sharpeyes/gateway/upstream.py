@@ -8,21 +8,19 @@ refuses the account is not asked again for minutes, since repeated failures lock
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from sharpeyes.domain.camera import StreamRole, Transport
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import InvalidInputError, UnavailableError
 from sharpeyes.domain.health import Failure, FailureKind, Keyframe, Phase, ProbeResult, Rung, Timings
 from sharpeyes.domain.time import Ms
-from sharpeyes.gateway.hub import Hub
+from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.picture import Assembler, StreamFacts
 from sharpeyes.gateway.settings import GatewaySettings
 from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, TlsPolicy, kind_of, resolve
@@ -50,6 +48,8 @@ _CHECK_S = 1.0
 _ACCOUNT = frozenset({FailureKind.AUTH_FAILED, FailureKind.AUTH_UNSUPPORTED, FailureKind.CREDENTIALS_MISSING})
 PASSED_ON = ("h264", "h265")
 """Codecs that the gateway understands."""
+_ENOUGH = 100
+"""Pictures after which a stream without B-frames is believed to have none."""
 _STEADY_S = 5.0
 """A pull that lasted so long is followed at once by the next one."""
 _SPROPS = ("sprop-parameter-sets", "sprop-vps", "sprop-sps", "sprop-pps")
@@ -67,20 +67,11 @@ class Source:
     tls: TlsPolicy = field(default_factory=TlsPolicy)
 
 
-class PullState(StrEnum):
-    """What viewers are told about their picture."""
-
-    STARTING = "starting"
-    PLAYING = "playing"
-    LOST = "lost"
-    """The camera does not deliver at present; it is tried again."""
-
-
 Observer = Callable[[str, ProbeResult], None]
 """Told, with the camera's id, that media flows: a pull is a probe that costs nothing."""
 
 
-class Upstream:
+class Upstream(Channel):
     """The pull of one source. ``left`` is called when nobody has watched for the grace period."""
 
     def __init__(
@@ -91,41 +82,30 @@ class Upstream:
         left: Callable[[Upstream], None],
         codec_changed: Callable[[Upstream], None],
         observed: Observer | None = None,
+        reordered: bool = False,
     ) -> None:
+        """``codec_changed``: what viewers agreed on is not what comes now."""
+        super().__init__(settings.grace_s, lambda: left(self))
         self.source = source
         self.state = PullState.STARTING
         self.failure: Failure | None = None
-        self.facts: StreamFacts | None = None
+        self.reordered = reordered
+        """It sends B-frames, or did when it was last pulled."""
+        self._reordered = False
         self.attempts = 0
         self.locked_until = 0.0
         """Loop time until which the camera's account is not tried again: it was refused."""
         self._settings = settings
-        self._left = left
         self._codec_changed = codec_changed
         self._observed = observed
-        self._loop = asyncio.get_running_loop()
-        self.hub = Hub(idle=self._idle)
-        self._news = asyncio.Event()
-        self._grace: asyncio.TimerHandle | None = None
-        self._claims = 0
-        self._idle()
         self._task = asyncio.create_task(self._run(), name=f"pull {source.camera}")
 
     # -- for those who watch
 
-    @contextlib.contextmanager
-    def claimed(self) -> Iterator[None]:
-        """While somebody is about to watch, the pull does not end."""
-        self._claims += 1
-        try:
-            yield
-        finally:
-            self._claims -= 1
-            self._idle()
+    def told(self) -> PullState:
+        return self.state
 
     async def ready(self, within_s: float, *, picture: bool = False) -> StreamFacts:
-        """What the stream is; with ``picture``, once there is one to begin with. UnavailableError if the
-        camera does not deliver."""
         try:
             async with asyncio.timeout(within_s):
                 while True:
@@ -140,21 +120,9 @@ class Upstream:
             raise unavailable(FailureKind.TIMEOUT) from None
 
     async def close(self) -> None:
-        if self._grace is not None:
-            self._grace.cancel()
+        self._forget_grace()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-
-    def _idle(self) -> None:
-        """Nobody watches now."""
-        if self._grace is not None:
-            self._grace.cancel()
-        self._grace = self._loop.call_later(self._settings.grace_s, self._over)
-
-    def _over(self) -> None:
-        self._grace = None
-        if not self.hub and not self._claims:
-            self._left(self)
 
     # -- the pull
 
@@ -182,16 +150,28 @@ class Upstream:
             await asyncio.sleep(pause)
             wait = min(_LONGEST_WAIT_S, wait * 2)
 
+    def lasting(self, facts: StreamFacts) -> StreamFacts:
+        """``facts`` as the next pull should assume them: B-frames not seen any more are forgotten."""
+        known = self._reordered if self.hub.pictures > _ENOUGH else facts.b_frames
+        return replace(facts, b_frames=known)
+
     def described(self, codec: str) -> None:
         if self.hub.codec != codec:
             self.hub.codec = codec
             if self.facts is not None:
+                self.reordered = self._reordered = False
                 self._codec_changed(self)
         self.facts = None
 
     def known(self, facts: StreamFacts) -> None:
-        self.facts = facts
+        """``facts`` of the connection that runs. B-frames are seen only once they come, and stay known."""
+        fresh = facts.b_frames and not self.reordered
+        self._reordered |= facts.b_frames
+        self.reordered |= facts.b_frames
+        self.facts = replace(facts, b_frames=self.reordered)
         self._tell()
+        if fresh:
+            self._codec_changed(self)
 
     def picture(self, units: list[bytes], key: bool, rtp_time: int) -> None:
         if key and self.state is not PullState.PLAYING:
@@ -205,10 +185,6 @@ class Upstream:
     def observe(self, result: ProbeResult) -> None:
         if self._observed is not None:
             self._observed(self.source.camera, result)
-
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = asyncio.Event()
 
 
 class _Pull:

@@ -8,7 +8,15 @@ from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.errors import InvalidInputError, LimitError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.gateway.picture import StreamFacts
-from sharpeyes.gateway.preflight import NotViewable, Viewable, preflight, video_offered
+from sharpeyes.gateway.preflight import (
+    Burned,
+    How,
+    NotViewable,
+    Viewable,
+    judge,
+    preflight,
+    video_offered,
+)
 from sharpeyes.gateway.seats import Seat, Seats
 from sharpeyes.gateway.sender import gso_works
 from sharpeyes.gateway.settings import IceSettings, Limits
@@ -39,7 +47,7 @@ a=rtpmap:120 AV1/90000
         (StreamFacts(codec="h264", profile="42c01e"), 103),
         (StreamFacts(codec="h264"), 103),
         (StreamFacts(codec="h265"), 116),
-        (StreamFacts(codec="h264", profile="640028", b_frames=True), "b_frames"),
+        (StreamFacts(codec="h264", profile="640028", b_frames=True), 103),  # coded anew: Baseline
         (StreamFacts(codec="jpeg"), "codec"),
     ],
 )
@@ -49,6 +57,34 @@ def test_what_this_browser_can_show(facts: StreamFacts, wanted: int | str) -> No
         assert answer.offered.payload_type == wanted
     else:
         assert answer.reason == wanted
+
+
+@pytest.mark.parametrize(
+    ("facts", "decodes", "burned", "free", "how", "why"),
+    [
+        ("h264", {"h264"}, Burned(), True, How.PASSTHROUGH, ()),
+        ("h265", {"h264", "h265"}, Burned(), True, How.PASSTHROUGH, ()),
+        ("h265", {"h264"}, Burned(), True, How.TRANSCODE, ("codec",)),
+        ("h265", {"h264"}, Burned(transcode=False), True, How.CANNOT, ("codec", "policy")),
+        ("h265", {"h264"}, Burned(), False, How.CANNOT, ("codec", "capacity")),
+        ("h264", {"h264"}, Burned(), False, How.PASSTHROUGH, ()),
+        ("h264+b", {"h264"}, Burned(), True, How.TRANSCODE, ("b_frames",)),
+        ("h264+b", {"h264"}, Burned(transcode=False), True, How.CANNOT, ("b_frames", "policy")),
+        ("h264", {"h264"}, Burned(masks=True, transcode=False), True, How.TRANSCODE, ("mask",)),
+        ("h264", {"h264"}, Burned(masks=True, watermark=True), True, How.TRANSCODE, ("mask", "watermark")),
+        ("h264", {"h264"}, Burned(watermark=True), False, How.CANNOT, ("watermark", "capacity")),
+        ("h265", {"h265"}, Burned(masks=True), True, How.CANNOT, ("mask", "codec")),
+        ("h264", set(), Burned(), True, How.CANNOT, ("codec",)),
+        ("jpeg", {"h264"}, Burned(), True, How.CANNOT, ("codec",)),
+    ],
+)
+def test_what_is_said_beforehand(
+    facts: str, decodes: set[str], burned: Burned, free: bool, how: How, why: tuple[str, ...]
+) -> None:
+    codec, _, reordered = facts.partition("+")
+    verdict = judge(StreamFacts(codec=codec, b_frames=bool(reordered)), decodes, burned, free=free)
+    assert (verdict.how, verdict.why) == (how, why)
+    assert verdict.message or how is How.PASSTHROUGH or set(why) & {"mask", "watermark"}
 
 
 def test_what_it_cannot_is_said_with_the_reason() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Response
@@ -19,8 +20,11 @@ from sharpeyes.api.schemas import (
     ReferenceShape,
 )
 from sharpeyes.domain.errors import UnavailableError
+from sharpeyes.gateway.overlay import mask_still
+from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH
 from sharpeyes.health.quality import VIEW_FAULTS
 from sharpeyes.health.sight import forget
+from sharpeyes.store.access import get_masks
 from sharpeyes.store.cameras import get_camera
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.evidence import ProbeRecord, list_records
@@ -72,10 +76,13 @@ async def probes(
     responses={200: {"content": {"image/jpeg": {}}, "description": "A marked-up picture, 640x360."}},
 )
 async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: StillViewer) -> Response:
-    """A still of a diagnosis. It counts as footage: that it was looked at, and by whom, is journalled."""
+    """A still of a diagnosis, under the camera's privacy masks of today. It counts as footage: that it was looked
+    at, and by whom, is journalled."""
     if rooms.quality is None or rooms.quality.evidence is None:
         raise UnavailableError("no evidence is kept here")
-    data = await rooms.quality.evidence.read(camera_id, still_id)
+    kept = await rooms.quality.evidence.read(camera_id, still_id)
+    masks = await rooms.database.aread(lambda connection: get_masks(connection, camera_id))
+    data = await asyncio.to_thread(mask_still, kept, masks, shape=(HEIGHT, WIDTH))
     seen = Event(
         at=rooms.clock(),
         kind="still_viewed",

@@ -26,8 +26,8 @@ from sharpeyes.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
+from sharpeyes.gateway.channel import PullState
 from sharpeyes.gateway.doors import ViewDoors
-from sharpeyes.gateway.upstream import PullState
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
