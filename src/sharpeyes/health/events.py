@@ -87,6 +87,8 @@ class _Line:
     subscription: Subscription | None = None
     pull_point: str = ""
     """URL of the subscription, on the dialled host."""
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Video source by the token of its configuration: rules go by the latter."""
     filtered: bool = True
     since: float = 0.0
     ends: float = 0.0
@@ -265,7 +267,7 @@ class Events:
             pulled: Pulled = await self._ask(line, "PullMessages")
             if pulled.lifetime_s is not None:
                 line.ends = loop.time() + pulled.lifetime_s
-            self._hear(line.box, pulled)
+            self._hear(line, pulled)
             if pulled.messages < MESSAGES:
                 break
         if line.ends - loop.time() < LIFETIME_S / 2 or line.ends - loop.time() < 3 * self._pull_s:
@@ -278,7 +280,7 @@ class Events:
         if device is None:
             device = self._client.dial(box.xaddr, box.credentials, fingerprint=box.device.fingerprint)
             await device.read_clock()
-            line.service = await _event_service(device)
+            await self._survey(line, device)
             line.device = device
         else:
             device.again()
@@ -292,6 +294,25 @@ class Events:
         line.since = loop.time()
         line.ends = loop.time() + (line.subscription.lifetime_s or LIFETIME_S)
         line.pull_point = device.service_url(line.subscription.address) or line.service
+
+    async def _survey(self, line: _Line, device: OnvifDevice) -> None:
+        """Where its events are, and which source its rules mean by their own tokens.
+
+        :raises _NoEventsError: it says that it has none.
+        """
+        services = await _services(device)
+        if EVENTS not in services:
+            raise _NoEventsError("the device has no event service")
+        line.service = services[EVENTS]
+        media = services.get(Service.MEDIA.namespace)
+        if len(line.box.cameras) < 2 or media is None:
+            return
+        with contextlib.suppress(OnvifError):  # without it the rules of a recorder are of unknown channels
+            listed = await device.call(Service.MEDIA, "GetVideoSourceConfigurations", url=media)
+            line.sources = {
+                str(dig(each, "token") or ""): str(dig(each, "SourceToken") or "")
+                for each in (listed if isinstance(listed, list) else [])[:1_024]
+            }
 
     async def _create(self, line: _Line, device: OnvifDevice) -> Subscription:
         try:
@@ -390,10 +411,11 @@ class Events:
 
     # --- what is said --------------------------------------------------------------------------------
 
-    def _hear(self, box: Box, pulled: Pulled) -> None:
+    def _hear(self, line: _Line, pulled: Pulled) -> None:
         known = 0
         for notification in pulled.notifications:
-            camera = _channel(box, notification)
+            source = notification.source or ""
+            camera = _channel(line.box, line.sources.get(source, source))
             if camera is not None:
                 known += 1
                 self._take(camera.id, notification)
@@ -455,10 +477,9 @@ class Events:
                     await self._database.awrite(lambda c: store.forget_reports(c, self._clock()))
 
 
-async def _event_service(device: OnvifDevice) -> str:
-    """URL of the event service on the dialled host.
+async def _services(device: OnvifDevice) -> dict[str, str]:
+    """URLs of its services, on the dialled host, by namespace.
 
-    :raises _NoEventsError: it says that it has none.
     :raises OnvifError: it does not say.
     """
     try:
@@ -467,18 +488,18 @@ async def _event_service(device: OnvifDevice) -> str:
         if error.kind not in (Trouble.FAULT, Trouble.MALFORMED):
             raise
         listed = None  # it is of the days before GetServices
-    entries = listed if isinstance(listed, list) else []
-    for entry in entries[:64]:
-        if str(dig(entry, "Namespace") or "").rstrip("/") == EVENTS:
-            named = device.service_url(str(dig(entry, "XAddr") or ""))
-            if named is not None:
-                return named
-    if not entries:
+    named = [
+        (str(dig(entry, "Namespace") or "").rstrip("/"), dig(entry, "XAddr"))
+        for entry in (listed if isinstance(listed, list) else [])[:64]
+    ]
+    if not named:
         told = await device.call(Service.DEVICE, "GetCapabilities", Category=["All"])
-        named = device.service_url(str(dig(told, "Events", "XAddr") or ""))
-        if named is not None:
-            return named
-    raise _NoEventsError("the device has no event service")
+        named = [
+            (EVENTS, dig(told, "Events", "XAddr")),
+            (Service.MEDIA.namespace, dig(told, "Media", "XAddr")),
+        ]
+    found = ((name, device.service_url(str(url or ""))) for name, url in named)
+    return {name: url for name, url in found if url is not None}
 
 
 def _not_there(error: OnvifError) -> bool:
@@ -487,12 +508,12 @@ def _not_there(error: OnvifError) -> bool:
     )
 
 
-def _channel(box: Box, said: Notification) -> Camera | None:
+def _channel(box: Box, source: str) -> Camera | None:
     """The camera that a message is about. Where there is one, it is that: some devices name another token
     in their events than in their profiles."""
     if len(box.cameras) == 1:
         return box.cameras[0]
-    return next((c for c in box.cameras if c.channel is not None and c.channel == said.source), None)
+    return next((camera for camera in box.cameras if camera.channel and camera.channel == source), None)
 
 
 def _same_way(one: Box, other: Box) -> bool:

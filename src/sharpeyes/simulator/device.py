@@ -15,6 +15,7 @@ from functools import cache, partial
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.simulator.clip import Clip, ClipLibrary, ClipSpec
+from sharpeyes.simulator.events_service import PullPoints
 from sharpeyes.simulator.fault import Fault, FaultKind, FaultPhase, Picture
 from sharpeyes.simulator.fleet import ChannelPlan, DevicePlan, Endpoint
 from sharpeyes.simulator.http_server import HttpConnection
@@ -240,6 +241,16 @@ class Device:
     def clock_offset_s(self) -> float:
         off = self.fault.seconds if self.fault is not None and self.fault.kind is FaultKind.CLOCK else None
         return self.plan.clock_offset_s if off is None else off
+
+    @property
+    def scenes(self) -> dict[str, Channel]:
+        """Channels by their video source token."""
+        return {source_token(self.plan, each.plan): each for each in self.channels.values()}
+
+    @property
+    def pull_points(self) -> PullPoints:
+        """Its event subscriptions."""
+        return self._onvif.pull_points
 
     def clock(self) -> float:
         return time.time() + self.clock_offset_s

@@ -72,6 +72,10 @@ class DevicePlan:
     session_limit: int = 16
     """RTSP sessions at a time; one more gets 453."""
     clock_offset_s: float = 0.0
+    pull_points: int = 8
+    """Event subscriptions at a time; 0: the device has no event service."""
+    event_filters: bool = True
+    """Whether it knows topic filters; many devices refuse a subscription that has one."""
     discoverable: bool = True
     scopes: tuple[str, ...] = ()
     """Further WS-Discovery scopes, sent as they are."""

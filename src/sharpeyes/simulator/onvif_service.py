@@ -1,4 +1,4 @@
-"""The ONVIF side of a virtual device: device, media and media2 services, and snapshots, over HTTP.
+"""The ONVIF side of a virtual device: device, media, media2 and event services, and snapshots, over HTTP.
 
 Hand-written on purpose: these operations are all that enrolment and viewers need, thousands of devices share
 the code, and none of them costs memory while nobody asks.
@@ -7,7 +7,7 @@ the code, and none of them costs memory while nobody asks.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 from urllib.parse import quote
@@ -16,6 +16,13 @@ from xml.sax.saxutils import escape
 
 from sharpeyes.domain.camera import Codec, StreamRole
 from sharpeyes.simulator.clip import ClipSpec
+from sharpeyes.simulator.events_service import (
+    EVENTS,
+    NoSuchPointError,
+    PullPoints,
+    Scene,
+    TooManyPointsError,
+)
 from sharpeyes.simulator.fault import Fault, FaultKind, FaultPhase
 from sharpeyes.simulator.fleet import ChannelPlan, DevicePlan, Endpoint, OnvifLogin
 from sharpeyes.simulator.http_server import HttpRequest, HttpResponse
@@ -24,6 +31,7 @@ from sharpeyes.wire import xml
 
 DEVICE_PATH = "/onvif/device_service"
 _MEDIA_PATH, _MEDIA2_PATH = "/onvif/media_service", "/onvif/media2_service"
+_EVENTS_PATH = "/onvif/event_service"
 _SOAP = "application/soap+xml; charset=utf-8"
 _LIMITS = xml.XmlLimits(elements=500, depth=24, attributes=32)
 _DEVICE = "http://www.onvif.org/ver10/device/wsdl"
@@ -33,6 +41,8 @@ _ENVELOPE = (
     '<?xml version="1.0" encoding="UTF-8"?>'
     '<s:Envelope xmlns:s="http://www.w3.org/2003/05/soap-envelope" xmlns:tt="http://www.onvif.org/ver10/schema"'
     f' xmlns:tds="{_DEVICE}" xmlns:trt="{_MEDIA}" xmlns:tr2="{_MEDIA2}"'
+    f' xmlns:tev="{EVENTS}" xmlns:wsnt="http://docs.oasis-open.org/wsn/b-2"'
+    ' xmlns:wsa5="http://www.w3.org/2005/08/addressing" xmlns:tns1="http://www.onvif.org/ver10/topics"'
     ' xmlns:ter="http://www.onvif.org/ver10/error"><s:Body>%s</s:Body></s:Envelope>'
 )
 _OPEN = frozenset(
@@ -58,6 +68,10 @@ class Box(Protocol):
     def endpoints(self) -> Mapping[str, Endpoint]:
         """By camera id."""
 
+    @property
+    def scenes(self) -> Mapping[str, Scene]:
+        """Channels by their video source token."""
+
     def clock(self) -> float:
         """The device's own time, seconds since the epoch."""
 
@@ -70,17 +84,33 @@ class _SoapFault(Exception):  # noqa: N818 - the word of the specification
         super().__init__(reason)
         self.status, self.side, self.code, self.reason = status, side, code, reason
 
+    def response(self) -> HttpResponse:
+        body = (
+            f"<s:Fault><s:Code><s:Value>s:{self.side}</s:Value><s:Subcode><s:Value>ter:{self.code}"
+            '</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang="en">'
+            f"{escape(self.reason)}</s:Text></s:Reason></s:Fault>"
+        )
+        return HttpResponse(self.status, (_ENVELOPE % body).encode(), _SOAP)
+
+
+_EVENT_OPERATIONS = frozenset({"CreatePullPointSubscription", "PullMessages", "Renew", "Unsubscribe"})
+
+
+def _no_point() -> _SoapFault:
+    return _SoapFault(400, "Sender", "ResourceUnknownFault", "There is no such subscription")
+
 
 class OnvifService:
     """Answers the HTTP requests of one device."""
 
-    __slots__ = ("_box", "_nonce")
+    __slots__ = ("_box", "_nonce", "pull_points")
 
     def __init__(self, box: Box) -> None:
         self._box = box
         self._nonce = ""
+        self.pull_points = PullPoints(box)
 
-    def __call__(self, request: HttpRequest) -> HttpResponse | None:
+    def __call__(self, request: HttpRequest) -> HttpResponse | Awaitable[HttpResponse] | None:
         fault = self._box.device_fault
         if fault is not None and fault.kind is FaultKind.HANG and fault.phase is FaultPhase.ONVIF:
             return None
@@ -93,14 +123,9 @@ class OnvifService:
         try:
             return self._soap(request, fault)
         except _SoapFault as refused:
-            body = (
-                f"<s:Fault><s:Code><s:Value>s:{refused.side}</s:Value><s:Subcode><s:Value>ter:{refused.code}"
-                '</s:Value></s:Subcode></s:Code><s:Reason><s:Text xml:lang="en">'
-                f"{escape(refused.reason)}</s:Text></s:Reason></s:Fault>"
-            )
-            return HttpResponse(refused.status, (_ENVELOPE % body).encode(), _SOAP)
+            return refused.response()
 
-    def _soap(self, request: HttpRequest, fault: Fault | None) -> HttpResponse:
+    def _soap(self, request: HttpRequest, fault: Fault | None) -> HttpResponse | Awaitable[HttpResponse]:
         try:
             root = xml.parse(xml.decode(request.body), _LIMITS)
         except xml.XmlSyntaxError as error:
@@ -118,11 +143,37 @@ class OnvifService:
             ):
                 return HttpResponse(401, headers=(("WWW-Authenticate", self._challenge()),))
             raise _SoapFault(400, "Sender", "NotAuthorized", "Sender not authorized")
+        if self._box.plan.pull_points and name in _EVENT_OPERATIONS:
+            return self._events(name, request.path, operation)
         two = operation.tag.startswith(f"{{{_MEDIA2}}}")
         answer = (_MEDIA2_ANSWERS if two else _ANSWERS).get(name)
         if answer is None:
             raise _SoapFault(500, "Receiver", "ActionNotSupported", f"Operation {name[:64]} is not supported")
         return HttpResponse(200, (_ENVELOPE % answer(self._box, operation)).encode(), _SOAP)
+
+    def _events(self, name: str, path: str, operation: Element) -> HttpResponse | Awaitable[HttpResponse]:
+        points = self.pull_points
+        try:
+            if name == "PullMessages":
+                return self._pull(path, operation)
+            if name == "CreatePullPointSubscription":
+                body = points.create(operation, self._box.xaddr.removesuffix(DEVICE_PATH))
+            else:
+                body = points.renew(path, operation) if name == "Renew" else points.end(path)
+        except NoSuchPointError:
+            raise _no_point() from None
+        except TooManyPointsError:
+            raise _SoapFault(400, "Receiver", "OutofMemory", "No more pull points") from None
+        except ValueError:
+            raise _SoapFault(400, "Sender", "InvalidFilterFault", "Filters are not supported") from None
+        return HttpResponse(200, (_ENVELOPE % body).encode(), _SOAP)
+
+    async def _pull(self, path: str, operation: Element) -> HttpResponse:
+        try:
+            body = await self.pull_points.pull(path, operation)
+        except NoSuchPointError:
+            return _no_point().response()
+        return HttpResponse(200, (_ENVELOPE % body).encode(), _SOAP)
 
     def _admitted(self, request: HttpRequest, header: Element | None, fault: Fault | None) -> bool:
         plan = self._box.plan
@@ -175,7 +226,8 @@ def _time(box: Box, _: Element) -> str:
 
 def _services(box: Box) -> dict[str, str]:
     base = box.xaddr.removesuffix(DEVICE_PATH)
-    return {_DEVICE: box.xaddr, _MEDIA: base + _MEDIA_PATH, _MEDIA2: base + _MEDIA2_PATH}
+    services = {_DEVICE: box.xaddr, _MEDIA: base + _MEDIA_PATH, _MEDIA2: base + _MEDIA2_PATH}
+    return services | ({EVENTS: base + _EVENTS_PATH} if box.plan.pull_points else {})
 
 
 def _list_services(box: Box, _: Element) -> str:
@@ -189,10 +241,19 @@ def _list_services(box: Box, _: Element) -> str:
 
 def _capabilities(box: Box, _: Element) -> str:
     urls = _services(box)
+    events = ""
+    if EVENTS in urls:
+        events = (
+            f"<tt:Events><tt:XAddr>{urls[EVENTS]}</tt:XAddr>"
+            "<tt:WSSubscriptionPolicySupport>false</tt:WSSubscriptionPolicySupport>"
+            "<tt:WSPullPointSupport>true</tt:WSPullPointSupport>"
+            "<tt:WSPausableSubscriptionManagerInterfaceSupport>false"
+            "</tt:WSPausableSubscriptionManagerInterfaceSupport></tt:Events>"
+        )
     return (
         "<tds:GetCapabilitiesResponse><tds:Capabilities>"
         f"<tt:Device><tt:XAddr>{urls[_DEVICE]}</tt:XAddr></tt:Device>"
-        f"<tt:Media><tt:XAddr>{urls[_MEDIA]}</tt:XAddr><tt:StreamingCapabilities>"
+        f"{events}<tt:Media><tt:XAddr>{urls[_MEDIA]}</tt:XAddr><tt:StreamingCapabilities>"
         "<tt:RTPMulticast>false</tt:RTPMulticast><tt:RTP_TCP>true</tt:RTP_TCP>"
         "<tt:RTP_RTSP_TCP>true</tt:RTP_RTSP_TCP></tt:StreamingCapabilities></tt:Media>"
         "</tds:Capabilities></tds:GetCapabilitiesResponse>"
@@ -275,6 +336,15 @@ def _sources(box: Box, _: Element) -> str:
             "</tt:Resolution></trt:VideoSources>"
         )
     return f"<trt:GetVideoSourcesResponse>{''.join(rows)}</trt:GetVideoSourcesResponse>"
+
+
+def _source_configurations(box: Box, _: Element) -> str:
+    rows = "".join(
+        f'<trt:Configurations token="configuration_{source_token(box.plan, channel)}">'
+        f"{_source_configuration(box, channel)}</trt:Configurations>"
+        for channel in box.plan.channels
+    )
+    return f"<trt:GetVideoSourceConfigurationsResponse>{rows}</trt:GetVideoSourceConfigurationsResponse>"
 
 
 def _source_configuration(box: Box, channel: ChannelPlan) -> str:
@@ -385,6 +455,7 @@ _ANSWERS: dict[str, Callable[[Box, Element], str]] = {
     "GetScopes": _list_scopes,
     "GetVideoSources": _sources,
     "GetProfiles": _profiles1,
+    "GetVideoSourceConfigurations": _source_configurations,
     "GetStreamUri": _uri("trt", _stream_url),
     "GetSnapshotUri": _uri("trt", _snapshot_url),
     "SetSynchronizationPoint": _synchronize("trt"),

@@ -183,6 +183,14 @@ class Simulator:
 
     # --- figures ---
 
+    def subscriptions(self, target: str) -> int:
+        """Event subscriptions open now with the device of a camera."""
+        return len(self._target(target)[0].pull_points)
+
+    def forget_subscriptions(self, target: str) -> None:
+        """The device of a camera forgets who subscribed to its events, as when it restarts."""
+        self._target(target)[0].pull_points.forget()
+
     @property
     def connections(self) -> int:
         """RTSP and HTTP connections open now."""
