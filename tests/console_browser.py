@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import bisect
 import contextlib
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -29,6 +30,8 @@ class Tab:
         self.hosts: set[str] = set()
         self.received = 0
         """Bytes over the network, headers included."""
+        self.heard: dict[str, Callable[[dict[str, Any]], None]] = {}
+        """Who is told of an event, by its name, besides."""
         self._listening = asyncio.create_task(self._listen())
 
     async def start(self) -> None:
@@ -109,6 +112,48 @@ class Tab:
             mobile=False,
         )
 
+    async def frames(self, function: str) -> list[float]:
+        """Milliseconds of CPU of the page's main thread in each frame while a function of the page runs:
+        script, style, layout and painting, whatever else the machine does."""
+        events: list[dict[str, Any]] = []
+        over = asyncio.get_running_loop().create_future()
+        self.heard["Tracing.dataCollected"] = lambda about: events.extend(about["value"])
+        self.heard["Tracing.tracingComplete"] = lambda _: over.set_result(None)
+        wanted = ["devtools.timeline", "disabled-by-default-devtools.timeline", "__metadata"]
+        await self.ask("Tracing.start", traceConfig={"includedCategories": wanted})
+        await self.call(function)
+        await self.ask("Tracing.end")
+        await asyncio.wait_for(over, PATIENCE_S)
+        mains = {
+            (one["pid"], one["tid"])
+            for one in events
+            if one["name"] == "thread_name" and one["args"]["name"] == "CrRendererMain"
+        }
+        ends = sorted(one["ts"] for one in events if one["name"] == "Commit")
+        costs = [0.0] * len(ends)
+        tasks = [
+            one
+            for one in events
+            if one["name"] == "RunTask" and "dur" in one and (one["pid"], one["tid"]) in mains
+        ]
+        for task in tasks:
+            # A frame is all that was done since the one before was handed to the compositor.
+            if (at := bisect.bisect_left(ends, task["ts"])) < len(ends):
+                costs[at] += task.get("tdur", task["dur"]) / 1000
+        return costs[1:]
+
+    async def heap(self) -> dict[str, int]:
+        """What the page holds after a collection of garbage: bytes of script, elements, listeners."""
+        for _ in range(3):
+            await self.ask("HeapProfiler.collectGarbage")
+        used = await self.ask("Runtime.getHeapUsage")
+        counted = await self.ask("Memory.getDOMCounters")
+        return {
+            "bytes": int(used["usedSize"]),
+            "nodes": int(counted["nodes"]),
+            "listeners": int(counted["jsEventListeners"]),
+        }
+
     async def picture(self, file: Path) -> None:
         shot = await self.ask("Page.captureScreenshot", format="png")
         file.write_bytes(base64.b64decode(shot["data"]))
@@ -122,6 +167,8 @@ class Tab:
                     waiting.set_result(message.get("result") or {"error": message.get("error")})
                 continue
             about = message["params"]
+            if hears := self.heard.get(message["method"]):
+                hears(about)
             match message["method"]:
                 case "Runtime.exceptionThrown":
                     detail = about["exceptionDetails"]

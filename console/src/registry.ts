@@ -1,5 +1,5 @@
 /** Names of what cameras belong to: loaded once a session, since they change by configuration only. */
-import { reactive } from 'vue'
+import { computed, shallowReactive } from 'vue'
 import { api, type Shape } from './api/client'
 import { t, word } from './i18n'
 
@@ -10,7 +10,7 @@ interface Names {
   zones: Shape<'ZoneShape'>[]
 }
 
-export const registry = reactive<Names>({ tiers: [], departments: [], areas: [], zones: [] })
+export const registry = shallowReactive<Names>({ tiers: [], departments: [], areas: [], zones: [] })
 export const TIERS = ['public_security', 'departmental', 'community'] as const
 export const STATES = ['online', 'degraded', 'offline', 'unknown', 'maintenance'] as const
 export type State = (typeof STATES)[number]
@@ -37,16 +37,14 @@ export async function loadRegistry(): Promise<void> {
 
 export type By = 'all' | 'tier' | 'department' | 'area' | 'zone' | 'camera'
 
+const names = computed<Partial<Record<By, Map<string, string>>>>(() => {
+  const of = (list: readonly { id: string; name: string }[]) => new Map(list.map((one) => [one.id, one.name]))
+  return { department: of(registry.departments), area: of(registry.areas), zone: of(registry.zones) }
+})
+
 export function nameOf(by: By, key: string): string {
-  const found = {
-    all: undefined,
-    camera: undefined,
-    tier: undefined,
-    department: registry.departments,
-    area: registry.areas,
-    zone: registry.zones,
-  }[by]?.find((one) => one.id === key)
-  if (found) return found.name
+  const found = names.value[by]?.get(key)
+  if (found !== undefined) return found
   if (by === 'tier') return word('tier', key)
   return by === 'all' ? t('rates.by.all') : key
 }
