@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from rtp_media import interleave, rtp
+from rtp_media import fragment, interleave, rtp
 from sharpeyes.wire.h264 import H264Depacketiser
 from sharpeyes.wire.h265 import H265Depacketiser
 from sharpeyes.wire.jpeg import JpegDepacketiser
@@ -87,3 +87,54 @@ def test_any_bytes_as_frames(data: bytes, at: int) -> None:
 def test_frame_rate(times: list[int], clock_rate: int, declared: float | None) -> None:
     found = measured_fps(times, clock_rate, declared)
     assert found is None or found >= 0
+
+
+class PacketByPacket(RtpReceiver):
+    """Without the short cut for runs of equally long fragments."""
+
+    __slots__ = ()
+
+    def _run(self, data: bytes, at: int, stride: int, fragments: list[bytes]) -> int:
+        return 0
+
+
+spoilt = st.tuples(st.integers(0, 5000), st.integers(0, 255))
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["h264", "h265"]),
+    st.integers(0, 0xFFFF),
+    st.integers(300, 6000),
+    st.integers(20, 120),
+    st.booleans(),
+    st.lists(spoilt, max_size=4),
+    st.integers(0, 3000),
+)
+@example("h264", 250, 5000, 50, True, [], 1000)
+@example("h264", 250, 5000, 50, False, [], 1000)
+def test_a_run_of_fragments_is_what_its_packets_are(
+    codec: str, first: int, size: int, part: int, key: bool, changes: list[tuple[int, int]], cut: int
+) -> None:
+    kind = {("h264", True): b"\x65", ("h264", False): b"\x41", ("h265", True): b"\x26\1"}.get(
+        (codec, key), b"\2\1"
+    )
+    unit = kind + b"\x88" + bytes(1 + n % 255 for n in range(size))
+    sets = [b"\x67\x42\xc0\x1e\xd9\0\xa0\x47\xfe\x88", b"\x68\xce\x38\x80"] if codec == "h264" else []
+    parts = [*sets, *fragment(codec, unit, part)]
+    packets = [
+        rtp(each, first + number & 0xFFFF, 9000, marker=number == len(parts) - 1)
+        for number, each in enumerate(parts)
+    ]
+    data = bytearray(interleave(packets))
+    for at, value in changes:
+        data[at % len(data)] = value
+    outcomes = []
+    for receiver in (RtpReceiver, PacketByPacket):
+        depacketiser = H264Depacketiser() if codec == "h264" else H265Depacketiser()
+        one = receiver(depacketiser, (96,))
+        whole, at = bytes(data), 0
+        for end in (min(cut, len(whole)), len(whole)):
+            at = one.frames(whole[:end], at)
+        outcomes.append((at, one.packets, one.bytes, one.lost, one.times, depacketiser.keyframe, one.ended))
+    assert outcomes[0] == outcomes[1]

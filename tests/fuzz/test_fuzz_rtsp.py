@@ -14,7 +14,7 @@ from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.wire.rtsp.dialogue import Described, Dialogue, Ended, Ready
 from sharpeyes.wire.rtsp.digest import Authenticator, parse_challenges
-from sharpeyes.wire.rtsp.message import MessageReader, RtspSyntaxError
+from sharpeyes.wire.rtsp.message import Message, MessageReader, RtspSyntaxError
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
 CORPUS = sorted((Path(__file__).parent / "corpus" / "rtsp").iterdir())
@@ -57,8 +57,8 @@ WORDS = [
 stream = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=12)), max_size=30).map(b"".join)
 
 
-def read(pieces: list[bytes]) -> tuple[list[object], bool]:
-    reader = MessageReader()
+def read(pieces: list[bytes], reader: MessageReader | None = None) -> tuple[list[object], bool]:
+    reader = reader or MessageReader()
     found: list[object] = []
     for piece in pieces:
         try:
@@ -78,6 +78,69 @@ def test_reading_does_not_depend_on_how_bytes_arrive(data: bytes, draw: st.DataO
         found, broken_too = read(pieces)
         if not broken:
             assert (found, broken_too) == (whole, False)
+
+
+class LineByLine(MessageReader):
+    """Without the short cut for heads that are written plainly."""
+
+    __slots__ = ()
+
+    def _plain_message(self, data: bytes, at: int, messages: list[Message]) -> int:
+        return 0
+
+
+LINES = [
+    *("RTSP/1.0 200 OK", "RTSP/1.0 200", "RTSP/1.0 200 ", "RTSP/1.0  200 OK", "RTSP/1.0 401 Not  so\t"),
+    *(
+        "OPTIONS * RTSP/1.0",
+        "OPTIONS  * RTSP/1.0",
+        "GET_PARAMETER rtsp://a/\x80 RTSP/1.0",
+        "options * RTSP/1.0",
+    ),
+    *(
+        "CSeq: 1",
+        "CSeq:1",
+        "cseq:  2 ",
+        "CSeq : 3",
+        ": x",
+        "x",
+        "",
+        " folded",
+        "A: b: c",
+        "A:",
+        "A:\tb",
+        "A: \x7f",
+    ),
+    *(
+        "Content-Length: 3",
+        "Content-Length: 03",
+        "content-length:",
+        "Content-Lenght: 2",
+        "Content-Length: +3",
+    ),
+    *("Content-Length: 3x", "Content-Length: 00000000003", "Content-Length: 65537", "Content-Length: ٣"),
+    *("CONTENT-LENGTH: 2", "Session: 7;timeout=60", "Ä: ö", "abc"),
+]
+message = st.builds(
+    lambda lines, ends: b"".join(line.encode() + end for line, end in zip(lines, ends, strict=False)),
+    st.lists(st.sampled_from(LINES), min_size=1, max_size=8),
+    st.lists(st.sampled_from([b"\r\n"] * 12 + [b"\n", b"\r\n\r\n", b"\r", b" \r\n"]), min_size=8, max_size=8),
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.one_of(message, stream), max_size=6).map(b"".join), st.integers(0, 300))
+@example(b"RTSP/1.0 200 OK\r\n" + b"A: b\r\n" * 65 + b"\r\n", 0)
+@example(b"RTSP/1.0 200 OK\r\nA: " + b"b" * 16400 + b"\r\n\r\n", 0)
+@example(b"RTSP/1.0 200 OK\r\nContent-Length: 3\r\ncontent-length: 1\r\n\r\nabc", 60)
+def test_plain_messages_mean_what_they_mean_line_by_line(data: bytes, cut: int) -> None:
+    for pieces in ([data], [data[:cut], data[cut:]]):
+        assert read(pieces) == read(pieces, LineByLine())
+
+
+@pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)
+def test_corpus_is_read_alike_line_by_line(file: Path) -> None:
+    assert read([file.read_bytes()]) == read([file.read_bytes()], LineByLine())
 
 
 @pytest.mark.parametrize("file", CORPUS, ids=lambda file: file.name)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharpeyes.wire.sdp import SdpSyntaxError, parse_sdp, resolve_control
+from sharpeyes.wire.sdp import Description, SdpSyntaxError, _read, parse_sdp, resolve_control
 from sharpeyes.wire.video import choose_track
 
 CORPUS = sorted((Path(__file__).parent / "corpus" / "sdp").iterdir())
@@ -63,3 +64,24 @@ def test_corpus_cut_and_damaged(file: Path) -> None:
         take(data[:at])
         take(data[:at] + b"\xff" + data[at + 1 :])
         take(data[:at] + data[at + 1 :])
+
+
+ORIGINS = ["o=- 1 1 IN IP4 10.0.0.1", "o=", "o", " o=x", "o=\x00ä"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.one_of(st.sampled_from([*WORDS, *ORIGINS]), st.text(max_size=20)), max_size=20))
+def test_what_is_remembered_is_what_would_be_read(lines: list[str]) -> None:
+    body = "\n".join(["v=0", *lines]).encode("utf-8", "replace")
+    read = _outcome(_read, body)
+    assert _outcome(parse_sdp, body) == read
+    assert _outcome(parse_sdp, body.replace(b"10.0.0.1", b"10.0.0.22")) == _outcome(
+        _read, body.replace(b"10.0.0.1", b"10.0.0.22")
+    )
+
+
+def _outcome(parse: Callable[[bytes], Description], body: bytes) -> Description | str:
+    try:
+        return parse(body)
+    except SdpSyntaxError as error:
+        return str(error)
