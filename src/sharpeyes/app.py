@@ -59,6 +59,9 @@ from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry
 from sharpeyes.store.cameras import list_cameras
 from sharpeyes.store.credentials import changes, open_credentials
+from sharpeyes.selfwatch.canaries import Canaries
+from sharpeyes.selfwatch.own_outages import OwnOutages
+from sharpeyes.selfwatch.stage import SimulatedStage
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
 from sharpeyes.store.organisation import list_tiers
@@ -99,7 +102,14 @@ class Service:
         zone = ZoneInfo(config.site.timezone)
         self._roller = Roller(self.database, zone, clock)
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
-        self.faults = Faults(self.database, config.faults, clock, counted=self.metrics.tell_tickets)
+        self.faults = Faults(
+            self.database,
+            config.faults,
+            clock,
+            counted=self.metrics.tell_tickets,
+            found=lambda outcome: self.own_outages.found(outcome),
+            failing_canaries=lambda: self.canaries.failing() if self.canaries is not None else {},
+        )
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
         )
@@ -118,6 +128,8 @@ class Service:
         self.enrolment = Enrolment(
             self.database,
             config.networks,
+        self.own_outages = OwnOutages(self.database, self.fleet, self.recorder)
+        self.canaries = self._canaries()
             credentials=lambda connection: open_credentials(connection, self._vault),
             changed=self.reload,
             clock=clock,
@@ -145,7 +157,8 @@ class Service:
             calm_collector()
             self._watching = True
             try:
-                async with self._accountable(), self._mending(), self._reckoning():
+            await self.own_outages.resume()
+                async with self._accountable(), self._tested(), self._mending(), self._reckoning():
                     yield token
             finally:
                 self._watching = False
@@ -196,6 +209,28 @@ class Service:
         """Days added up, old intervals put away."""
         async with self._roller.running(), self._retention.running():
             yield
+
+    def _canaries(self) -> Canaries | None:
+        """One a zone, unless they are not wanted."""
+        zones = tuple(zone.id for zone in self.config.declared.zones)
+        if not self.settings.canaries or not zones:
+            return None
+        stage = SimulatedStage(zones, self.settings.canary_addresses)
+        detected = self.metrics.tell_detected
+        return Canaries(stage, self.fleet, self.quality, clock=self.clock, detected=detected)
+
+    @contextlib.asynccontextmanager
+    async def _tested(self) -> AsyncIterator[None]:
+        """The monitor, by its canaries."""
+        if self.canaries is None:
+            yield
+            return
+        self.metrics.show_canaries(self.canaries)
+        self.canaries.start()
+        try:
+            yield
+        finally:
+            await self.canaries.stop()
 
     @contextlib.asynccontextmanager
     async def _mending(self) -> AsyncIterator[None]:
@@ -370,6 +405,8 @@ async def run(
                 log_config=None,
                 access_log=False,
                 server_header=False,
+        canaries=service.canaries,
+        own_outages=service.own_outages,
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )

@@ -25,6 +25,8 @@ from sharpeyes.api.routes import (
     service,
     session,
     sign_on,
+    saved_views,
+    self_test,
     states,
     tokens,
     users,
@@ -71,7 +73,7 @@ def create_api(context: Context) -> FastAPI:
         faults,
     ):
         api.include_router(room.router)
-    for room in (exclusions, contests, reports):
+    for room in (exclusions, contests, reports, self_test):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

@@ -22,6 +22,8 @@ from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
 from sharpeyes.store.database import Database
+from sharpeyes.selfwatch.canaries import Canaries
+from sharpeyes.selfwatch.own_outages import OwnOutages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,10 @@ class Context:
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False
     quality: Quality | None = None
+    canaries: Canaries | None = None
+    """None where they are switched off."""
+    own_outages: OwnOutages | None = None
+    """None where nobody looks for them."""
     """None where pictures are not looked at."""
     views: ViewDoors | None = None
     """None while nobody can watch: without a register there are no views."""

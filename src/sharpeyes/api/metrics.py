@@ -24,6 +24,9 @@ from sharpeyes.health.fleet import Fleet, Probe
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.selfwatch.canaries import Canaries
+from sharpeyes.selfwatch.reckoner import ALARMS
+from sharpeyes.selfwatch.schedule import FAULTS, Show
 from sharpeyes.store.faults import TicketCount
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -47,6 +50,13 @@ class Metrics:
             buckets=(0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
             registry=self.registry,
         )
+        self._canary_delay = Histogram(
+            "sharpeyes_canary_detection_seconds",
+            "From the moment a canary showed a fault until it was named. A fault that was not: see misses.",
+            labelnames=["kind"],
+            buckets=(5.0, 10.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0),
+            registry=self.registry,
+        )
         self._last_probe: float | None = None
         self._tickets = _TicketCollector()
         self.registry.register(self._tickets)
@@ -62,6 +72,14 @@ class Metrics:
     def show_pictures(self, board: Board, quality: Quality) -> None:
         """Read these, too, at every scrape from now on."""
         self.registry.register(_PictureCollector(board, quality))
+
+    def show_canaries(self, canaries: Canaries) -> None:
+        """How the canaries are seen, too."""
+        self.registry.register(_CanaryCollector(canaries))
+
+    def tell_detected(self, show: Show, seconds: float) -> None:
+        """A canary's fault was named after so long."""
+        self._canary_delay.labels(show.value).observe(seconds)
 
     def tell_tickets(self, counts: Sequence[TicketCount], at: Ms) -> None:
         """Show these open tickets from now on; ``at``: when faults were last looked at and counted.
@@ -174,6 +192,43 @@ class _FleetCollector(Collector):
             ("probes_withheld", "Probes without credentials, since these were refused.", stats.withheld),
         ):
             yield CounterMetricFamily(f"sharpeyes_{name}", help_text, value=value)
+
+
+class _CanaryCollector(Collector):
+    """Canaries: what was missed, what was said and is not so, whether a zone is seen at all."""
+
+    def __init__(self, canaries: Canaries) -> None:
+        self._canaries = canaries
+
+    def collect(self) -> Iterator[Metric]:
+        failing = GaugeMetricFamily(
+            "sharpeyes_canary_failing",
+            "1 while the zone's canary is not seen as what it shows: what is said of the zone is unknown."
+            " No sample where no canary performs.",
+            labels=["zone"],
+        )
+        missed = CounterMetricFamily(
+            "sharpeyes_canary_misses",
+            "Faults that a canary showed and nobody named in their time.",
+            labels=["zone", "kind"],
+        )
+        alarms = CounterMetricFamily(
+            "sharpeyes_canary_false_alarms",
+            "Verdicts against a canary that was well, by what was said.",
+            labels=["zone", "kind"],
+        )
+        for zone, canary in sorted(self._canaries.performing.items()):
+            failing.add_metric([zone], int(canary.account.failing is not None))
+            for show in FAULTS:
+                missed.add_metric([zone, show.value], canary.missed[show])
+            for word in sorted(ALARMS):
+                alarms.add_metric([zone, word], canary.false_alarms[word])
+        yield from (failing, missed, alarms)
+        yield GaugeMetricFamily(
+            "sharpeyes_canaries_trouble",
+            "1 while canaries cannot perform: the monitor goes untested.",
+            value=int(self._canaries.trouble is not None),
+        )
 
 
 class _TicketCollector(Collector):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Self
@@ -73,6 +73,11 @@ class Settings:
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
+    canaries: bool = True
+    """Whether each zone has a camera of our own that shows faults to a timetable, to test the monitor."""
+    canary_addresses: Mapping[str, str] = field(default_factory=dict)
+    """Addresses of this machine that canaries listen on: ``police-video=10.1.0.5 sector=10.2.0.5``; those of
+    other zones are on loopback."""
 
     @classmethod
     def read(cls, environ: Mapping[str, str] | None = None, **given: Any) -> Self:
@@ -200,6 +205,18 @@ def _ports(text: str) -> tuple[int, int]:
     return ports
 
 
+def _by_zone(text: str) -> Mapping[str, str]:
+    found = {}
+    for word in _words(text):
+        zone, equals, address = word.partition("=")
+        if not equals or not zone or zone in found:
+            raise ValueError(f"{word[:60]!r} is no zone with an address; write for example police=10.1.0.5")
+        if ipaddress.ip_address(_address(address)).version != 4:
+            raise ValueError(f"{address[:60]!r} is no IPv4 address")
+        found[zone] = address
+    return found
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
         raise ValueError(f"{text[:40]!r} is neither true nor false")
@@ -237,5 +254,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "oidc_label": str,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
+    "canaries": _flag,
+    "canary_addresses": _by_zone,
 }
 """How each setting is read from text; a ValueError says what is wrong and what to write."""

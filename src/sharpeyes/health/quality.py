@@ -196,6 +196,14 @@ class _Memory:
     sampled: dict[str, Ms] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Apart:
+    """What the store and the evidence hold of other cameras."""
+
+    samples: dict[str, list[Keyframe]] = field(default_factory=dict)
+    references: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a look ended."""
@@ -247,6 +255,12 @@ class Quality:
         self._screened = 0
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._apart: dict[str, _Apart] = {}
+
+    def set_apart(self, camera: str) -> None:
+        """A camera that is in no registry: looked at as any other, what is learnt of it stays in memory, and
+        no evidence of it is kept."""
+        self._apart[camera] = _Apart()
 
     async def stop(self) -> None:
         """No more looks; those in a thread end first."""
@@ -343,6 +357,7 @@ class Quality:
         if memory is not None:
             self._remember(memory, None)
         self._references.pop(camera, None)
+        self._apart.pop(camera, None)
 
     async def accept_view(self, camera: str, connection_write: Callable[[Connection], None]) -> None:
         """What it shows from now on is its normal view; ``connection_write`` joins the transaction."""
@@ -404,7 +419,7 @@ class Quality:
     async def _keep(self, camera: str, result: ProbeResult, seen: Seen, checked: Checked | None) -> None:
         """A still and the working of a look that says something; one that says nothing new leaves none."""
         evidence = self.evidence
-        if evidence is None:
+        if evidence is None or camera in self._apart:
             return
         bad = bool(seen.findings) or not seen.decoded
         still = None
@@ -417,6 +432,8 @@ class Quality:
     # --- what is normal ------------------------------------------------------------------------------
 
     async def _references_of(self, camera: str, memory: _Memory) -> Mapping[str, Any]:
+        if (apart := self._apart.get(camera)) is not None:
+            return apart.references
         cached = self._references.get(camera)
         if cached is not None:
             self._references.move_to_end(camera)
@@ -455,6 +472,9 @@ class Quality:
         if mode in memory.sampled and seen.at - memory.sampled[mode] < spaced:
             return
         memory.sampled[mode] = seen.at
+        if (apart := self._apart.get(camera)) is not None:
+            await self._learn_apart(apart, memory, keyframe, seen)
+            return
         data = f"{keyframe.codec}\n".encode() + keyframe.data
         await evidence.keep(camera, "sample", data, keep_ms=SAMPLES_MS, mode=mode)
         samples = await evidence.samples(camera, mode)
@@ -475,6 +495,21 @@ class Quality:
         log.info("camera %s: its normal by %s is learnt, version %d", camera, mode, version)
         self._references.pop(camera, None)
         memory.known = (memory.known or {}) | {mode: (version, len(keyframes))}
+
+    async def _learn_apart(self, apart: _Apart, memory: _Memory, keyframe: Keyframe, seen: Seen) -> None:
+        """The same in memory; a camera set apart shows the same view always, so the first reference lasts."""
+        mode = seen.mode or ""
+        samples = apart.samples.setdefault(mode, [])
+        samples.append(keyframe)
+        if len(samples) < LEARN_FIRST:
+            return
+        data = await self._run("check_s", self._examiner.learn, samples, mode, seen.at)
+        samples.clear()
+        if data is None:
+            return
+        apart.references[mode] = await self._run("check_s", self._examiner.load, data)
+        memory.known = (memory.known or {}) | {mode: (1, LEARN_BEST)}
+        self.stats.learnt += 1
 
 
 def _keyframe(content: bytes) -> Keyframe:

@@ -1,0 +1,1 @@
+"""The monitor watches itself: canaries, and times in which it could not see."""
