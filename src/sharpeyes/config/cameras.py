@@ -36,6 +36,7 @@ from sharpeyes.config.document import (
 )
 from sharpeyes.config.faults import read_faults
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
+from sharpeyes.domain.clock import ClockPolicy
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
@@ -74,6 +75,7 @@ class Config:
     site: Site
     declared: Declared
     networks: tuple[Network, ...]
+    clocks: ClockPolicy = field(default_factory=ClockPolicy)
     faults: FaultSettings = field(default_factory=FaultSettings)
     warnings: tuple[ConfigError, ...] = ()
 
@@ -124,6 +126,7 @@ class _Reader:
         credentials = self.declare(root, "credential", self.credential)
         cameras = self.cameras(root.items("cameras"))
         networks = self.networks(root.items("networks"))
+        clocks = self.clocks(root.section("clocks"))
         faults = read_faults(root.section("faults"), self.names, self.folder, ZoneInfo(site.timezone))
         root.close()
         if self.document.errors:
@@ -140,6 +143,7 @@ class _Reader:
                 cameras=tuple(cameras),
             ),
             networks=tuple(networks),
+            clocks=clocks,
             faults=faults,
             warnings=tuple(sorted(self.document.warnings, key=lambda warning: warning.line)),
         )
@@ -175,6 +179,22 @@ class _Reader:
             one.close()
         section.close()
         return list(policies.values())
+
+    def clocks(self, section: Section | None) -> ClockPolicy:
+        default = ClockPolicy()
+        if section is None:
+            return default
+        warn_s = section.get("warn_s", number(1, 86_400), default.warn_ms / 1000)
+        fail_s = section.get("fail_s", number(1, 86_400), default.fail_ms / 1000)
+        every_s = section.get("every_s", number(60, 86_400), default.every_s)
+        if fail_s < warn_s:
+            section.error(
+                section.line_of("fail_s"),
+                f"clocks: fail_s ({fail_s:g}) is below warn_s ({warn_s:g})",
+                "A clock is worth a warning before it is outside tolerance: give fail_s the larger value",
+            )
+        section.close()
+        return ClockPolicy(warn_ms=round(1000 * warn_s), fail_ms=round(1000 * fail_s), every_s=every_s)
 
     def declare(self, root: Section, what: str, read: Callable[[str, Section], T | None]) -> list[T]:
         """A mapping from ids to sections, such as ``zones``. Its ids count as known even if it is wrong."""
@@ -412,6 +432,7 @@ class _Reader:
         methods = section.get("methods", _some(listing(word(Method))), METHODS)
         interface = section.get("interface", text, None)
         pattern = section.get("camera_name", _pattern, CAMERA_NAME)
+        events = section.get("events", flag, True)
         if Method.MULTICAST in methods and interface is None and section.node("interface") is None:
             section.error(
                 section.line_of("methods"),
@@ -437,6 +458,7 @@ class _Reader:
             methods=frozenset(map(Method, methods)),
             interface=interface,
             camera_name=pattern,
+            events=bool(events),
         )
 
     def place(self, section: Section) -> tuple[str | None, str | None, str | None, str | None, str | None]:

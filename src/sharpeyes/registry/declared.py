@@ -62,6 +62,8 @@ class Network:
     """Name or address of the interface for multicast."""
     camera_name: str
     """Pattern of the names of its cameras; see :data:`NAME_FIELDS`."""
+    events: bool = True
+    """Whether its devices are asked what they report of their scenes: one event subscription each."""
 
 
 NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model")
