@@ -35,6 +35,7 @@ from sharpeyes.domain.camera import SESSIONS, Camera, Device, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.faults import StateChange
+from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults
@@ -47,6 +48,7 @@ from sharpeyes.health.board import Board, Subscription
 from sharpeyes.health.evidence import Evidence
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.fleet import Fleet, Limits, Target
+from sharpeyes.health.judge import Standing, begin_maintenance
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
@@ -57,11 +59,11 @@ from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry
-from sharpeyes.store.cameras import list_cameras
-from sharpeyes.store.credentials import changes, open_credentials
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.selfwatch.stage import SimulatedStage
+from sharpeyes.store.cameras import list_cameras
+from sharpeyes.store.credentials import changes, open_credentials
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
 from sharpeyes.store.organisation import list_tiers
@@ -70,6 +72,8 @@ from sharpeyes.store.vault import Vault
 
 log = logging.getLogger(__name__)
 
+NO_STREAM = "no_stream"
+"""Cause of an unknown state: the camera is registered, but nobody has said or found where its picture is."""
 DRAIN_S = 5
 """How long requests under way may go on when the service stops."""
 
@@ -124,12 +128,12 @@ class Service:
             limits=limits,
             quality=self.quality,
         )
+        self.own_outages = OwnOutages(self.database, self.fleet, self.recorder)
+        self.canaries = self._canaries()
         self._vault = Vault.at(settings.key_file)
         self.enrolment = Enrolment(
             self.database,
             config.networks,
-        self.own_outages = OwnOutages(self.database, self.fleet, self.recorder)
-        self.canaries = self._canaries()
             credentials=lambda connection: open_credentials(connection, self._vault),
             changed=self.reload,
             clock=clock,
@@ -137,6 +141,7 @@ class Service:
         self.access: Access | RegisterDamagedError = RegisterDamagedError("the register is not open yet")
         self.views: ViewDoors | None = None
         self._watching = False
+        self._unwatched: dict[str, Standing] = {}
         self.stopping = asyncio.Event()
         """Set when whoever listens to endless answers shall be let go."""
 
@@ -152,12 +157,13 @@ class Service:
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
             self.metrics.show_pictures(self.board, self.quality)
             await self.evidence.start()
+            await self.own_outages.resume()
             await self.fleet.start(targets)
+            await self._show_unwatched()
             self.enrolment.start()
             calm_collector()
             self._watching = True
             try:
-            await self.own_outages.resume()
                 async with self._accountable(), self._tested(), self._mending(), self._reckoning():
                     yield token
             finally:
@@ -204,12 +210,6 @@ class Service:
         sources = registered(self.database, self._vault)
         return Gateway(rights, sources, gateway_settings(self.settings), self.clock)
 
-    @contextlib.asynccontextmanager
-    async def _reckoning(self) -> AsyncIterator[None]:
-        """Days added up, old intervals put away."""
-        async with self._roller.running(), self._retention.running():
-            yield
-
     def _canaries(self) -> Canaries | None:
         """One a zone, unless they are not wanted."""
         zones = tuple(zone.id for zone in self.config.declared.zones)
@@ -233,6 +233,12 @@ class Service:
             await self.canaries.stop()
 
     @contextlib.asynccontextmanager
+    async def _reckoning(self) -> AsyncIterator[None]:
+        """Days added up, old intervals put away."""
+        async with self._roller.running(), self._retention.running():
+            yield
+
+    @contextlib.asynccontextmanager
     async def _mending(self) -> AsyncIterator[None]:
         """Faults, from their first sign to their end."""
         with self.board.subscribe(100_000) as changes:
@@ -249,7 +255,24 @@ class Service:
     async def reload(self) -> None:
         """Watch what the registry says now."""
         targets, _ = await self.database.aread(lambda connection: read_targets(connection, self._vault))
+        for key in self._unwatched:  # one that has a stream by now begins as the fleet has it
+            self.board.remove(key)
         self.fleet.sync(targets)
+        await self._show_unwatched()
+
+    async def _show_unwatched(self) -> None:
+        """Cameras that are registered without a stream stand on the board too: unknown, and why."""
+        now, before, self._unwatched = self.clock(), self._unwatched, {}
+        for camera in await self.database.aread(list_cameras):
+            if camera.watched:
+                continue
+            standing = before.get(camera.id) or Standing.newcomer(camera.id, now, cause=NO_STREAM)
+            if camera.maintenance:
+                standing = begin_maintenance(standing, now).standing
+            elif standing.state is State.MAINTENANCE:
+                standing = Standing.newcomer(camera.id, now, cause=NO_STREAM)
+            self._unwatched[camera.id] = standing
+            self.board.place(camera, standing)
 
     def unready(self) -> Sequence[str]:
         """Why the service does not do its work, if it does not."""
@@ -306,9 +329,11 @@ def targets_of(
 ) -> Iterator[Target]:
     """How to look at each camera: at its sub-stream if it has one, with its own or its device's account.
 
-    ``changed`` says when the password of an account was last changed.
+    ``changed`` says when the password of an account was last changed. Cameras without a stream are left out.
     """
     for camera in cameras:
+        if not camera.watched:
+            continue
         device = devices.get(camera.device or "")
         account = camera.credential or (device.credential if device else None)
         yield Target(
@@ -380,6 +405,8 @@ def context_of(service: Service) -> Context:
         telemetry_failing=lambda: service.recorder.failing,
         stopping=service.stopping,
         quality=service.quality,
+        canaries=service.canaries,
+        own_outages=service.own_outages,
     )
 
 
@@ -405,8 +432,6 @@ async def run(
                 log_config=None,
                 access_log=False,
                 server_header=False,
-        canaries=service.canaries,
-        own_outages=service.own_outages,
                 timeout_graceful_shutdown=DRAIN_S,
             )
         )

@@ -11,22 +11,25 @@ from sharpeyes.api.context import Context
 from sharpeyes.api.routes import (
     blackbox,
     cameras,
+    cameras_map,
     contests,
     discovery,
+    dossiers,
     exclusions,
     faults,
     grants,
+    imports,
     live,
     organisation,
     pictures,
     rates,
     register,
     reports,
+    saved_views,
+    self_test,
     service,
     session,
     sign_on,
-    saved_views,
-    self_test,
     states,
     tokens,
     users,
@@ -58,6 +61,8 @@ def create_api(context: Context) -> FastAPI:
     api.state.context = context
     api.state.views = context.views
     problems.install(api)
+    for room in (cameras_map, dossiers, imports, saved_views):  # before /cameras/{id}
+        api.include_router(room.router)
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)
     for room in (

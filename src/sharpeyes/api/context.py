@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from sharpeyes.access.access import Access
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.api.metrics import Metrics
+from sharpeyes.api.uploads import Uploads
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults
@@ -21,9 +22,9 @@ from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
-from sharpeyes.store.database import Database
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
+from sharpeyes.store.database import Database
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,11 +47,11 @@ class Context:
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
     """Who may read the metrics without a token, besides this machine."""
     camera_metrics: bool = False
-    quality: Quality | None = None
     canaries: Canaries | None = None
     """None where they are switched off."""
     own_outages: OwnOutages | None = None
     """None where nobody looks for them."""
+    quality: Quality | None = None
     """None where pictures are not looked at."""
     views: ViewDoors | None = None
     """None while nobody can watch: without a register there are no views."""
@@ -62,6 +63,8 @@ class Context:
     """What reports are signed with; made when the first one is given out."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
+    uploads: Uploads = field(default_factory=Uploads)
+    """Dossier files on their way into the registry."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service stops: answers that would go on for ever end."""
 

@@ -219,14 +219,6 @@ class CameraPage(Shape):
     next: Annotated[str | None, Field(description="'after' of the next page; null on the last.")]
 
 
-class CameraChange(Body):
-    """What an operator may change; what is left out stays."""
-
-    maintenance: Annotated[
-        bool | None, Field(description="Declared out of service by its owner: not obliged to deliver.")
-    ] = None
-
-
 class DefectShape(Shape):
     """A confirmed fault of the picture."""
 

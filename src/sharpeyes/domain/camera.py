@@ -120,8 +120,13 @@ class Camera:
     retired_ms: Ms | None = None
     """Since when it is no longer part of the city, None while it is. Its history stays."""
 
+    @property
+    def watched(self) -> bool:
+        """Whether it can be looked at. One that is registered without a stream is obliged, but unknown."""
+        return bool(self.streams)
+
     def stream(self, preferred: StreamRole = StreamRole.SUB) -> Stream:
-        """The preferred stream, else the first there is. A camera always has at least one."""
+        """The preferred stream, else the first there is; only of a camera that has one (:attr:`watched`)."""
         for stream in self.streams:
             if stream.role is preferred:
                 return stream

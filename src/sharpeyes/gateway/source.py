@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy import Connection
 
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
+from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.gateway.upstream import Source
 from sharpeyes.net.rtsp_client import TlsPolicy
 from sharpeyes.store.cameras import get_camera
@@ -39,6 +40,8 @@ def registered(database: Database, vault: Vault) -> Sources:
     def read(connection: Connection, camera_id: str, tile: int | None) -> Source:
         camera = get_camera(connection, camera_id)
         device = get_device(connection, camera.device) if camera.device else None
+        if not camera.watched:
+            raise NotFoundError(f"{camera.name} has no stream yet", mend="Declare its URL, or have it found")
         stream = stream_for(camera, tile)
         name = camera.credential or (device.credential if device else None)
         return Source(

@@ -7,12 +7,25 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, Text, bindparam, cast, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    Text,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.dossier_schema import dossier
 from sharpeyes.store.schema import CHUNK, camera, chunks, membership, stream
 
 DIMENSIONS = ("tier", "department", "area", "zone")
@@ -86,6 +99,22 @@ def list_cameras(
         query = query.limit(limit)
     rows = connection.execute(query).all()
     return _cameras(connection, rows)
+
+
+def list_light(connection: Connection) -> list[tuple[Any, ...]]:
+    """What a list of every camera in service needs, by id, without making cameras of it: id, code, name,
+    tier, department, area, zone, origin, maintenance, tags (as JSON), longitude, latitude."""
+    c, d = camera.c, dossier.c
+    query = (
+        select(
+            c.id, c.code, c.name, c.tier, c.department, c.area, c.zone, c.origin, c.maintenance,
+            cast(c.tags, Text), d.longitude, d.latitude,
+        )
+        .select_from(camera.outerjoin(dossier, d.camera_id == c.id))
+        .where(c.retired_ms.is_(None))
+        .order_by(c.id)
+    )  # fmt: skip
+    return [tuple(row) for row in connection.execute(query)]
 
 
 def count_cameras(connection: Connection, where: CameraFilter = EVERYTHING) -> int:

@@ -2,26 +2,88 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 from sqlalchemy import Connection
 
-from sharpeyes.api.auth import ADDRESSES, Admin, AnyCaller, Operator
+from sharpeyes.api.auth import ADDRESSES, AnyCaller, ManagingCaller, Operator
 from sharpeyes.api.context import Rooms
-from sharpeyes.api.schemas import CameraChange, CameraDetail, CameraPage, CameraShape, ProbeShape
-from sharpeyes.domain.camera import Camera, Origin
+from sharpeyes.api.schemas import Body, CameraDetail, CameraPage, CameraShape, ProbeShape, Shape
+from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.store.cameras import CameraFilter, get_camera, list_cameras, put_cameras
-from sharpeyes.store.events import Event, record
+from sharpeyes.registry.edit import Edit, Edited, edit
+from sharpeyes.store.cameras import CameraFilter, get_camera, list_cameras
 from sharpeyes.store.organisation import list_areas, subtree
 
 router = APIRouter(prefix="/api/v1/cameras", tags=["cameras"])
 
 CameraId = Annotated[str, Path(max_length=64)]
+UNFILED = (
+    "put to use without filing number, filing date or sign, which Order 799 (articles 13, 14) wants: "
+    "complete its dossier"
+)
+Tags = Annotated[tuple[Annotated[str, Field(min_length=1, max_length=64)], ...], Field(max_length=50)]
+Cadence = Annotated[float | None, Field(ge=0, le=86_400, description="Seconds; 0: the tier's.")]
+
+
+class EditFields(Body):
+    """What to set; what is left out stays."""
+
+    tier: Tier | None = None
+    department: Annotated[str | None, Field(max_length=64)] = None
+    area: Annotated[str | None, Field(max_length=64)] = None
+    maintenance: Annotated[
+        bool | None, Field(description="Declared out of service by its owner: not obliged to deliver.")
+    ] = None
+    liveness_s: Cadence = None
+    quality_s: Cadence = None
+
+
+class CameraChange(EditFields):
+    """What may be set of one camera."""
+
+    name: Annotated[str | None, Field(min_length=1, max_length=200, pattern=r"\S")] = None
+    tags: Annotated[Tags | None, Field(description="All of them.")] = None
+
+
+class ManyChange(EditFields):
+    """What may be set of many cameras."""
+
+    add_tags: Tags = ()
+    remove_tags: Tags = ()
+
+
+class BulkEdit(Body):
+    cameras: Annotated[
+        tuple[Annotated[str, Field(max_length=64)], ...], Field(min_length=1, max_length=100_000)
+    ]
+    set: ManyChange
+    dry_run: bool = True
+
+
+class RefusedCamera(Shape):
+    camera: str
+    reason: str
+
+
+class BulkEdited(Shape):
+    dry_run: bool
+    changed: int
+    fields: Annotated[dict[str, int], Field(description="Field -> cameras in which it changes.")]
+    unchanged: int
+    refused: Annotated[tuple[RefusedCamera, ...], Field(description="At most 1000.")]
+    refused_count: int
+    unfiled: Annotated[int, Field(description="Put to use without filing or sign (Order 799).")]
+
+
+class ChangedCamera(CameraShape):
+    warnings: tuple[str, ...]
 
 
 @router.get("")
@@ -73,29 +135,56 @@ async def one(rooms: Rooms, caller: AnyCaller, camera_id: CameraId) -> CameraDet
     return CameraDetail(**dict(CameraShape.of(camera, entry, addresses=addresses)), last_probe=probe)
 
 
-@router.patch("/{camera_id}", dependencies=[Admin])
-async def change(rooms: Rooms, camera_id: CameraId, wanted: CameraChange) -> CameraShape:
-    """Declare a camera out of service, or back in service. One from cameras.yaml is changed there."""
-    now = rooms.clock()
+@router.patch("/{camera_id}")
+async def change(
+    rooms: Rooms, caller: ManagingCaller, camera_id: CameraId, wanted: CameraChange
+) -> ChangedCamera:
+    """Set fields of a camera, such as that it is out of service. One from cameras.yaml is changed there."""
+    now, by = rooms.clock(), caller.name
 
-    def write(connection: Connection) -> Camera:
-        camera = get_camera(connection, camera_id)
-        if wanted.maintenance is None or wanted.maintenance == camera.maintenance:
-            return camera
-        if camera.origin is Origin.CONFIG:
-            raise ConflictError(
-                f"{camera_id} is declared in cameras.yaml, which would undo this at the next start",
-                mend=f"Write 'maintenance: {str(wanted.maintenance).lower()}' there and restart",
-            )
-        changed = replace(camera, maintenance=wanted.maintenance)
-        put_cameras(connection, [changed], now=now)
-        message = "declared out of service" if changed.maintenance else "declared in service"
-        record(connection, [Event(at=now, kind="maintenance", subject=camera_id, message=message)])
-        return changed
+    def write(connection: Connection) -> tuple[Camera, Edited]:
+        before = get_camera(connection, camera_id)
+        given = wanted.model_dump(exclude={"tags"})
+        if wanted.tags is not None:
+            given |= {"add_tags": wanted.tags, "remove_tags": tuple(set(before.tags) - set(wanted.tags))}
+        done = edit(connection, [camera_id], Edit(**given), by=by, now=now)
+        if (reason := done.refused.get(camera_id)) is not None:
+            raise ConflictError(f"{camera_id} {reason}")
+        return get_camera(connection, camera_id), done
 
-    camera = await rooms.database.awrite(write)
+    camera, done = await rooms.database.awrite(write)
     await rooms.reload()
-    return CameraShape.of(camera, rooms.board.get(camera_id))
+    shape = CameraShape.of(camera, rooms.board.get(camera_id))
+    return ChangedCamera(**dict(shape), warnings=(UNFILED,) if done.unfiled else ())
+
+
+@router.post("/edit")
+async def edit_many(rooms: Rooms, caller: ManagingCaller, wanted: BulkEdit) -> BulkEdited:
+    """Set fields of many cameras at once; with `dry_run` only say what would change. Those from cameras.yaml
+    are refused, each with its reason, while the others are changed."""
+    done = await rooms.database.awrite(
+        partial(
+            edit,
+            ids=wanted.cameras,
+            wanted=Edit(**wanted.set.model_dump()),
+            by=caller.name,
+            now=rooms.clock(),
+            dry_run=wanted.dry_run,
+        )
+    )
+    if not wanted.dry_run:
+        await rooms.reload()
+    return BulkEdited(
+        dry_run=wanted.dry_run,
+        changed=len(done.changed),
+        fields=dict(Counter(name for names in done.changed.values() for name in names)),
+        unchanged=done.unchanged,
+        refused=tuple(
+            RefusedCamera(camera=key, reason=reason) for key, reason in list(done.refused.items())[:1000]
+        ),
+        refused_count=len(done.refused),
+        unfiled=len(done.unfiled),
+    )
 
 
 @router.post("/{camera_id}/probe", dependencies=[Operator])
