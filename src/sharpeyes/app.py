@@ -27,6 +27,7 @@ from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
+from sharpeyes.api.device_metrics import DeviceCollector
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.api.routes.sign_on import CALLBACK
 from sharpeyes.config import Config, Settings
@@ -45,6 +46,7 @@ from sharpeyes.gateway.leases import Access as Rights
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings, TurnServer
 from sharpeyes.gateway.source import registered
 from sharpeyes.health.board import Board, Subscription
+from sharpeyes.health.devices import Devices
 from sharpeyes.health.evidence import Evidence
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.fleet import Fleet, Limits, Target
@@ -131,6 +133,15 @@ class Service:
         self.own_outages = OwnOutages(self.database, self.fleet, self.recorder)
         self.canaries = self._canaries()
         self._vault = Vault.at(settings.key_file)
+        self.devices = Devices(
+            self.database,
+            lambda connection: open_credentials(connection, self._vault),
+            clock=clock,
+            hurry=self.fleet.hurry,
+            networks=config.networks,
+            policy=config.clocks,
+        )
+        self.quality.reported = self.devices.events.speaks_for
         self.enrolment = Enrolment(
             self.database,
             config.networks,
@@ -156,6 +167,7 @@ class Service:
             )
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
             self.metrics.show_pictures(self.board, self.quality)
+            self.metrics.registry.register(DeviceCollector(self.devices))
             await self.evidence.start()
             await self.own_outages.resume()
             await self.fleet.start(targets)
@@ -234,8 +246,8 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def _reckoning(self) -> AsyncIterator[None]:
-        """Days added up, old intervals put away."""
-        async with self._roller.running(), self._retention.running():
+        """Days added up, old intervals put away; devices asked what is not urgent."""
+        async with self._roller.running(), self._retention.running(), self.devices.running():
             yield
 
     @contextlib.asynccontextmanager
@@ -259,6 +271,7 @@ class Service:
             self.board.remove(key)
         self.fleet.sync(targets)
         await self._show_unwatched()
+        await self.devices.sync()
 
     async def _show_unwatched(self) -> None:
         """Cameras that are registered without a stream stand on the board too: unknown, and why."""
@@ -407,6 +420,7 @@ def context_of(service: Service) -> Context:
         quality=service.quality,
         canaries=service.canaries,
         own_outages=service.own_outages,
+        devices=service.devices,
     )
 
 

@@ -13,6 +13,7 @@ from sharpeyes.api.routes import (
     cameras,
     cameras_map,
     contests,
+    devices,
     discovery,
     dossiers,
     exclusions,
@@ -78,7 +79,7 @@ def create_api(context: Context) -> FastAPI:
         faults,
     ):
         api.include_router(room.router)
-    for room in (exclusions, contests, reports, self_test):
+    for room in (exclusions, contests, reports, self_test, devices):
         api.include_router(room.router)
     api.include_router(console_routes())  # last: it answers what nothing above does
     return api

@@ -20,6 +20,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults
 from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.health.board import Board
+from sharpeyes.health.devices import Devices
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
 from sharpeyes.selfwatch.canaries import Canaries
@@ -49,6 +50,8 @@ class Context:
     camera_metrics: bool = False
     canaries: Canaries | None = None
     """None where they are switched off."""
+    devices: Devices | None = None
+    """None where nobody asks devices for their clocks and events."""
     own_outages: OwnOutages | None = None
     """None where nobody looks for them."""
     quality: Quality | None = None

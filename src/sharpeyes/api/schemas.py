@@ -10,8 +10,10 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sharpeyes.domain.camera import Camera, Stream
+from sharpeyes.domain.clock import ClockState, DeviceClock
 from sharpeyes.domain.health import Failure, Interval, ProbeResult
 from sharpeyes.domain.organisation import Area, Department, TierPolicy, Zone
+from sharpeyes.domain.reports import SPEAKS_FOR, CameraReport, ReportKind
 from sharpeyes.domain.time import iso
 from sharpeyes.health.board import Entry
 from sharpeyes.health.severity import is_critical
@@ -209,8 +211,62 @@ class CameraShape(Shape):
         )
 
 
+class ClockShape(Shape):
+    """A device's clock against ours; all cameras of a recorder share it."""
+
+    device: str
+    state: ClockState
+    since: Instant
+    offset_s: Annotated[float | None, Field(description="Device minus ours; positive: it is ahead.")]
+    uncertainty_s: Annotated[float | None, Field(description="The truth lies within so much of it.")]
+    measured: Annotated[Instant | None, Field(description="The last reading.")]
+    why: Annotated[str | None, Field(description="Why it is unknown; for who mends cameras.")]
+
+    @classmethod
+    def of(cls, clock: DeviceClock, *, addresses: bool) -> Self:
+        reading = clock.reading
+        return cls(
+            device=clock.device,
+            state=clock.state,
+            since=iso(clock.since),
+            offset_s=None if reading is None else reading.offset_ms / 1000,
+            uncertainty_s=None if reading is None else reading.uncertainty_ms / 1000,
+            measured=None if reading is None else iso(reading.at),
+            why=clock.why if addresses else None,
+        )
+
+
+class ReportShape(Shape):
+    """The camera itself said that something begins or ends."""
+
+    at: Instant
+    kind: ReportKind
+    active: bool
+    topic: Annotated[str, Field(description="As the camera names it.")]
+    speaks_for: Annotated[
+        tuple[str, ...], Field(description="Faults of the picture that it makes more likely.")
+    ]
+
+    @classmethod
+    def of(cls, report: CameraReport) -> Self:
+        return cls(
+            at=iso(report.at),
+            kind=report.kind,
+            active=report.active,
+            topic=report.topic,
+            speaks_for=tuple(sorted(SPEAKS_FOR[report.kind])),
+        )
+
+
 class CameraDetail(CameraShape):
     last_probe: ProbeShape | None
+    clock: Annotated[
+        ClockShape | None, Field(description="Of its device; null if that has none that can be asked.")
+    ] = None
+    reports: Annotated[
+        tuple[ReportShape, ...],
+        Field(description="What the camera itself says of its picture now: evidence, no verdict."),
+    ] = ()
 
 
 class CameraPage(Shape):

@@ -13,7 +13,7 @@ import heapq
 import itertools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from sharpeyes.domain.camera import Camera, Device
@@ -37,6 +37,10 @@ class Box:
     credentials: Credentials | None = field(default=None, repr=False)
     events: bool = True
     """Whether it may be asked what it reports of its scenes."""
+
+    def deaf(self) -> Box:
+        """The same, its events not to be asked for."""
+        return replace(self, events=False)
 
     @property
     def id(self) -> str:

@@ -160,10 +160,7 @@ class Events:
     async def stop(self) -> None:
         """Listen no more, and leave no subscription behind."""
         await self._rota.stop()
-        lines = [line for line in self._lines.values() if line.subscription is not None]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(END_S):
-                await asyncio.gather(*(self._end(line) for line in lines))
+        await self._end_all(self._lines.values())
         if self._writer is not None:
             self._writer.cancel()
             await asyncio.gather(self._writer, return_exceptions=True)
@@ -174,17 +171,18 @@ class Events:
         wanted = {box.id: box for box in boxes if box.events and box.cameras}
         cameras = {camera.id for box in wanted.values() for camera in box.cameras}
         for some in (self._levels, self._said, self._hurried):
-            for gone in [camera for camera in some if camera not in cameras]:
-                del some[gone]
+            for camera in [camera for camera in some if camera not in cameras]:
+                del some[camera]
+        gone = []
         for name in list(self._lines):
             line, box = self._lines[name], wanted.get(name)
             if box is not None and _same_way(line.box, box):
                 line.box = box
                 continue
             await self._rota.drop(name)
-            await self._end(line)
             self._give_place(line)
-            del self._lines[name]
+            gone.append(self._lines.pop(name))
+        await self._end_all(gone)
         now, moment = asyncio.get_running_loop().time(), self._clock()
         new = [name for name in wanted if name not in self._lines]
         for name in new:
@@ -350,6 +348,11 @@ class Events:
         return await line.device.call(
             Service.EVENTS, operation, url=url, to=url, parameters=parameters, **arguments
         )
+
+    async def _end_all(self, lines: Iterable[_Line]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(END_S):
+                await asyncio.gather(*(self._end(line) for line in lines))
 
     async def _end(self, line: _Line) -> None:
         """Unsubscribe; if the device does not hear it, the subscription ends by itself."""

@@ -12,7 +12,16 @@ from sqlalchemy import Connection
 
 from sharpeyes.api.auth import ADDRESSES, AnyCaller, ManagingCaller, Operator
 from sharpeyes.api.context import Rooms
-from sharpeyes.api.schemas import Body, CameraDetail, CameraPage, CameraShape, ProbeShape, Shape
+from sharpeyes.api.schemas import (
+    Body,
+    CameraDetail,
+    CameraPage,
+    CameraShape,
+    ClockShape,
+    ProbeShape,
+    ReportShape,
+    Shape,
+)
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
@@ -132,7 +141,14 @@ async def one(rooms: Rooms, caller: AnyCaller, camera_id: CameraId) -> CameraDet
     entry = rooms.board.get(camera_id)
     addresses = caller.may(ADDRESSES)
     probe = ProbeShape.of(entry.probe, addresses=addresses) if entry and entry.probe else None
-    return CameraDetail(**dict(CameraShape.of(camera, entry, addresses=addresses)), last_probe=probe)
+    devices = rooms.devices
+    clock = None if devices is None else devices.clocks.of(camera.device)
+    return CameraDetail(
+        **dict(CameraShape.of(camera, entry, addresses=addresses)),
+        last_probe=probe,
+        clock=None if clock is None else ClockShape.of(clock, addresses=addresses),
+        reports=() if devices is None else tuple(map(ReportShape.of, devices.events.current(camera_id))),
+    )
 
 
 @router.patch("/{camera_id}")
