@@ -1,6 +1,6 @@
 """One rate: what it counts, what it is held to, and how much of it was seen.
 
-Formula version 2, times in ms, over all cameras of a key and a span, each for the time that it was a member:
+Formula version 3, times in ms, over all cameras of a key and a span, each for the time that it was a member:
 
 - *U*, obliged: membership less declared maintenance.
 - *K*, unknown: obliged time in which the camera was not observed (prober blind, stopped, not yet started).
@@ -15,7 +15,20 @@ Formula version 2, times in ms, over all cameras of a key and a span, each for t
 The verdict compares raw with the target, exactly; below 95 % coverage there is none yet: *collecting*. The
 adjusted verdict does the same with adjusted and the coverage outside X.
 
-Version 1 was the same without X and adjusted; its other figures are equal.
+Of the ladder (see docs/states.md), for each rung from *reachable* to *usable*:
+
+- reached: observed time in which the camera came at least so far.
+- judged: reached, and the time in which it stopped below although more was tried. The rungs above *keyframe*
+  take a look at the picture: without one there is no judgement.
+- **rate** of the rung = reached / judged, with its own coverage = judged / U.
+
+- **intact** = reached *usable* with a clock that is not known to be out of tolerance / judged *usable*; its
+  coverage is that of *usable*. A camera is intact while it is online, its picture has no critical fault and
+  its clock is right; where nobody knows its clock, that is not held against it, and the share of the time in
+  which it was known is told beside. Whether it is recorded is not looked at.
+
+Version 2 was the same without the ladder and intact, version 1 without X and adjusted besides; their other
+figures are equal.
 """
 
 from __future__ import annotations
@@ -25,10 +38,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from fractions import Fraction
 
-from sharpeyes.domain.health import State
+from sharpeyes.domain.clock import ClockState
+from sharpeyes.domain.health import Rung, State
 from sharpeyes.domain.time import Span
+from sharpeyes.store.rungs import Step
 
-FORMULA = "2"
+FORMULA = "3"
 """Version of the formulas above. A changed formula is another version, never another meaning of the same."""
 
 COVERAGE = Fraction(95, 100)
@@ -93,6 +108,40 @@ class Excluded:
         )
 
 
+RUNGS = tuple(rung for rung in Rung if rung is not Rung.NONE)
+"""Those that there is a rate for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climb:
+    """How far up the ladder cameras came, in ms: by rung, :attr:`Rung.NONE` first."""
+
+    stopped: tuple[int, ...] = (0,) * len(Rung)
+    """So far and no further, though more was tried."""
+    untried: tuple[int, ...] = (0,) * len(Rung)
+    """So far, and nobody tried more."""
+    clock_known_ms: int = 0
+    """Of the time on the topmost rung: its clock was known."""
+    clock_off_ms: int = 0
+    """Of that: out of tolerance."""
+
+    @classmethod
+    def of(cls, steps: Mapping[Step, int]) -> Climb:
+        stopped, untried, known, off = [0] * len(Rung), [0] * len(Rung), 0, 0
+        for step, ms in steps.items():
+            (untried if step.untried else stopped)[step.rung] += ms
+            if step.rung == Rung.USABLE and step.clock != ClockState.UNKNOWN:
+                known += ms
+                off += ms if step.clock == ClockState.FAIL else 0
+        return cls(tuple(stopped), tuple(untried), known, off)
+
+    def reached_ms(self, rung: Rung) -> int:
+        return sum(self.stopped[rung:]) + sum(self.untried[rung:])
+
+    def judged_ms(self, rung: Rung) -> int:
+        return self.reached_ms(rung) + sum(self.stopped[:rung])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
     """The online rate of one key (a tier, a department ...) over a span, with all that it is made of."""
@@ -115,6 +164,7 @@ class Rate:
     target: float | None
     excluded: Excluded = Excluded()
     """X, and what of it was online and offline."""
+    climb: Climb = Climb()
     formula: str = FORMULA
 
     @classmethod
@@ -130,6 +180,7 @@ class Rate:
         headcount: Headcount,
         target: float | None,
         excluded: Excluded = Excluded(),
+        climb: Climb = Climb(),
     ) -> Rate:
         """From time of membership and time by state; member time in no state, or in unknown, was not seen."""
         degraded, offline = by_state.get(State.DEGRADED, 0), by_state.get(State.OFFLINE, 0)
@@ -150,6 +201,7 @@ class Rate:
             headcount=headcount,
             target=target,
             excluded=excluded,
+            climb=climb,
         )
 
     @property
@@ -170,6 +222,36 @@ class Rate:
     def adjusted(self) -> float | None:
         """The rate outside of approved exclusions, 0..1; None if nothing was observed there."""
         return _ratio(self.online_ms - self.excluded.online_ms, self._observed_outside_ms)
+
+    def reached(self, rung: Rung) -> float | None:
+        """The rate of a rung, 0..1; None if it was not judged at all."""
+        return _ratio(self.climb.reached_ms(rung), self.climb.judged_ms(rung))
+
+    def judged(self, rung: Rung) -> float | None:
+        """The coverage of a rung, 0..1; None if nothing was obliged."""
+        return _ratio(self.climb.judged_ms(rung), self.obliged_ms)
+
+    @property
+    def intact_ms(self) -> int:
+        return self.climb.reached_ms(Rung.USABLE) - self.climb.clock_off_ms
+
+    @property
+    def intact(self) -> float | None:
+        """The share of the judged time in which cameras were intact, 0..1; None if none was judged."""
+        return _ratio(self.intact_ms, self.climb.judged_ms(Rung.USABLE))
+
+    @property
+    def clock_coverage(self) -> float | None:
+        """The share of the usable time in which the clock was known, 0..1; None if nothing was usable."""
+        return _ratio(self.climb.clock_known_ms, self.climb.reached_ms(Rung.USABLE))
+
+    @property
+    def intact_verdict(self) -> Verdict | None:
+        """There is no target of its own: *collecting*, or None."""
+        judged = self.climb.judged_ms(Rung.USABLE)
+        if self.obliged_ms and Fraction(judged, self.obliged_ms) < COVERAGE:
+            return Verdict.COLLECTING
+        return None
 
     @property
     def verdict(self) -> Verdict | None:

@@ -1,4 +1,4 @@
-"""Rates by any dimension over any span, from the store.
+"""Rates by any dimension over any span, or step by step over it, from the store.
 
 What is not over yet counts as far as it is known: open intervals reach to the prober's last sign of life. If
 that is a moment ago the span simply ends there; if the prober has been silent for longer, the time since is
@@ -11,19 +11,25 @@ days only.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
 
-from sqlalchemy import Connection
+from sqlalchemy import ColumnElement, Connection, and_
 
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
-from sharpeyes.rates.rate import Excluded, Headcount, Rate
-from sharpeyes.store import exclusions, rollups, telemetry
+from sharpeyes.rates.rate import Climb, Excluded, Headcount, Rate
+from sharpeyes.rates.timeline import Every
+from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
 from sharpeyes.store.exclusions import ExclusionStage
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.rollups import Figures
+from sharpeyes.store.rungs import Climbed
+from sharpeyes.store.telemetry import Dimension, Piece, Presence, ancestry
 
 SILENT_MS = 15_000
 """A prober not heard of for longer than this has stopped watching; it speaks about every second."""
@@ -31,70 +37,237 @@ SILENT_MS = 15_000
 TARGET = 0.95
 """What a rate is held to where no tier says otherwise."""
 
+STEPS = 800
+"""In one trend: a month by the hour."""
+
+
+@dataclass(slots=True)
+class _Sum:
+    """What the rate of one key is made of."""
+
+    cameras: int = 0
+    member_ms: int = 0
+    states: Counter[State] = field(default_factory=Counter)
+    heads: Counter[State] = field(default_factory=Counter)
+    present: int = 0
+    excluded: Excluded = field(default_factory=Excluded)
+    steps: Climbed = field(default_factory=Counter)
+
+    def add(self, figures: Figures) -> None:
+        """Time of a kept day, or of many."""
+        self.states.update(dict(zip(State, figures.states, strict=True)))
+        self.excluded += Excluded(*figures.excluded)
+        self.steps.update(figures.rungs)
+
+    def stand(self, figures: Figures) -> None:
+        """Cameras at the end of a kept day."""
+        self.heads.update(dict(zip(State, figures.heads, strict=True)))
+        self.present += figures.present
+
+    def include(self, other: _Sum) -> None:
+        self.cameras += other.cameras
+        self.member_ms += other.member_ms
+        self.states.update(other.states)
+        self.heads.update(other.heads)
+        self.present += other.present
+        self.excluded += other.excluded
+        self.steps.update(other.steps)
+
+
+_Sums = defaultdict[str, _Sum]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """What is asked for: a dimension, all of its keys or some."""
+
+    by: Dimension
+    keys: Collection[str] | None
+    parents: Mapping[str, str | None]
+    """Of areas, if it is by these."""
+    stored: Collection[str] | None
+    """The keys that have a part in it: of an area, those below."""
+    where: ColumnElement[bool] | None
+    """The same as a condition on memberships."""
+
+    @classmethod
+    def of(cls, connection: Connection, by: Dimension, keys: Collection[str] | None) -> _Scope:
+        parents = telemetry.area_parents(connection) if by == "area" else {}
+        if keys is None:
+            return cls(by, None, parents, None, None)
+        if by == "area":
+            below = [area for area in parents if not set(ancestry(area, parents)).isdisjoint(keys)]
+            return cls(by, keys, parents, below, telemetry.having(by, below))
+        return cls(by, keys, parents, keys, telemetry.having(by, keys))
+
+    def and_where(self, also: ColumnElement[bool]) -> ColumnElement[bool]:
+        return also if self.where is None else and_(self.where, also)
+
+    def counts_in(self, key: str) -> list[str]:
+        """The keys that something of this one counts in."""
+        line = ancestry(key, self.parents) if self.by == "area" else [key]
+        return line if self.keys is None else [one for one in line if one in self.keys]
+
+    def upwards(self, sums: Mapping[str, _Sum]) -> _Sums:
+        total: _Sums = defaultdict(_Sum)
+        for key, one in sums.items():
+            for into in self.counts_in(key):
+                total[into].include(one)
+        return total
+
 
 def rates(
-    connection: Connection, span: Span, by: Dimension, now: Ms, *, target: float | None = TARGET
+    connection: Connection,
+    span: Span,
+    by: Dimension,
+    now: Ms,
+    *,
+    target: float | None = TARGET,
+    keys: Collection[str] | None = None,
 ) -> list[Rate]:
     """A rate for each key of the dimension that had a member within the span, ordered by key.
 
     By ``area`` each area includes those below it, and areas that only have such are listed too; cameras
-    are counted once in each. By ``tier`` the target is the tier's, otherwise it is ``target``.
+    are counted once in each. By ``tier`` the target is the tier's, otherwise it is ``target``. ``keys``: of
+    these only.
     """
     span, known_until = _known(connection, span, now)
     if span.length_ms == 0:
         return []
-    time: dict[str, Counter[State]] = defaultdict(Counter)
-    left_out: dict[str, Excluded] = defaultdict(Excluded)
+    scope = _Scope.of(connection, by, keys)
+    sums: _Sums = defaultdict(_Sum)
     whole = rollups.fresh_spans(connection, span)
     for part in whole:
-        for key, figures in rollups.sums(connection, part, by).items():
-            time[key].update(dict(zip(State, figures.states, strict=True)))
-            left_out[key] += Excluded(*figures.excluded)
+        for key, figures in rollups.sums(connection, part, by, keys=scope.stored).items():
+            sums[key].add(figures)
     for part in timeline.remainder(span, whole):
         _check_kept(connection, part)
-        for key, state, ms in telemetry.durations(connection, part, by, known_until=known_until):
-            time[key][state] += ms
-        for key, x in _excluded(connection, part, by, known_until).items():
-            left_out[key] += x
-    heads, there = _heads(connection, span.end, by, known_until)
-    cameras: Counter[str] = Counter()
-    member_ms: Counter[str] = Counter()
-    for membership in telemetry.memberships(connection, span, by):
-        cameras[membership.key], member_ms[membership.key] = membership.cameras, membership.ms
+        for key, state, ms in telemetry.durations(
+            connection, part, by, known_until=known_until, where=scope.where
+        ):
+            sums[key].states[state] += ms
+        for key, steps in rungs.climbed(
+            connection, part, by, known_until=known_until, where=scope.where
+        ).items():
+            sums[key].steps.update(steps)
+        for key, x in _excluded(connection, part, scope, known_until).items():
+            sums[key].excluded += x
+    _count_heads(connection, span.end, scope, known_until, sums)
+    for membership in telemetry.memberships(connection, span, by, where=scope.where):
+        one = sums[membership.key]
+        one.cameras, one.member_ms = membership.cameras, membership.ms
+    total = scope.upwards(sums)
     if by == "area":
-        parents = telemetry.area_parents(connection)
-        time, heads = _states_upwards(time, parents), _states_upwards(heads, parents)
-        there, member_ms = _upwards(there, parents), _upwards(member_ms, parents)
-        cameras = _upwards(cameras, parents)
-        left_out = _excluded_upwards(left_out, parents)
-        for areas in telemetry.movers(connection, span, by).values():
-            for area, times in _upwards(Counter(areas), parents).items():
-                cameras[area] -= times - 1
+        for areas in telemetry.movers(connection, span, by, where=scope.where).values():
+            for area, times in Counter(into for key in areas for into in scope.counts_in(key)).items():
+                total[area].cameras -= times - 1
+    return _rates(connection, span, by, total, target)
+
+
+def trend(
+    connection: Connection,
+    span: Span,
+    by: Dimension,
+    every: Every,
+    zone: tzinfo,
+    now: Ms,
+    *,
+    target: float | None = TARGET,
+    keys: Collection[str] | None = None,
+) -> list[Rate]:
+    """The rates of every step of the span, oldest first, as :func:`rates` would give them one by one.
+
+    The span is read once, whatever the number of steps. InvalidInputError for more than :data:`STEPS` of
+    them, or of all cameras.
+    """
+    if by == "camera" and keys is None:
+        raise InvalidInputError("step: a course by camera needs the cameras", mend="Name them with key")
+    span, known_until = _known(connection, span, now)
+    buckets: list[Span] = []
+    for bucket in timeline.steps(span, every, zone):
+        buckets.append(bucket)
+        if len(buckets) > STEPS:
+            raise InvalidInputError(
+                f"step: more than {STEPS} of them", mend="Ask for a shorter span, or for longer steps"
+            )
+    if not buckets:
+        return []
+    scope = _Scope.of(connection, by, keys)
+    sums: list[_Sums] = [defaultdict(_Sum) for _ in buckets]
+    edges = [*(bucket.start for bucket in buckets), span.end]
+    kept = [] if every is Every.HOUR else _from_days(connection, span, scope, edges, sums)
+    for part in timeline.remainder(span, kept):
+        _check_kept(connection, part)
+        _from_intervals(connection, part, scope, known_until, edges, sums)
+    through, partly = telemetry.presences(connection, span, by, where=scope.where)
+    totals = [scope.upwards(one) for one in sums]
+    _count_members(scope, through, partly, edges, totals)
     targets = telemetry.tier_targets(connection) if by == "tier" else {}
+    return [
+        rate
+        for bucket, total in zip(buckets, totals, strict=True)
+        for rate in _rates(connection, bucket, by, total, target, targets)
+    ]
+
+
+def worst_cameras(connection: Connection, span: Span, now: Ms, *, limit: int, offset: int = 0) -> list[Rate]:
+    """A page of the rates of single cameras, worst first: by their rate, then the longest offline; last those
+    of which nothing was seen."""
+    span, known_until = _known(connection, span, now)
+    if span.length_ms == 0:
+        return []
+    kept = rollups.fresh_spans(connection, span)
+    ragged = timeline.remainder(span, kept)
+    for part in ragged:
+        _check_kept(connection, part)
+    ids = ranking.worst(
+        connection,
+        span,
+        kept=kept,
+        ragged=ragged,
+        known_until=known_until,
+        limit=limit,
+        offset=offset,
+    )
+    found = {rate.key: rate for rate in rates(connection, span, "camera", now, keys=ids)}
+    return [found[key] for key in ids]
+
+
+def excluded_of(member_ms: int, by_state: Mapping[State, int]) -> Excluded:
+    """From time of membership within exclusions, and time by state."""
+    return Excluded(
+        member_ms - by_state.get(State.MAINTENANCE, 0),
+        by_state.get(State.ONLINE, 0) + by_state.get(State.DEGRADED, 0),
+        by_state.get(State.OFFLINE, 0),
+    )
+
+
+def _rates(
+    connection: Connection,
+    span: Span,
+    by: Dimension,
+    sums: Mapping[str, _Sum],
+    target: float | None,
+    targets: Mapping[str, float] | None = None,
+) -> list[Rate]:
+    if targets is None:
+        targets = telemetry.tier_targets(connection) if by == "tier" else {}
     return [
         Rate.of(
             by,
             key,
             span,
-            cameras=cameras[key],
-            member_ms=member_ms[key],
-            by_state=time.get(key, {}),
-            headcount=Headcount.of(heads.get(key, {}), there[key]),
+            cameras=one.cameras,
+            member_ms=one.member_ms,
+            by_state=one.states,
+            headcount=Headcount.of(one.heads, one.present),
             target=targets.get(key, target),
-            excluded=left_out.get(key, Excluded()),
+            excluded=one.excluded,
+            climb=Climb.of(one.steps),
         )
-        for key in sorted(member_ms)
+        for key, one in sorted(sums.items())
+        if one.member_ms
     ]
-
-
-def ancestry(area: str, parents: Mapping[str, str | None]) -> list[str]:
-    """The area and those that it lies in, nearest first. A loop in the tree ends where it closes."""
-    line: list[str] = []
-    here: str | None = area
-    while here is not None and here not in line:
-        line.append(here)
-        here = parents.get(here)
-    return line
 
 
 def _known(connection: Connection, span: Span, now: Ms) -> tuple[Span, Ms]:
@@ -114,12 +287,11 @@ def _check_kept(connection: Connection, part: Span) -> None:
         )
 
 
-def _excluded(connection: Connection, part: Span, by: Dimension, known_until: Ms) -> dict[str, Excluded]:
+def _excluded(connection: Connection, part: Span, scope: _Scope, known_until: Ms) -> dict[str, Excluded]:
     """What approved exclusions cover, by key, from the intervals."""
-    approved = exclusions.overlapping(connection, part, stage=ExclusionStage.APPROVED)
+    by = scope.by
     total: dict[str, Excluded] = defaultdict(Excluded)
-    for piece, over in timeline.slices([x.span for x in approved], part):
-        where = exclusions.members_of(connection, [approved[n] for n in over])
+    for piece, where in _left_out(connection, part, scope):
         member = {m.key: m.ms for m in telemetry.memberships(connection, piece, by, where=where)}
         time: dict[str, Counter[State]] = defaultdict(Counter)
         for key, state, ms in telemetry.durations(
@@ -131,56 +303,156 @@ def _excluded(connection: Connection, part: Span, by: Dimension, known_until: Ms
     return total
 
 
-def excluded_of(member_ms: int, by_state: Mapping[State, int]) -> Excluded:
-    """From time of membership within exclusions, and time by state."""
-    return Excluded(
-        member_ms - by_state.get(State.MAINTENANCE, 0),
-        by_state.get(State.ONLINE, 0) + by_state.get(State.DEGRADED, 0),
-        by_state.get(State.OFFLINE, 0),
-    )
+def _left_out(
+    connection: Connection, part: Span, scope: _Scope
+) -> Iterable[tuple[Span, ColumnElement[bool]]]:
+    """The pieces of a span that approved exclusions lie over, with the memberships that these cover."""
+    approved = exclusions.overlapping(connection, part, stage=ExclusionStage.APPROVED)
+    for piece, over in timeline.slices([x.span for x in approved], part):
+        covered = exclusions.members_of(connection, [approved[n] for n in over])
+        yield piece, scope.and_where(covered)
 
 
-def _heads(
-    connection: Connection, end: Ms, by: Dimension, known_until: Ms
-) -> tuple[dict[str, Counter[State]], Counter[str]]:
+def _count_heads(connection: Connection, end: Ms, scope: _Scope, known_until: Ms, sums: _Sums) -> None:
     """Cameras by state, and all that there were, at the last millisecond before ``end``."""
-    heads: dict[str, Counter[State]] = defaultdict(Counter)
-    there: Counter[str] = Counter()
-    kept = rollups.heads(connection, end, by)
+    by = scope.by
+    kept = rollups.heads(connection, end, by, keys=scope.stored)
     if kept is not None:
         for key, figures in kept.items():
-            heads[key].update(dict(zip(State, figures.heads, strict=True)))
-            there[key] = figures.present
-        return heads, there
+            sums[key].stand(figures)
+        return
     last = Ms(end - 1)
-    for key, state, number in telemetry.headcount(connection, last, by, known_until=known_until):
-        heads[key][state] += number
-    return heads, Counter(telemetry.members(connection, last, by))
+    for key, state, number in telemetry.headcount(
+        connection, last, by, known_until=known_until, where=scope.where
+    ):
+        sums[key].heads[state] += number
+    for key, number in telemetry.members(connection, last, by, where=scope.where).items():
+        sums[key].present += number
 
 
-def _upwards(numbers: Counter[str], parents: Mapping[str, str | None]) -> Counter[str]:
-    total: Counter[str] = Counter()
-    for area, number in numbers.items():
-        for ancestor in ancestry(area, parents):
-            total[ancestor] += number
-    return total
+# --- step by step ---------------------------------------------------------------------------------------
 
 
-def _states_upwards(
-    states: Mapping[str, Counter[State]], parents: Mapping[str, str | None]
-) -> dict[str, Counter[State]]:
-    total: dict[str, Counter[State]] = defaultdict(Counter)
-    for area, by_state in states.items():
-        for ancestor in ancestry(area, parents):
-            total[ancestor].update(by_state)
-    return total
+def _from_days(
+    connection: Connection, span: Span, scope: _Scope, edges: Sequence[int], sums: Sequence[_Sums]
+) -> list[Span]:
+    """Fill in the kept days that lie within a step each; returns them."""
+    used = []
+    for day, figures in rollups.by_day(connection, span, scope.by, keys=scope.stored).items():
+        slot = bisect_right(edges, day.start) - 1
+        if day.end > edges[slot + 1]:
+            continue
+        used.append(day)
+        for key, one in figures.items():
+            sums[slot][key].add(one)
+            if day.end == edges[slot + 1]:
+                sums[slot][key].stand(one)
+    return used
 
 
-def _excluded_upwards(
-    numbers: Mapping[str, Excluded], parents: Mapping[str, str | None]
-) -> dict[str, Excluded]:
-    total: dict[str, Excluded] = defaultdict(Excluded)
-    for area, x in numbers.items():
-        for ancestor in ancestry(area, parents):
-            total[ancestor] += x
-    return total
+def _from_intervals(
+    connection: Connection,
+    part: Span,
+    scope: _Scope,
+    known_until: Ms,
+    edges: Sequence[int],
+    sums: Sequence[_Sums],
+) -> None:
+    """Fill in a part of the span."""
+    first, cut = _cut(edges, part)
+    pieces = list(telemetry.pieces(connection, part, scope.by, known_until=known_until, where=scope.where))
+    for (key, state), times in timeline.spread(cut, map(_labelled, pieces)).items():
+        for slot, ms in enumerate(times, first):
+            sums[slot][key].states[state] += ms
+    told = rungs.rung_pieces(connection, part, scope.by, known_until=known_until, where=scope.where)
+    climbing = (((piece.key, piece.step), *piece[2:]) for piece in told)
+    for (key, step), times in timeline.spread(cut, climbing).items():
+        for slot, ms in enumerate(times, first):
+            if ms:
+                sums[slot][key].steps[step] += ms
+    for (key, state), numbers in timeline.at_ends(cut, map(_labelled, pieces)).items():
+        for slot, number in enumerate(numbers, first):
+            if cut[slot - first + 1] == edges[slot + 1]:
+                sums[slot][key].heads[state] += number
+    for piece, where in _left_out(connection, part, scope):
+        _leave_out(connection, piece, scope.by, where, known_until, edges, sums)
+    through, partly = telemetry.presences(connection, part, scope.by, where=scope.where)
+    for key, numbers in timeline.at_ends(cut, _there(part, through, partly)).items():
+        for slot, number in enumerate(numbers, first):
+            if cut[slot - first + 1] == edges[slot + 1]:
+                sums[slot][key].present += number
+
+
+def _leave_out(
+    connection: Connection,
+    piece: Span,
+    by: Dimension,
+    where: ColumnElement[bool],
+    known_until: Ms,
+    edges: Sequence[int],
+    sums: Sequence[_Sums],
+) -> None:
+    """Fill in what exclusions cover in a piece of the span."""
+    first, cut = _cut(edges, piece)
+    member = timeline.spread(cut, _there(piece, *telemetry.presences(connection, piece, by, where=where)))
+    time: dict[str, list[Counter[State]]] = {key: [Counter() for _ in times] for key, times in member.items()}
+    inside = telemetry.pieces(connection, piece, by, known_until=known_until, where=where)
+    for (key, state), times in timeline.spread(cut, map(_labelled, inside)).items():
+        for slot, ms in enumerate(times):
+            time[key][slot][state] += ms
+    for key, times in member.items():
+        for slot, ms in enumerate(times):
+            sums[first + slot][key].excluded += excluded_of(ms, time[key][slot])
+
+
+def _count_members(
+    scope: _Scope,
+    through: Mapping[str, int],
+    partly: Sequence[Presence],
+    edges: Sequence[int],
+    totals: Sequence[_Sums],
+) -> None:
+    """Time of membership, and cameras, each counted once in each key and step."""
+    span = Span(Ms(edges[0]), Ms(edges[-1]))
+    above = {key: scope.counts_in(key) for key in {*through, *(one.key for one in partly)}}
+    for key, times in timeline.spread(edges, _there(span, through, partly)).items():
+        for into in above[key]:
+            for slot, ms in enumerate(times):
+                totals[slot][into].member_ms += ms
+    for key, number in through.items():
+        for into in above[key]:
+            for total in totals:
+                total[into].cameras += number
+    stays: dict[str, list[Presence]] = defaultdict(list)
+    for one in partly:
+        stays[one.camera].append(one)
+    for several in stays.values():
+        where = {
+            (slot, into)
+            for one in several
+            for into in above[one.key]
+            for slot in range(_slot(edges, one.start), _slot(edges, one.end - 1) + 1)
+        }
+        for slot, into in where:
+            totals[slot][into].cameras += 1
+
+
+def _there(
+    span: Span, through: Mapping[str, int], partly: Iterable[Presence]
+) -> Iterable[tuple[str, int, int, int]]:
+    yield from ((key, span.start, span.end, number) for key, number in through.items())
+    yield from ((one.key, one.start, one.end, 1) for one in partly)
+
+
+def _labelled(piece: Piece) -> tuple[tuple[str, State], int, int, int]:
+    return (piece.key, piece.state), piece.start, piece.end, piece.cameras
+
+
+def _slot(edges: Sequence[int], at: int) -> int:
+    return bisect_right(edges, at) - 1
+
+
+def _cut(edges: Sequence[int], part: Span) -> tuple[int, list[int]]:
+    """The slot that the part begins in, and its own edges."""
+    inner = [edge for edge in edges if part.start < edge < part.end]
+    return _slot(edges, part.start), [part.start, *inner, part.end]

@@ -1,9 +1,10 @@
 """Old intervals go to files; the figures of their days stay here for ever.
 
-A day's intervals, those that ended on it, go into one Parquet file once they are older than 400 days and
-their day has been added up. The file is complete and on the disk before anything is deleted, and the deletion
-and the file's entry are one transaction: whenever the process dies, every interval is in the database or in a
-file, and the next run goes on from there. A file that has its entry is never written again.
+A day's intervals, those that ended on it, go into a Parquet file once they are older than 400 days and their
+day has been added up: those of states into one, those of rungs into another. Both are complete and on the
+disk before anything is deleted, and the deletion and the files' entries are one transaction: whenever the
+process dies, every interval is in the database or in a file, and the next run goes on from there. A file that
+has its entry is never written again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection
 
@@ -29,6 +29,7 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.store import rollups
 from sharpeyes.store.database import Database
+from sharpeyes.store.rollups import Filed, Kind
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ FOLDER = "archive"
 class Due:
     """The intervals of a day that may go."""
 
+    kind: Kind
     file: str
     until: Ms
     rows: int
@@ -61,22 +63,23 @@ def due(connection: Connection, zone: tzinfo, now: Ms, keep_days: int = KEEP_DAY
     member = rollups.first_member(connection)
     since = max(rollups.archived_until(connection), member if member is not None else first)
     fresh = {day.span for day in rollups.days(connection) if day.fresh}
-    found, before, taken = [], 0, rollups.archive_files(connection)
+    found, before, taken = [], dict.fromkeys(Kind, 0), rollups.archive_files(connection)
     for day in timeline.days(Span(Ms(min(first, limit) - 1), limit), zone):
         if day.end > limit:
             break
         if day.end > since and day not in fresh:
             log.warning("intervals stay: the day that begins at %d is not added up yet", day.start)
             break
-        rows = rollups.count_ended(connection, day.end)
-        if rows > before:
-            found.append(Due(_name(day, zone, taken), day.end, rows - before))
-            before = rows
+        for kind in Kind:
+            rows = rollups.count_ended(connection, kind, day.end)
+            if rows > before[kind]:
+                found.append(Due(kind, _name(kind, day, zone, taken), day.end, rows - before[kind]))
+                before[kind] = rows
     return found
 
 
-def archive(connection: Connection, item: Due, folder: Path) -> tuple[int, str]:
-    """Write the file, whole or not at all: its rows and SHA-256. UnavailableError without pyarrow."""
+def archive(connection: Connection, item: Due, folder: Path) -> Filed:
+    """Write the file, whole or not at all. UnavailableError without pyarrow."""
     try:
         import pyarrow as pa  # type: ignore[import-untyped]
         from pyarrow import parquet
@@ -85,19 +88,15 @@ def archive(connection: Connection, item: Due, folder: Path) -> tuple[int, str]:
             "pyarrow is not installed, which the archive of old intervals needs",
             mend="pip install 'sharpeyes[archive]'; until then every interval stays in the database",
         ) from None
-    columns: list[tuple[str, Any]] = [
-        ("camera_id", pa.string()),
-        ("started_ms", pa.int64()),
-        ("ended_ms", pa.int64()),
-        ("state", pa.string()),
-        ("cause", pa.string()),
-    ]
+    number, word = pa.int64(), pa.string()
+    kinds = {"started_ms": number, "ended_ms": number, "rung": number, "asked": number}
+    columns = [(name, kinds.get(name, word)) for name in rollups.KEPT[item.kind][1]]
     schema = pa.schema(columns)
     draft, rows = folder / f".{item.file}.{os.getpid()}", 0
     try:
         with draft.open("wb") as file:
             with parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-                for batch in rollups.ended(connection, item.until, batch=BATCH):
+                for batch in rollups.ended(connection, item.kind, item.until, batch=BATCH):
                     values = list(zip(*batch, strict=True))
                     arrays = [pa.array(v, kind) for v, (_, kind) in zip(values, columns, strict=True)]
                     writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
@@ -116,7 +115,7 @@ def archive(connection: Connection, item: Due, folder: Path) -> tuple[int, str]:
             os.close(descriptor)
     finally:
         draft.unlink(missing_ok=True)
-    return rows, digest
+    return Filed(item.kind, item.file, rows, digest)
 
 
 def retain(
@@ -128,12 +127,9 @@ def retain(
         return []
     with _alone(folder):
         wanted = database.read(asked)
-        for item in wanted:
-            rows, digest = database.read(partial(archive, item=item, folder=folder))
-            entry = partial(
-                rollups.put_archived, file=item.file, until=item.until, rows=rows, sha256=digest, now=now
-            )
-            database.write(entry)
+        for until, items in itertools.groupby(wanted, key=lambda item: item.until):
+            files = [database.read(partial(archive, item=item, folder=folder)) for item in items]
+            database.write(partial(rollups.put_archived, files=files, until=until, now=now))
     return wanted
 
 
@@ -166,9 +162,9 @@ class Retention:
             await asyncio.sleep(EVERY_S)
 
 
-def _name(day: Span, zone: tzinfo, taken: Collection[str]) -> str:
+def _name(kind: Kind, day: Span, zone: tzinfo, taken: Collection[str]) -> str:
     """Another one for what came later than the day's own file."""
-    stem = f"intervals-{datetime.fromtimestamp(day.start / 1000, zone):%Y-%m-%d}"
+    stem = f"{kind}-{datetime.fromtimestamp(day.start / 1000, zone):%Y-%m-%d}"
     names = (f"{stem}{'' if n == 1 else f'.{n}'}.parquet" for n in itertools.count(1))
     return next(name for name in names if name not in taken)
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from functools import partial
 
 from sqlalchemy import Connection
@@ -22,9 +22,11 @@ from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rates import excluded_of
-from sharpeyes.store import exclusions, rollups, telemetry
+from sharpeyes.rates.timeline import Every
+from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import ExclusionStage
+from sharpeyes.store.ranking import Month
 from sharpeyes.store.rollups import GROUPS, Figures
 from sharpeyes.store.telemetry import Dimension, Stay
 
@@ -33,6 +35,8 @@ log = logging.getLogger(__name__)
 EVERY_S = 60.0
 GRACE_MS = 120_000
 """After midnight: most of what is dated back over it has come by then."""
+
+_EVER = Ms(2**53)
 
 Groups = dict[tuple[Dimension, str], Figures]
 
@@ -67,12 +71,16 @@ def add_up(connection: Connection, day: Span) -> tuple[dict[str, Figures], Group
     cameras: dict[str, Figures] = defaultdict(Figures)
     groups: Groups = defaultdict(Figures)
     seen: dict[tuple[Dimension, str], set[str]] = defaultdict(set)
+    climbed = rungs.climbed_by_stay(connection, day, known_until=day.end)
     for stay in telemetry.stays(connection, day, known_until=day.end):
         for group in _keys(stay):
             seen[group].add(stay.camera)
+        steps = climbed.get((stay.camera, stay.since), Counter())
         for figures in _of(stay, cameras, groups):
             figures.member_ms += stay.ms
             _add(figures.states, stay.states)
+            for step, ms in steps.items():
+                figures.rungs[step] += ms
     for group, members in seen.items():
         groups[group].cameras = len(members)
     for stay in telemetry.stays(connection, Span(Ms(day.end - 1), day.end), known_until=day.end):
@@ -103,6 +111,24 @@ def put(
     return rollups.put_day(connection, day, revision, sorted(cameras.items()), by_group, now=now)
 
 
+def months_due(connection: Connection, zone: tzinfo) -> list[tuple[Span, Month]]:
+    """The months whose days have changed since their cameras were added up, and what of each is kept: the
+    first of its days that follow each other."""
+    known = {month.span for month in ranking.months(connection)}
+    found: list[tuple[Span, Month]] = []
+    seen: set[Span] = set()
+    for fresh in rollups.fresh_spans(connection, Span(Ms(0), _EVER)):
+        for part in timeline.steps(fresh, Every.MONTH, zone):
+            whole = timeline.month(datetime.fromtimestamp(part.start / 1000, zone).date(), zone)
+            if whole in seen:
+                continue  # behind a day that is not kept
+            seen.add(whole)
+            revisions = ranking.revisions_of(connection, part)
+            if part not in known and revisions is not None:
+                found.append((whole, Month(part, revisions)))
+    return found
+
+
 class Roller:
     """Adds up what is due, for as long as :meth:`running` lasts."""
 
@@ -121,6 +147,9 @@ class Roller:
             revision = await database.awrite(partial(rollups.open_day, day=day))
             found = await database.aread(partial(add_up, day=day))
             done += await database.awrite(partial(put, day=day, revision=revision, found=found, now=now()))
+        for within, month in await database.aread(partial(months_due, zone=self._zone)):
+            rows = await database.aread(partial(ranking.add_up_month, span=month.span))
+            await database.awrite(partial(ranking.put_month, within=within, month=month, rows=rows))
         return done
 
     @contextlib.asynccontextmanager

@@ -7,13 +7,31 @@ must come to the same as what is added up here.
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, tzinfo
+from enum import StrEnum
+from typing import TypeVar
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span, from_datetime
+
+Label = TypeVar("Label", bound=Hashable)
+
+HOUR_MS = 3_600_000
+
+
+class Every(StrEnum):
+    """A step of the calendar, in a time zone."""
+
+    HOUR = "hour"
+    """Of sixty minutes from midnight: a day on which the clocks change has 23 or 25 of them."""
+    DAY = "day"
+    WEEK = "week"
+    """From Monday."""
+    MONTH = "month"
 
 
 def clip(intervals: Iterable[Interval], span: Span, *, known_until: Ms | None = None) -> list[Interval]:
@@ -87,6 +105,42 @@ def remainder(span: Span, parts: Iterable[Span]) -> list[Span]:
     return left
 
 
+def spread(edges: Sequence[int], pieces: Iterable[tuple[Label, int, int, int]]) -> dict[Label, list[int]]:
+    """Milliseconds by label between each two edges, of pieces (label, start, end, how many such).
+
+    The pieces lie within the edges. One that covers many slots costs as much as one that covers two.
+    """
+    slots = len(edges) - 1
+    found: dict[Label, list[int]] = {}
+    steady: dict[Label, list[int]] = {}
+    for label, start, end, number in pieces:
+        first, last = bisect_right(edges, start) - 1, bisect_left(edges, end) - 1
+        if label not in found:
+            found[label], steady[label] = [0] * slots, [0] * (slots + 1)
+        if first == last:
+            found[label][first] += number * (end - start)
+            continue
+        found[label][first] += number * (edges[first + 1] - start)
+        found[label][last] += number * (end - edges[last])
+        steady[label][first + 1] += number
+        steady[label][last] -= number
+    for label, changes in steady.items():
+        for slot, there in enumerate(itertools.accumulate(changes[:-1])):
+            found[label][slot] += there * (edges[slot + 1] - edges[slot])
+    return found
+
+
+def at_ends(edges: Sequence[int], pieces: Iterable[tuple[Label, int, int, int]]) -> dict[Label, list[int]]:
+    """How many of the pieces lie over the last millisecond before each edge but the first."""
+    changes: dict[Label, list[int]] = {}
+    for label, start, end, number in pieces:
+        if label not in changes:
+            changes[label] = [0] * len(edges)
+        changes[label][bisect_right(edges, start) - 1] += number
+        changes[label][bisect_right(edges, end) - 1] -= number
+    return {label: list(itertools.accumulate(change[:-1])) for label, change in changes.items()}
+
+
 def day(on: date, zone: tzinfo) -> Span:
     """A calendar day of a time zone: 23 or 25 hours long when its clocks change."""
     return Span(_midnight(on, zone), _midnight(on + timedelta(days=1), zone))
@@ -105,6 +159,33 @@ def days(span: Span, zone: tzinfo) -> Iterator[Span]:
     while (whole := day(on, zone)).start < span.end:
         yield whole
         on += timedelta(days=1)
+
+
+def week(on: date, zone: tzinfo) -> Span:
+    """The week from Monday of a time zone that a day lies in."""
+    monday = on - timedelta(days=on.weekday())
+    return Span(_midnight(monday, zone), _midnight(monday + timedelta(days=7), zone))
+
+
+def steps(span: Span, every: Every, zone: tzinfo) -> Iterator[Span]:
+    """The steps of the calendar that touch the span, the first and the last clipped to it, oldest first."""
+    at = span.start
+    while at < span.end:
+        on = datetime.fromtimestamp(at / 1000, zone).date()
+        match every:
+            case Every.HOUR:
+                midnight = day(on, zone)
+                gone = (at - midnight.start) // HOUR_MS
+                end = min(midnight.start + (gone + 1) * HOUR_MS, midnight.end)
+            case Every.DAY:
+                end = day(on, zone).end
+            case Every.WEEK:
+                end = week(on, zone).end
+            case Every.MONTH:
+                end = month(on, zone).end
+        end = Ms(min(end, span.end))
+        yield Span(at, end)
+        at = end
 
 
 def _midnight(on: date, zone: tzinfo) -> Ms:

@@ -6,17 +6,30 @@ up from (:func:`sharpeyes.store.telemetry.mark_stale`). All functions take a con
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
 
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.rates_schema import archived, day_rollup, group_day, rollup_day
-from sharpeyes.store.schema import membership, state_interval
+from sharpeyes.store.quality_schema import rung_interval
+from sharpeyes.store.rates_schema import (
+    archived,
+    camera_month,
+    day_rollup,
+    group_day,
+    group_rung_day,
+    rollup_day,
+    rollup_month,
+    rung_day,
+)
+from sharpeyes.store.rungs import Climbed, Step
+from sharpeyes.store.schema import chunks, membership, state_interval
 from sharpeyes.store.telemetry import Dimension, upsert
 
 GROUPS: tuple[Dimension, ...] = ("all", "tier", "department", "area", "zone")
@@ -44,8 +57,10 @@ class Figures:
     """Cameras by state at the end of the day."""
     present: int = 0
     """Members at the end of the day, those in no state included."""
+    rungs: Climbed = field(default_factory=Counter)
 
 
+_OF_A_DAY = (day_rollup, group_day, rung_day, group_rung_day)
 _STATES = tuple(f"{state.value}_ms" for state in State)
 _EXCLUDED = ("excluded_ms", "excluded_online_ms", "excluded_offline_ms")
 _HEADS = tuple(f"head_{state.value}" for state in State)
@@ -91,8 +106,10 @@ def open_day(connection: Connection, day: Span) -> int:
 def forget_days(connection: Connection, spans: Iterable[Span]) -> None:
     """Days with other bounds than those that count now."""
     for span in spans:
-        for table in (rollup_day, day_rollup, group_day):
+        for table in (rollup_day, *_OF_A_DAY):
             connection.execute(delete(table).where(table.c.started_ms == span.start))
+    for table in (rollup_month, camera_month):
+        connection.execute(delete(table))
 
 
 def put_day(
@@ -113,7 +130,7 @@ def put_day(
     )
     if done.rowcount != 1:
         return False
-    for table in (day_rollup, group_day):
+    for table in _OF_A_DAY:
         connection.execute(delete(table).where(table.c.started_ms == day.start))
     states = tuple(State)
     if cameras:
@@ -150,62 +167,130 @@ def put_day(
                 for dimension, key, f in groups
             ],
         )
+    single = [
+        {"started_ms": day.start, "camera_id": camera, **step._asdict(), "ms": ms}
+        for camera, f in cameras
+        for step, ms in f.rungs.items()
+    ]
+    if single:
+        connection.execute(insert(rung_day), single)
+    together = [
+        {"dimension": dimension, "started_ms": day.start, "key": key, **step._asdict(), "ms": ms}
+        for dimension, key, f in groups
+        for step, ms in f.rungs.items()
+    ]
+    if together:
+        connection.execute(insert(group_rung_day), together)
     return True
 
 
-def sums(connection: Connection, span: Span, by: Dimension) -> dict[str, Figures]:
+def sums(
+    connection: Connection, span: Span, by: Dimension, *, keys: Collection[str] | None = None
+) -> dict[str, Figures]:
     """Sums over the days within the span, which are all fresh; cameras and heads are left at 0."""
     table, key = (day_rollup, day_rollup.c.camera_id) if by == "camera" else (group_day, group_day.c.key)
     columns = (table.c.member_ms, *(table.c[name] for name in (*_STATES, *_EXCLUDED)))
-    query = (
-        select(key, *(func.sum(column) for column in columns))
-        .where(table.c.started_ms >= span.start, table.c.started_ms < span.end)
-        .group_by(key)
-    )
-    if by != "camera":
-        query = query.where(group_day.c.dimension == by)
-    found = {}
-    for name, member, *rest in connection.execute(query):
-        values = [int(value) for value in rest]
-        found[name] = Figures(
-            member_ms=int(member), states=values[: len(_STATES)], excluded=values[len(_STATES) :]
+    found: dict[str, Figures] = {}
+    for some in _some(keys):
+        query = (
+            select(key, *(func.sum(column) for column in columns))
+            .where(*_of(table, by, some), table.c.started_ms >= span.start, table.c.started_ms < span.end)
+            .group_by(key)
         )
+        for name, member, *rest in connection.execute(query):
+            values = [int(value) for value in rest]
+            found[name] = Figures(
+                member_ms=int(member), states=values[: len(_STATES)], excluded=values[len(_STATES) :]
+            )
+        rungs, r = _rung_table(by)
+        steps = (r.rung, r.untried, r.clock)
+        climbs = (
+            select(_rung_key(by), *steps, func.sum(r.ms))
+            .where(*_of(rungs, by, some), r.started_ms >= span.start, r.started_ms < span.end)
+            .group_by(_rung_key(by), *steps)
+        )
+        for name, rung, untried, clock, ms in connection.execute(climbs):
+            found[name].rungs[Step(rung, bool(untried), clock)] += int(ms)
     return found
 
 
-def by_day(connection: Connection, span: Span, by: Dimension) -> dict[tuple[Ms, str], Figures]:
-    """Figures of each kept day within the span, by its start and the key. Not of single cameras."""
-    g = group_day.c
-    query = (
-        select(group_day)
-        .join(rollup_day, rollup_day.c.started_ms == g.started_ms)
-        .where(
-            g.dimension == by,
-            g.started_ms >= span.start,
-            rollup_day.c.ended_ms <= span.end,
-            rollup_day.c.computed_ms.is_not(None),
-        )
+def by_day(
+    connection: Connection, span: Span, by: Dimension, *, keys: Collection[str] | None = None
+) -> dict[Span, dict[str, Figures]]:
+    """Figures of each kept day within the span, oldest first, by key. ``keys`` are a must for cameras."""
+    d = rollup_day.c
+    table = day_rollup if by == "camera" else group_day
+    rungs, r = _rung_table(by)
+    kept = (
+        d.started_ms >= span.start,
+        d.ended_ms <= span.end,
+        d.computed_ms.is_not(None),
     )
-    return {(row.started_ms, row.key): _figures(row) for row in connection.execute(query)}
+    days = {
+        row.started_ms: Span(row.started_ms, row.ended_ms)
+        for row in connection.execute(select(d.started_ms, d.ended_ms).where(*kept).order_by(d.started_ms))
+    }
+    found: dict[Span, dict[str, Figures]] = {day: {} for day in days.values()}
+    for some in _some(keys):
+        within = (span.start <= table.c.started_ms, table.c.started_ms < span.end)
+        for row in connection.execute(select(table).where(*_of(table, by, some), *within)):
+            if (day := days.get(row.started_ms)) is not None:
+                key, figures = (
+                    (row.camera_id, _camera_figures(row)) if by == "camera" else (row.key, _figures(row))
+                )
+                found[day][key] = figures
+        columns = (r.started_ms, _rung_key(by), r.rung, r.untried, r.clock, r.ms)
+        query = select(*columns).where(
+            *_of(rungs, by, some), r.started_ms >= span.start, r.started_ms < span.end
+        )
+        for start, key, rung, untried, clock, ms in connection.execute(query):
+            if (day := days.get(start)) is not None:
+                found[day][key].rungs[Step(rung, bool(untried), clock)] += ms
+    return found
 
 
-def heads(connection: Connection, end: Ms, by: Dimension) -> dict[str, Figures] | None:
+def _some(keys: Collection[str] | None) -> Iterator[list[str] | None]:
+    if keys is None:
+        yield None
+    else:
+        yield from chunks(keys)
+
+
+def _of(table: Table, by: Dimension, keys: Sequence[str] | None) -> list[ColumnElement[bool]]:
+    """Rows of this dimension, of these keys or of all."""
+    key = table.c.camera_id if by == "camera" else table.c.key
+    where = [] if by == "camera" else [table.c.dimension == by]
+    return where if keys is None else [*where, key.in_(keys)]
+
+
+def _rung_table(by: Dimension) -> tuple[Table, Any]:
+    table = rung_day if by == "camera" else group_rung_day
+    return table, table.c
+
+
+def _rung_key(by: Dimension) -> ColumnElement[str]:
+    return rung_day.c.camera_id if by == "camera" else group_rung_day.c.key
+
+
+def heads(
+    connection: Connection, end: Ms, by: Dimension, *, keys: Collection[str] | None = None
+) -> dict[str, Figures] | None:
     """Cameras by state at the last millisecond of the day that ends there; None if that day is not kept."""
     d = rollup_day.c
     start = connection.scalar(select(d.started_ms).where(d.ended_ms == end, d.computed_ms.is_not(None)))
     if start is None:
         return None
-    if by != "camera":
-        g = group_day.c
-        rows = connection.execute(select(group_day).where(g.dimension == by, g.started_ms == start))
-        return {row.key: _figures(row) for row in rows if row.head_total}
-    r = day_rollup.c
+    table = day_rollup if by == "camera" else group_day
     found = {}
-    for camera, last in connection.execute(
-        select(r.camera_id, r.last).where(r.started_ms == start, r.present)
-    ):
-        counts = [int(last == state.value) for state in State]
-        found[camera] = Figures(heads=counts, present=1)
+    for some in _some(keys):
+        for row in connection.execute(
+            select(table).where(*_of(table, by, some), table.c.started_ms == start)
+        ):
+            if by == "camera":
+                if row.present:
+                    found[row.camera_id] = _camera_figures(row)
+            elif row.head_total:
+                found[row.key] = _figures(row)
     return found
 
 
@@ -225,41 +310,74 @@ def archive_files(connection: Connection) -> set[str]:
     return set(connection.scalars(select(archived.c.file)))
 
 
+class Kind(StrEnum):
+    """What goes to the archive."""
+
+    INTERVALS = "intervals"
+    RUNGS = "rungs"
+
+
+KEPT: Mapping[Kind, tuple[Table, tuple[str, ...]]] = {
+    Kind.INTERVALS: (
+        state_interval,
+        ("camera_id", "started_ms", "ended_ms", "state", "cause", "seen_state", "seen_cause"),
+    ),
+    Kind.RUNGS: (rung_interval, ("camera_id", "started_ms", "ended_ms", "rung", "asked")),
+}
+"""The columns that go, and where from."""
+
+
 def first_end(connection: Connection) -> Ms | None:
     """When the oldest interval ended that is still here."""
-    found: Ms | None = connection.scalar(select(func.min(state_interval.c.ended_ms)))
-    return found
+    found = [connection.scalar(select(func.min(table.c.ended_ms))) for table, _ in KEPT.values()]
+    return min((end for end in found if end is not None), default=None)
 
 
-def count_ended(connection: Connection, until: Ms) -> int:
+def count_ended(connection: Connection, kind: Kind, until: Ms) -> int:
     """How many intervals ended by then."""
-    query = select(func.count()).select_from(state_interval).where(state_interval.c.ended_ms <= until)
+    table, _ = KEPT[kind]
+    query = select(func.count()).select_from(table).where(table.c.ended_ms <= until)
     return int(connection.scalar(query) or 0)
 
 
-def ended(connection: Connection, until: Ms, *, batch: int) -> Iterator[list[tuple[Any, ...]]]:
-    """Intervals that ended by then, in batches: camera, start, end, state, cause."""
-    i = state_interval.c
+def ended(connection: Connection, kind: Kind, until: Ms, *, batch: int) -> Iterator[list[tuple[Any, ...]]]:
+    """Intervals that ended by then, in batches, with the columns of :data:`KEPT`."""
+    table, names = KEPT[kind]
     query = (
-        select(i.camera_id, i.started_ms, i.ended_ms, i.state, i.cause)
-        .where(i.ended_ms <= until)
-        .order_by(i.camera_id, i.started_ms)
+        select(*(table.c[name] for name in names))
+        .where(table.c.ended_ms <= until)
+        .order_by(table.c.camera_id, table.c.started_ms)
         .execution_options(yield_per=batch)
     )
     for rows in connection.execute(query).partitions(batch):
         yield [tuple(row) for row in rows]
 
 
-def put_archived(connection: Connection, file: str, *, until: Ms, rows: int, sha256: str, now: Ms) -> None:
-    """This file holds all that ended by then, which therefore goes from here.
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """A file of the archive, and its digest."""
 
-    ConflictError, and everything stays, if there is not just what the file holds.
+    kind: Kind
+    file: str
+    rows: int
+    sha256: str
+
+
+def put_archived(connection: Connection, files: Sequence[Filed], *, until: Ms, now: Ms) -> None:
+    """These files hold all that ended by then, which therefore goes from here.
+
+    ConflictError, and everything stays, if there is not just what the files hold.
     """
-    gone = connection.execute(delete(state_interval).where(state_interval.c.ended_ms <= until)).rowcount
-    if gone != rows:
-        raise ConflictError(f"{file} has {rows} intervals, the database {gone}: it is written anew")
-    row = {"file": file, "until_ms": until, "rows": rows, "sha256": sha256, "at_ms": now}
-    connection.execute(upsert(connection, archived, ("file",)), row)
+    for kind, (table, _) in KEPT.items():
+        gone = connection.execute(delete(table).where(table.c.ended_ms <= until)).rowcount
+        held = sum(one.rows for one in files if one.kind is kind)
+        if gone != held:
+            raise ConflictError(
+                f"the files of {kind} have {held} rows, the database {gone}: they are written anew"
+            )
+    for one in files:
+        row = {"file": one.file, "until_ms": until, "rows": one.rows, "sha256": one.sha256, "at_ms": now}
+        connection.execute(upsert(connection, archived, ("file",)), row)
 
 
 def _figures(row: Any) -> Figures:
@@ -270,4 +388,15 @@ def _figures(row: Any) -> Figures:
         excluded=[getattr(row, name) for name in _EXCLUDED],
         heads=[getattr(row, name) for name in _HEADS],
         present=row.head_total,
+    )
+
+
+def _camera_figures(row: Any) -> Figures:
+    return Figures(
+        cameras=1,
+        member_ms=row.member_ms,
+        states=[getattr(row, name) for name in _STATES],
+        excluded=[getattr(row, name) for name in _EXCLUDED],
+        heads=[int(row.last == state.value) for state in State],
+        present=int(row.present),
     )

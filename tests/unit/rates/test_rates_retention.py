@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import insert, select
 
 from sharpeyes.domain.errors import InvalidInputError, UnavailableError
-from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.health import Interval, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import retention, rollup, timeline
 from sharpeyes.rates.rates import rates
-from sharpeyes.store import exclusions, schema, telemetry
+from sharpeyes.store import exclusions, pictures, quality_schema, schema, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.rollups import Kind
 from unit.rates.test_rates_rollup import excluding
 from unit.rates.test_rates_sql import registry
 
@@ -53,13 +54,28 @@ def fill(connection: Any, *, roll: bool = True) -> None:
                 )
                 at = Ms(at + hours * HOUR)
         telemetry.write_batch(connection, intervals=spells, beat=NOW)
+        climbed = [
+            RungInterval(
+                camera=camera,
+                rung=Rung.USABLE if i.state is State.ONLINE else Rung.RTSP,
+                asked=Rung.USABLE,
+                start=i.start,
+                end=i.end,
+            )
+            for i in spells
+        ]
+        pictures.write_rungs(connection, climbed, (), ())
     if roll:
         for day in rollup.due(connection, ZONE, Ms(DAYS[-1].end + HOUR)):
             rollup.roll_up(connection, day, NOW)
 
 
 def stored(connection: Any) -> set[tuple[Any, ...]]:
-    return {tuple(row) for row in connection.execute(select(schema.state_interval))}
+    return {
+        tuple(row)
+        for table in (schema.state_interval, quality_schema.rung_interval)
+        for row in connection.execute(select(table))
+    }
 
 
 def filed(folder: Path) -> list[tuple[Any, ...]]:
@@ -80,7 +96,9 @@ def test_old_intervals_go_and_their_figures_stay(tmp_path: Path) -> None:
         said = database.read(lambda c: retention.due(c, ZONE, NOW))
         moved = retention.retain(database, tmp_path / "archive", ZONE, NOW)
         assert moved == said
-        assert [item.file for item in moved] == [f"intervals-2025-09-0{n}.parquet" for n in range(1, 7)]
+        assert [item.file for item in moved] == [
+            f"{kind}-2025-09-0{n}.parquet" for n in range(1, 7) for kind in ("intervals", "rungs")
+        ]
         files, left = filed(tmp_path / "archive"), database.read(stored)
         assert len(files) == len(set(files)) == sum(item.rows for item in moved)
         assert set(files) | left == before
@@ -113,7 +131,8 @@ def test_a_day_that_is_not_added_up_keeps_its_intervals(tmp_path: Path) -> None:
         database.write(lambda c: fill(c, roll=False))
         assert database.read(lambda c: retention.due(c, ZONE, NOW)) == []
         database.write(lambda c: rollup.roll_up(c, DAYS[0], NOW))
-        assert [item.until for item in database.read(lambda c: retention.due(c, ZONE, NOW))] == [DAYS[0].end]
+        due = database.read(lambda c: retention.due(c, ZONE, NOW))
+        assert [(item.kind, item.until) for item in due] == [(kind, DAYS[0].end) for kind in Kind]
 
 
 def test_two_at_once_are_one(tmp_path: Path) -> None:
@@ -150,9 +169,9 @@ with Database(f"sqlite:///{sys.argv[1]}/r.db") as database:
 """
 
 
-@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 9])
 def test_killed_at_any_step_it_loses_nothing(tmp_path: Path, steps: int) -> None:
-    """Before a file is written, between a file and its entry, and days later."""
+    """Before a file is written, between the two of a day, before their entry, and days later."""
     with Database(f"sqlite:///{tmp_path}/r.db") as database:
         database.upgrade()
         database.write(fill)

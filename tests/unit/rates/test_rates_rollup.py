@@ -12,13 +12,24 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, update
 
-from sharpeyes.domain.health import Interval, State
+from sharpeyes.domain.clock import ClockInterval, ClockState, DeviceClock
+from sharpeyes.domain.health import Interval, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import rollup, timeline
-from sharpeyes.rates.rates import rates
-from sharpeyes.store import exclusions, rates_schema, schema, telemetry
+from sharpeyes.rates.rates import rates, trend
+from sharpeyes.rates.timeline import Every
+from sharpeyes.store import (
+    clocks,
+    device_schema,
+    exclusions,
+    pictures,
+    quality_schema,
+    rates_schema,
+    schema,
+    telemetry,
+)
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import Exclusion, ExclusionScope
 from sharpeyes.store.telemetry import Dimension, StoredStanding
@@ -48,18 +59,38 @@ def database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         url = request.getfixturevalue("new_postgresql")()
     with Database(url) as database:
         database.upgrade()
-        database.write(registry)
+        database.write(with_devices)
         yield database
+
+
+def with_devices(connection: Any) -> None:
+    registry(connection)
+    connection.execute(
+        insert(schema.device),
+        [
+            {"id": device, "session_limit": 4, "created_ms": 0, "changed_ms": 0}
+            for device in ("recorder", "lone")
+        ],
+    )
+    c = schema.camera.c
+    for device, cameras in (("recorder", ("c0", "c1")), ("lone", ("c2",))):
+        connection.execute(update(schema.camera).where(c.id.in_(cameras)).values(device=device))
 
 
 def empty(connection: Any) -> None:
     for table in (
         schema.state_interval,
         schema.camera_state,
+        quality_schema.rung_interval,
+        quality_schema.camera_rung,
+        device_schema.clock_interval,
+        device_schema.device_clock,
         schema.membership,
         rates_schema.rollup_day,
         rates_schema.day_rollup,
         rates_schema.group_day,
+        rates_schema.rung_day,
+        rates_schema.group_rung_day,
         rates_schema.exclusion_subject,
         rates_schema.exclusion,
     ):
@@ -106,6 +137,43 @@ def stories(draw: st.DrawFn) -> dict[str, tuple[list[Interval], list[dict[str, A
         ]
         story[camera] = (states, members)
     return story
+
+
+@st.composite
+def climbs(draw: st.DrawFn) -> tuple[list[RungInterval], list[ClockInterval]]:
+    """How far each camera came, with holes, and how the clocks of the two devices went."""
+    rungs, clocks = [], []
+    for camera in CAMERAS[:3]:
+        edges = [*sorted(draw(st.lists(moments, unique=True, max_size=7))), None]
+        for start, end in pairwise(edges):
+            if draw(st.integers(0, 3)):
+                rung = draw(
+                    st.sampled_from([Rung.NONE, Rung.RTSP, Rung.KEYFRAME, Rung.CHANGING, Rung.USABLE])
+                )
+                asked = max(rung, draw(st.sampled_from([Rung.KEYFRAME, Rung.USABLE])))
+                rungs.append(RungInterval(camera=camera, rung=rung, asked=asked, start=Ms(start), end=end))
+    for device in ("recorder", "lone"):
+        edges = [*sorted(draw(st.lists(moments, unique=True, max_size=4))), None]
+        for start, end in pairwise(edges):
+            state = draw(st.sampled_from(ClockState))
+            clocks.append(ClockInterval(device=device, state=state, start=Ms(start), end=end))
+    return rungs, clocks
+
+
+def climb(connection: Any, told: tuple[list[RungInterval], list[ClockInterval]]) -> None:
+    rungs, clock_spells = told
+    pictures.write_rungs(
+        connection, [r for r in rungs if r.end is not None], [r for r in rungs if r.end is None], ()
+    )
+    clocks.put_clocks(
+        connection,
+        [
+            DeviceClock(device=c.device, state=c.state, since=c.start, at=END)
+            for c in clock_spells
+            if c.end is None
+        ],
+        [c for c in clock_spells if c.end is not None],
+    )
 
 
 @st.composite
@@ -177,13 +245,29 @@ def same_without_rollups(connection: Any, span: Span, by: Dimension) -> bool:
 spans = st.tuples(moments, moments).map(lambda t: Span(Ms(min(t)), Ms(max(t))))
 
 
-@given(stories(), leave_outs(), st.one_of(spans, st.just(Span(START, END))), st.sampled_from(BY))
+@given(
+    stories(),
+    leave_outs(),
+    climbs(),
+    st.one_of(spans, st.just(Span(START, END))),
+    st.sampled_from(BY),
+    st.sampled_from(Every),
+)
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
-def test_days_equal_their_intervals(
-    database: Database, story: Any, left_out: list[Exclusion], span: Span, by: Dimension
+def test_days_and_steps_equal_their_intervals(
+    database: Database,
+    story: Any,
+    left_out: list[Exclusion],
+    climbed: Any,
+    span: Span,
+    by: Dimension,
+    every: Every,
 ) -> None:
+    """Of days, and of a course in steps, half of its days kept, of which each is asked for by itself."""
+
     def run(connection: Any) -> None:
         empty(connection)
+        climb(connection, climbed)
         for states, members in story.values():
             if members:
                 connection.execute(insert(schema.membership), members)
@@ -193,6 +277,15 @@ def test_days_equal_their_intervals(
             exclusions.decide(connection, key, by="bob", approve=True, remark="", now=Ms(END))
         roll_up_all(connection, END + HOUR)
         assert same_without_rollups(connection, span, by)
+        now = Ms(END + HOUR)
+        keys = CAMERAS[:2] if by == "camera" else None
+        for _ in range(2):
+            course = trend(connection, span, by, every, BERLIN, now, keys=keys)
+            steps = list(timeline.steps(span, every, BERLIN))
+            assert course == [
+                rate for step in steps[:5] for rate in rates(connection, step, by, now, keys=keys)
+            ] + [rate for rate in course if rate.span.start >= steps[min(5, len(steps)) - 1].end]
+            telemetry.mark_stale(connection, DAYS[1].start, DAYS[3].start)
 
     database.write(run)
 

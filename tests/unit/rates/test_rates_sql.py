@@ -16,10 +16,10 @@ from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Rate
-from sharpeyes.rates.rates import SILENT_MS, TARGET, ancestry, rates
+from sharpeyes.rates.rates import SILENT_MS, TARGET, rates
 from sharpeyes.store import schema, telemetry
 from sharpeyes.store.database import Database
-from sharpeyes.store.telemetry import Dimension, StoredStanding
+from sharpeyes.store.telemetry import Dimension, StoredStanding, ancestry
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 
 CAMERAS = ["c0", "c1", "c2", "c3"]

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta, tzinfo
-from enum import StrEnum
+from datetime import date, tzinfo
 
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.time import Span
 from sharpeyes.rates import timeline
-
-
-class Every(StrEnum):
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
+from sharpeyes.rates.timeline import Every
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +28,7 @@ class Period:
                 return cls(Every.MONTH, label, timeline.month(date.fromisoformat(f"{label}-01"), zone))
             if re.fullmatch(r"\d{4}-W\d\d", label, re.ASCII):
                 monday = date.fromisocalendar(int(label[:4]), int(label[6:]), 1)
-                last = timeline.day(monday + timedelta(days=6), zone)
-                return cls(Every.WEEK, label, Span(timeline.day(monday, zone).start, last.end))
+                return cls(Every.WEEK, label, timeline.week(monday, zone))
             if re.fullmatch(r"\d{4}-\d\d-\d\d", label, re.ASCII):
                 return cls(Every.DAY, label, timeline.day(date.fromisoformat(label), zone))
         except (ValueError, OverflowError):

@@ -18,11 +18,12 @@ from sqlalchemy import Connection
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import COVERAGE, FORMULA, Rate
-from sharpeyes.rates.rates import ancestry, rates
-from sharpeyes.rates.report.period import Every, Period
+from sharpeyes.rates.rates import rates
+from sharpeyes.rates.report.period import Period
+from sharpeyes.rates.timeline import Every
 from sharpeyes.store import contests, exclusions, outages, rollups, telemetry
 from sharpeyes.store.outages import Outage
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.telemetry import Dimension, ancestry
 
 WORST = 20
 LISTED = 1000
