@@ -190,6 +190,7 @@ class _FleetCollector(Collector):
         for name, help_text, value in (
             ("prober_stalls", "Times that the prober's event loop stood still.", stats.stalls),
             ("probes_withheld", "Probes without credentials, since these were refused.", stats.withheld),
+            ("probes_viewed", "Probes not needed, since the camera was being watched.", stats.viewed),
         ):
             yield CounterMetricFamily(f"sharpeyes_{name}", help_text, value=value)
 

@@ -26,6 +26,7 @@ from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.fmp4 import Feed, Muxer, mime_of
+from sharpeyes.gateway.hls_views import HlsFile, HlsViews
 from sharpeyes.gateway.leases import Access, Lease, Leases
 from sharpeyes.gateway.peer import MAX_OFFER, Peer
 from sharpeyes.gateway.picture import StreamFacts
@@ -44,7 +45,8 @@ from sharpeyes.gateway.sender import gso_works
 from sharpeyes.gateway.settings import GatewaySettings
 from sharpeyes.gateway.snapshot import Photographer
 from sharpeyes.gateway.source import Sources
-from sharpeyes.gateway.upstream import Observer, Source, Upstream, unavailable
+from sharpeyes.gateway.upstream import Source, Upstream, unavailable
+from sharpeyes.health.viewing import Viewing
 
 log = logging.getLogger(__name__)
 
@@ -99,11 +101,11 @@ class Gateway:
         settings: GatewaySettings,
         clock: Callable[[], Ms],
         *,
-        observed: Observer | None = None,
+        viewing: Viewing | None = None,
     ) -> None:
         self.settings = settings
         self._sources = sources
-        self._observed = observed
+        self._viewing = viewing
         self._leases = Leases(access, settings, clock)
         self._upstreams: dict[tuple[str, StreamRole], Upstream] = {}
         self._locked: dict[tuple[str, StreamRole], tuple[float, Credentials | None]] = {}
@@ -112,6 +114,7 @@ class Gateway:
         self._recodings: dict[_Made, Recoding] = {}
         self._shown: dict[Lease, Channel] = {}
         self._sessions: dict[str, _Session] = {}
+        self._hls = HlsViews(self._leases, patience_s=settings.silence_s, forget=self._forget)
         self._photographer = Photographer()
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = False
@@ -149,13 +152,21 @@ class Gateway:
         return self._places.taken
 
     async def verdict(
-        self, camera: str, decodes: Collection[str], burned: Burned, *, tile: int | None, guess: str | None
+        self,
+        camera: str,
+        decodes: Collection[str],
+        burned: Burned,
+        *,
+        tile: int | None,
+        guess: Callable[[StreamRole], str | None],
     ) -> Verdict:
         """Beforehand: can a browser that decodes these codecs show this camera, and how? By what the camera
-        was last seen to send, else by the codec that somebody else saw (``guess``). NotFoundError."""
+        was last seen to send, else by the codec that somebody else saw in that stream. NotFoundError."""
         source = await self._sources(camera, tile)
         key = (source.camera, source.role)
-        facts = self._facts.get(key) or (StreamFacts(codec=guess) if guess else None)
+        facts = self._facts.get(key)
+        if facts is None and (seen := guess(source.role)) is not None:
+            facts = StreamFacts(codec=seen)
         if facts is None:
             return Verdict(How.UNKNOWN, burned.hindrances)
         running = not burned.watermark and any(made[:2] == key for made in self._recodings)
@@ -269,7 +280,7 @@ class Gateway:
             self._admitted(ticket, camera, Action.LIVE, client, "fmp4") as lease,
             self._h264(lease, camera, tile) as (channel, facts),
         ):
-            muxer = Muxer(facts)
+            muxer = Muxer()
             made = Feed(mime_of(facts), muxer, left=lambda: self._leases.end(lease, "left"))
 
             def cut() -> None:
@@ -296,6 +307,32 @@ class Gateway:
                 raise NotAcceptableError(verdict.message)
             with self._channel(upstream, lease, recoded=verdict.how is How.TRANSCODE) as channel:
                 yield channel, await channel.ready(self.settings.start_s)
+
+    # -- HLS
+
+    async def hls(self, camera: str, ticket: str, *, client: str, tile: int | None = None) -> str:
+        """Open a live view for players of HLS; the name to ask for its files by. Errors as of
+        :meth:`whep`."""
+        async with (
+            self._admitted(ticket, camera, Action.LIVE, client, "hls") as lease,
+            self._h264(lease, camera, tile) as (channel, _),
+        ):
+            self._shown[lease] = channel
+            try:
+                return await self._hls.open(lease, channel)
+            except BaseException:
+                self._forget(lease)
+                raise
+
+    async def hls_file(
+        self, name: str, file: str, *, client: str, segment: int | None = None, part: int | None = None
+    ) -> HlsFile:
+        """A file of such a view. See :meth:`HlsViews.file`."""
+        return await self._hls.file(name, file, client=client, segment=segment, part=part)
+
+    async def hls_leave(self, name: str, *, client: str) -> None:
+        """Its viewer goes."""
+        await self._hls.leave(name, client=client)
 
     # -- still pictures
 
@@ -355,7 +392,7 @@ class Gateway:
                 self.settings,
                 left=self._drop,
                 codec_changed=self._codec_changed,
-                observed=self._observed,
+                viewing=self._viewing,
                 reordered=key in self._facts and self._facts[key].b_frames,
             )
         with upstream.claimed():

@@ -8,11 +8,12 @@ refuses the account is not asked again for minutes, since repeated failures lock
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from sharpeyes.domain.camera import StreamRole, Transport
@@ -23,6 +24,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.picture import Assembler, StreamFacts
 from sharpeyes.gateway.settings import GatewaySettings
+from sharpeyes.health.viewing import Viewing
 from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, TlsPolicy, kind_of, resolve
 from sharpeyes.wire.nal import START
 from sharpeyes.wire.rtp import RtpReceiver
@@ -43,8 +45,9 @@ log = logging.getLogger(__name__)
 _FIRST_WAIT_S = 0.25
 _LONGEST_WAIT_S = 15.0
 _LOCKED_WAIT_S = 300.0
-_OBSERVE_S = 30.0
 _CHECK_S = 1.0
+_FRESH_S = 3.0
+"""Media that came so long ago is no evidence that it comes now."""
 _ACCOUNT = frozenset({FailureKind.AUTH_FAILED, FailureKind.AUTH_UNSUPPORTED, FailureKind.CREDENTIALS_MISSING})
 PASSED_ON = ("h264", "h265")
 """Codecs that the gateway understands."""
@@ -67,10 +70,6 @@ class Source:
     tls: TlsPolicy = field(default_factory=TlsPolicy)
 
 
-Observer = Callable[[str, ProbeResult], None]
-"""Told, with the camera's id, that media flows: a pull is a probe that costs nothing."""
-
-
 class Upstream(Channel):
     """The pull of one source. ``left`` is called when nobody has watched for the grace period."""
 
@@ -81,7 +80,7 @@ class Upstream(Channel):
         *,
         left: Callable[[Upstream], None],
         codec_changed: Callable[[Upstream], None],
-        observed: Observer | None = None,
+        viewing: Viewing | None = None,
         reordered: bool = False,
     ) -> None:
         """``codec_changed``: what viewers agreed on is not what comes now."""
@@ -97,7 +96,7 @@ class Upstream(Channel):
         """Loop time until which the camera's account is not tried again: it was refused."""
         self._settings = settings
         self._codec_changed = codec_changed
-        self._observed = observed
+        self._viewing = viewing
         self._task = asyncio.create_task(self._run(), name=f"pull {source.camera}")
 
     # -- for those who watch
@@ -132,10 +131,11 @@ class Upstream(Channel):
             self.attempts += 1
             began = self._loop.time()
             pull = _Pull(self, self._settings)
-            try:
-                failure = await pull.run()
-            finally:
-                pull.close()
+            with self._said(pull):
+                try:
+                    failure = await pull.run()
+                finally:
+                    pull.close()
             if self.state is PullState.PLAYING or self.attempts == 1:
                 log.warning("gateway: camera %s is lost: %s", self.source.camera, failure.kind)
             self.state, self.failure = PullState.LOST, failure
@@ -182,9 +182,18 @@ class Upstream(Channel):
         if key:
             self._tell()
 
-    def observe(self, result: ProbeResult) -> None:
-        if self._observed is not None:
-            self._observed(self.source.camera, result)
+    @contextlib.contextmanager
+    def _said(self, pull: _Pull) -> Iterator[None]:
+        """Whoever looks at cameras knows of this pull: it is a probe that costs nothing."""
+        if self._viewing is None:
+            yield
+            return
+        source = self.source
+        ended = self._viewing(source.camera, source.url, source.credentials, pull.seen)
+        try:
+            yield
+        finally:
+            ended()
 
 
 class _Pull:
@@ -201,6 +210,7 @@ class _Pull:
         self._track: Track | None = None
         self._assembler: Assembler | None = None
         self._receiver: RtpReceiver | None = None
+        self._delivered = float("-inf")
         self.played = False
 
     async def run(self) -> Failure:
@@ -261,14 +271,15 @@ class _Pull:
         assert self._dialogue is not None
         assert self._connection is not None
         now = self._loop.time()
-        seen, seen_at, next_alive, next_observation = -1, now, now, now
+        seen, seen_at, next_alive = -1, now, now
         while not self._over.done():
             await asyncio.wait((self._over,), timeout=_CHECK_S)
             now = self._loop.time()
             receiver = self._receiver
             packets = receiver.packets if receiver is not None else 0
             if packets != seen:
-                seen, seen_at = packets, now
+                seen = packets
+                self._delivered = seen_at = now
             elif now - seen_at > (self._settings.stall_s if packets else self._settings.start_s):
                 return Failure(Phase.MEDIA, FailureKind.NO_MEDIA, "the camera sends nothing any more")
             if receiver is not None and receiver.ended:
@@ -277,9 +288,6 @@ class _Pull:
                 self._dialogue.keep_alive()
                 self._connection.flush()
                 next_alive = now + min(30.0, self._dialogue.session_timeout_s / 2)
-            if self.played and now >= next_observation:
-                next_observation = now + _OBSERVE_S
-                self._observe()
         return self._over.result()
 
     def close(self) -> None:
@@ -353,28 +361,30 @@ class _Pull:
     def _on_closed(self, error: BaseException | None) -> None:
         self._end(Failure(Phase.MEDIA, kind_of(error), "the connection to the camera ended"))
 
-    def _observe(self) -> None:
+    def seen(self) -> ProbeResult | None:
+        """What the camera delivers just now, as a probe would have found it; None if that is no picture."""
         receiver, track, assembler = self._receiver, self._track, self._assembler
         gop = self._upstream.hub.gop
-        if receiver is None or track is None or assembler is None or not gop:
-            return
+        if receiver is None or track is None or assembler is None or not gop or not self.played:
+            return None
+        if self._loop.time() - self._delivered > _FRESH_S:
+            return None
         geometry = assembler.geometry
         keyframe = START + START.join(gop[0].units)
-        self._upstream.observe(
-            ProbeResult(
-                at=Ms(time.time_ns() // 1_000_000),
-                rung=Rung.KEYFRAME,
-                failure=None,
-                timings=Timings(total_ms=(time.perf_counter() - self._began) * 1000),
-                codec=assembler.codec,
-                width=geometry.width if geometry else None,
-                height=geometry.height if geometry else None,
-                fps=track.fps(receiver),
-                packets=receiver.packets,
-                lost=receiver.lost,
-                keyframe=Keyframe(codec=assembler.codec, data=keyframe, rtp_time=gop[0].time),
-                transcript=("= seen by the gateway while somebody watched",),
-            )
+        return ProbeResult(
+            at=Ms(time.time_ns() // 1_000_000),
+            rung=Rung.KEYFRAME,
+            failure=None,
+            timings=Timings(total_ms=(time.perf_counter() - self._began) * 1000),
+            codec=assembler.codec,
+            width=geometry.width if geometry else None,
+            height=geometry.height if geometry else None,
+            fps=track.fps(receiver),
+            packets=receiver.packets,
+            lost=receiver.lost,
+            received_bytes=receiver.bytes,
+            keyframe=Keyframe(codec=assembler.codec, data=keyframe, rtp_time=gop[0].time),
+            transcript=("= seen by the gateway while somebody watched",),
         )
 
 

@@ -9,6 +9,7 @@ The fleet knows nothing of RTSP: it is given the function that probes. Around ea
   alone. So a thousand mute cameras do not move the cadence of the others;
 - **at which host**: no more than its session budget at once, so that a recorder serves its viewers. If a host
   does not even accept a connection, that answers for all of its channels that were waiting their turn;
+- **whether at all**: what somebody watches is seen already (:mod:`.viewing`);
 - **with which credentials**: see :mod:`.accounts`;
 - **which pictures are looked at**: a probe whose camera is due for that gives its keyframe to
   :mod:`.quality`; the probe itself is judged at once, with what earlier looks have found;
@@ -23,13 +24,14 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
 
 from sharpeyes.domain.camera import SESSIONS, Camera
+from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import NotFoundError, UnavailableError
 from sharpeyes.domain.health import (
     Blame,
@@ -55,6 +57,7 @@ from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recalled
 from sharpeyes.health.sight import Sight
+from sharpeyes.health.viewing import Seen
 
 log = logging.getLogger(__name__)
 
@@ -194,6 +197,8 @@ class FleetStats:
     failures: dict[FailureKind, int] = field(default_factory=dict)
     shared: int = 0
     """Cameras answered for by another channel of their host that did not accept connections."""
+    viewed: int = 0
+    """Probes that were not needed, since the camera was being watched."""
     withheld: int = 0
     """Probes that went out without credentials, since these were refused before."""
     in_flight: int = 0
@@ -209,6 +214,15 @@ class FleetStats:
 
 _NEVER = Ms(0)
 _NO_LADDER = Ladder("")
+
+
+@dataclass(slots=True, eq=False)
+class _Pull:
+    """A stream that somebody pulls."""
+
+    url: str
+    credentials: Credentials | None
+    seen: Seen
 
 
 @dataclass(slots=True, eq=False)
@@ -302,6 +316,8 @@ class Fleet:
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, _Unit] = {}
         self._gates: dict[str, HostGate[_Unit]] = {}
+        self._pulls: dict[str, list[_Pull]] = {}
+        self._viewers: Counter[str] = Counter()
         self._recalled: dict[str, Recalled] = {}
         self._schedule: list[tuple[float, int, _Unit | HostGate[_Unit]]] = []
         self._numbers = itertools.count(1)
@@ -503,6 +519,35 @@ class Fleet:
             self._pump()
         return await answer
 
+    def viewed(
+        self, camera: str, url: str, credentials: Credentials | None, seen: Seen
+    ) -> Callable[[], None]:
+        """Somebody pulls a camera's stream: see :class:`~sharpeyes.health.viewing.Viewing`."""
+        pull, host = _Pull(url, credentials, seen), _host(url)
+        self._pulls.setdefault(camera, []).append(pull)
+        self._hold(host, 1)
+
+        def ended() -> None:
+            pulls = self._pulls[camera]
+            pulls.remove(pull)
+            if not pulls:
+                del self._pulls[camera]
+            self._hold(host, -1)
+
+        return ended
+
+    def _hold(self, host: str, sessions: int) -> None:
+        """Viewers hold so many more sessions on this host."""
+        self._viewers[host] += sessions
+        if not self._viewers[host]:
+            del self._viewers[host]
+        gate = self._gates.get(host)
+        if gate is not None:
+            gate.viewers = self._viewers[host]
+            if self._running:
+                self._arm(gate, self._loop.time())
+                self._pump()
+
     # --- who is watched ------------------------------------------------------------------------------
 
     def _put(self, target: Target, newcomers: int) -> None:
@@ -583,7 +628,8 @@ class Fleet:
         host = _host(target.request.url)
         gate = self._gates.get(host)
         if gate is None:
-            gate = self._gates[host] = HostGate(target.sessions, self._limits.host_spacing_s)
+            gate = HostGate(target.sessions, self._limits.host_spacing_s, viewers=self._viewers[host])
+            self._gates[host] = gate
         gate.limit = max(1, min(gate.limit, target.sessions)) if gate.cameras else max(1, target.sessions)
         gate.cameras += 1
         return gate
@@ -627,7 +673,7 @@ class Fleet:
 
     def _arm(self, gate: HostGate[_Unit], now: float) -> None:
         """Let the next one in at the host as soon as may be."""
-        if gate.waiting and not gate.armed and gate.active < gate.limit:
+        if gate.waiting and not gate.armed and gate.active < gate.room:
             gate.armed = True
             heapq.heappush(self._schedule, (max(now, gate.ready_at), next(self._numbers), gate))
 
@@ -708,6 +754,9 @@ class Fleet:
             self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
             self._arm(gate, now)
             return
+        if (seen := self._seen(target)) is not None:
+            self._begin_seen(unit, seen, now)
+            return
         if not gate.is_open(now):
             gate.waiting.append(unit)
             self._arm(gate, now)
@@ -740,6 +789,32 @@ class Fleet:
         self._working += 1
         self.stats.in_flight = len(self._flights)
         flight.task = self._loop.create_task(self._fly(flight, request))
+
+    def _seen(self, target: Target) -> ProbeResult | None:
+        """What is seen of this very stream by whoever pulls it now."""
+        request = target.request
+        for pull in self._pulls.get(target.camera.id, ()):
+            if pull.url == request.url and pull.credentials == request.credentials:
+                try:
+                    result = pull.seen()
+                except Exception:  # theirs must not stop the watch
+                    log.exception("a pull of camera %s cannot say what it sees", target.camera.id)
+                    continue
+                if result is not None:
+                    return result
+        return None
+
+    def _begin_seen(self, unit: _Unit, result: ProbeResult, now: float) -> None:
+        """The camera's turn has come, and nothing needs to be asked of it."""
+        unit.queued = False
+        self.stats.viewed += 1
+        self.stats.late_s = now - unit.due
+        look = now >= unit.look_due and self._may_look(unit)
+        flight = _Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=look, place=look)
+        if look:
+            self._land_look(flight, result)
+        self._conclude(unit, result)
+        self._arm(unit.gate, now)
 
     async def _fly(self, flight: _Flight, request: ProbeRequest) -> None:
         result: ProbeResult | None = None

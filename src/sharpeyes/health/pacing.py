@@ -58,6 +58,8 @@ class HostGate(Generic[T]):
     """Seconds between the starts of two probes."""
     active: int = 0
     ready_at: float = 0.0
+    viewers: int = 0
+    """Sessions that others hold here, for people who watch."""
     cameras: int = 0
     """Cameras that live here; with none left, the gate goes."""
     waiting: deque[T] = field(default_factory=deque)
@@ -65,8 +67,14 @@ class HostGate(Generic[T]):
     armed: bool = False
     """Somebody will come back to let the next one in."""
 
+    @property
+    def room(self) -> int:
+        """Probes that may be here at once: what viewers leave, but one at least, or else nobody would know
+        how the host's other cameras are."""
+        return max(1, self.limit - self.viewers)
+
     def is_open(self, now: float) -> bool:
-        return self.active < self.limit and now >= self.ready_at
+        return self.active < self.room and now >= self.ready_at
 
     def enter(self, now: float) -> None:
         """Take a place; the gate must be open."""
@@ -79,4 +87,4 @@ class HostGate(Generic[T]):
     @property
     def rounds(self) -> int:
         """How many turns it takes until each camera had its own."""
-        return -(-self.cameras // self.limit)
+        return -(-self.cameras // self.room)
