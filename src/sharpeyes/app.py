@@ -220,7 +220,9 @@ class Service:
             changes=access.changes,
         )
         sources = registered(self.database, self._vault)
-        return Gateway(rights, sources, gateway_settings(self.settings), self.clock)
+        return Gateway(
+            rights, sources, gateway_settings(self.settings), self.clock, viewing=self.fleet.viewed
+        )
 
     def _canaries(self) -> Canaries | None:
         """One a zone, unless they are not wanted."""
