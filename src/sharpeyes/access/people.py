@@ -218,6 +218,18 @@ class People:
             await self._database.awrite(lambda c: touch_session(c, found[1].id, now))
         return found
 
+    async def holds(self, session: Session) -> bool:
+        """Whether a session that was authenticated before is alive still. Asking is not using it."""
+        now = self._clock()
+
+        def look(connection: Connection) -> bool:
+            mine = (one for one in list_sessions(connection, session.user) if one.id == session.id)
+            return any(sessions.live(one, now, self._policy) for one in mine) and (
+                get_subject(connection, session.user).enabled
+            )
+
+        return await self._database.aread(look)
+
     async def sessions_of(self, user_id: str) -> list[Session]:
         """A user's sessions that are alive, newest first."""
         now = self._clock()

@@ -55,7 +55,34 @@ ADDRESSES = Right(
 TAKE_PART = Right(name="ask for views, decide on them and watch", roles=frozenset(Role))
 MANAGE_PEOPLE = Right(name="manage accounts and rules", roles=frozenset({Role.ADMIN}))
 AUDIT = Right(name="read the register", roles=frozenset({Role.AUDITOR}))
-RIGHTS = (READ, OPERATE, STILLS, MANAGE, ADDRESSES, TAKE_PART, MANAGE_PEOPLE, AUDIT)
+DUTY = Right(name="keep the shift log", roles=frozenset({Role.OPERATOR}))
+READ_DUTY = Right(
+    name="read the shift log", roles=frozenset({Role.OPERATOR, Role.MAINTAINER, Role.AUDITOR, Role.ADMIN})
+)
+DISPUTE = Right(
+    name="ask for exclusions and contest intervals",
+    roles=frozenset({Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.MAINTAINER, Role.ADMIN}),
+    scope="admin",
+)
+SETTLE = Right(
+    name="decide on exclusions and answer contests",
+    roles=frozenset({Role.OPERATOR, Role.ADMIN}),
+    scope="admin",
+)
+RIGHTS = (
+    READ,
+    OPERATE,
+    STILLS,
+    MANAGE,
+    ADDRESSES,
+    TAKE_PART,
+    MANAGE_PEOPLE,
+    AUDIT,
+    DUTY,
+    READ_DUTY,
+    DISPUTE,
+    SETTLE,
+)
 
 
 class CsrfError(ForbiddenError):
@@ -148,6 +175,16 @@ async def identify(
     return Caller(address=address, subject=subject, session=session)
 
 
+async def holds(rooms: Context, caller: Caller) -> bool:
+    """Whether whoever began a long answer may hear the rest of it."""
+    if caller.session is not None:
+        return await rooms.access.people.holds(caller.session)
+    token, now = caller.token, rooms.clock()
+    return token is not None and await rooms.database.aread(
+        lambda connection: tokens.token_holds(connection, token.id, now=now)
+    )
+
+
 Identified = Annotated[Caller, Depends(identify)]
 
 
@@ -198,6 +235,10 @@ StillViewer = Annotated[Caller, Depends(needs(STILLS))]
 Person = Annotated[Caller, Depends(needs(TAKE_PART))]
 PeopleManager = Annotated[Caller, Depends(needs(MANAGE_PEOPLE))]
 Auditor = Annotated[Caller, Depends(needs(AUDIT))]
+DutyCaller = Annotated[Caller, Depends(needs(DUTY))]
+DutyReader = Annotated[Caller, Depends(needs(READ_DUTY))]
+Disputer = Annotated[Caller, Depends(needs(DISPUTE))]
+Settler = Annotated[Caller, Depends(needs(SETTLE))]
 
 
 async def metrics_reader(request: Request, rooms: Rooms, presented: Presented) -> None:

@@ -92,6 +92,14 @@ def verify_token(connection: Connection, text: str, *, now: Ms) -> Token:
     return token
 
 
+def token_holds(connection: Connection, token_id: str, *, now: Ms) -> bool:
+    """Whether a token that was verified before is still valid at ``now``."""
+    row = connection.execute(select(api_token).where(api_token.c.id == token_id)).one_or_none()
+    return row is not None and not any(
+        until is not None and until <= now for until in (row.revoked_ms, row.expires_ms)
+    )
+
+
 def touch_token(connection: Connection, token: Token, *, now: Ms) -> None:
     """Note that the token was used; nothing is written within a minute of the last note."""
     if token.last_used_ms is None or now - token.last_used_ms >= TOUCH_MS:

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 
 from api_client import Client, until_probed
+from api_people import staff_of
+from sharpeyes.api.auth import COOKIE, Caller
 from sharpeyes.api.routes import live
 from sharpeyes.api.routes.live import MOST_CHANGES, news
 from sharpeyes.app import context_of
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.tokens import verify_token
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +33,10 @@ async def heard(stream: AsyncIterator[str]) -> dict[str, Any]:
     assert (event, end) == ("event: news", "\n")
     found: dict[str, Any] = json.loads(data.removeprefix("data: "))
     return found
+
+
+async def anyone() -> bool:
+    return True
 
 
 def turn(client: Client, camera: str, state: State) -> None:
@@ -53,7 +60,7 @@ async def test_for_nobody_without_a_right(client: Client, path: str) -> None:
 
 async def test_changes_come_once_each_and_with_the_counts(client: Client) -> None:
     await until_probed(client)
-    stream = news(context_of(client.service))
+    stream = news(context_of(client.service), anyone)
     assert (await heard(stream))["changes"] == []
     turn(client, "gate-1", State.OFFLINE)
     told = await heard(stream)
@@ -67,7 +74,7 @@ async def test_changes_come_once_each_and_with_the_counts(client: Client) -> Non
 
 async def test_a_flood_is_counted_and_not_kept(client: Client) -> None:
     await until_probed(client)
-    stream = news(context_of(client.service))
+    stream = news(context_of(client.service), anyone)
     await heard(stream)
     for number in range(MOST_CHANGES + 20):
         turn(client, "gate-1", State.OFFLINE if number % 2 else State.ONLINE)
@@ -78,7 +85,7 @@ async def test_a_flood_is_counted_and_not_kept(client: Client) -> None:
 
 
 async def test_it_ends_with_the_service(client: Client) -> None:
-    stream = news(context_of(client.service))
+    stream = news(context_of(client.service), anyone)
     await heard(stream)
     client.service.stopping.set()
     with pytest.raises(StopAsyncIteration):
@@ -86,8 +93,28 @@ async def test_it_ends_with_the_service(client: Client) -> None:
 
 
 async def test_whoever_leaves_is_no_longer_told(client: Client) -> None:
-    stream = news(context_of(client.service))
+    stream = news(context_of(client.service), anyone)
     await heard(stream)
     subscribed = len(client.service.board._subscriptions)
     await stream.aclose()  # type: ignore[attr-defined]
     assert len(client.service.board._subscriptions) == subscribed - 1
+
+
+async def test_it_ends_with_the_session_or_the_token(client: Client) -> None:
+    rooms = context_of(client.service)
+    made = (await client.post("/api/v1/tokens", json={"name": "wall", "scopes": ["read"]})).json()
+    async with staff_of(client, names=("zhou",)) as staff:
+        subject, session = await rooms.access.people.authenticate(staff["zhou"].cookies[COOKIE])
+        token = await rooms.database.aread(lambda c: verify_token(c, made["token"], now=rooms.clock()))
+        callers = (
+            Caller(address="", token=token),
+            Caller(address="", subject=subject, session=session),
+        )
+        streams = [(await live.live(rooms, caller)).body_iterator for caller in callers]
+        for stream in streams:
+            await heard(stream)
+        assert (await client.delete(f"/api/v1/tokens/{made['id']}")).status_code == 204
+        assert (await staff["zhou"].delete("/api/v1/session")).status_code == 204
+        for stream in streams:
+            with pytest.raises(StopAsyncIteration):
+                await heard(stream)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, Self
 
@@ -12,7 +12,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sharpeyes import __version__
-from sharpeyes.api.auth import Reader
+from sharpeyes.api.auth import AnyCaller, Reader, holds
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.api.schemas import Instant, Shape, StateCount
 from sharpeyes.domain.health import State
@@ -114,23 +114,24 @@ async def status(rooms: Rooms) -> Status:
     response_class=StreamingResponse,
     responses={200: {"content": {"text/event-stream": {}}, "description": "Events named 'news'."}},
 )
-async def live(rooms: Rooms) -> StreamingResponse:
+async def live(rooms: Rooms, caller: AnyCaller) -> StreamingResponse:
     """The same as a stream of server-sent events: a `news` at once, at every change, and every ten seconds.
 
-    Its data is an object of `status`, `changes` (camera, before, after, at, cause) and `missed`.
+    Its data is an object of `status`, `changes` (camera, before, after, at, cause) and `missed`. The stream
+    ends when the session or the token ends.
     """
     return StreamingResponse(
-        news(rooms),
+        news(rooms, lambda: holds(rooms, caller)),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def news(rooms: Context) -> AsyncIterator[str]:
-    """The stream's text, for as long as the service runs and somebody listens."""
+async def news(rooms: Context, allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+    """The stream's text, for as long as the service runs and whoever listens is allowed to."""
     with rooms.board.subscribe(MOST_CHANGES) as subscription:
         missed = 0
-        while not rooms.stopping.is_set():
+        while not rooms.stopping.is_set() and await allowed():
             changes = subscription.taken()
             message = News(
                 status=Status.of(rooms),
