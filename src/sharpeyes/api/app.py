@@ -12,6 +12,7 @@ from sharpeyes.api.routes import (
     blackbox,
     cameras,
     cameras_map,
+    causes,
     contests,
     devices,
     discovery,
@@ -30,6 +31,7 @@ from sharpeyes.api.routes import (
     self_test,
     service,
     session,
+    shifts,
     sign_on,
     states,
     tokens,
@@ -62,7 +64,7 @@ def create_api(context: Context) -> FastAPI:
     api.state.context = context
     api.state.views = context.views
     problems.install(api)
-    for room in (cameras_map, dossiers, imports, saved_views):  # before /cameras/{id}
+    for room in (cameras_map, dossiers, imports, saved_views, causes, shifts):  # before /cameras/{id}
         api.include_router(room.router)
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):
         api.include_router(room.router)

@@ -61,6 +61,9 @@ class NodeOrigin(StrEnum):
     """How a node came into the graph."""
 
     DECLARED = "declared"
+    """By somebody, in the console or through the API."""
+    CONFIG = "config"
+    """By cameras.yaml, which takes it away again."""
     DEVICE = "device"
     """A device of the registry with several cameras."""
     LEARNED = "learned"

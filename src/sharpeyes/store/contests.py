@@ -143,6 +143,8 @@ def listed(
     start: Ms | None = None,
     department: str | None = None,
     answered: bool | None = None,
+    outcome: Outcome | None = None,
+    author: str | None = None,
     limit: int = 1000,
 ) -> list[Contest]:
     """Contests, newest first: of intervals that touch the span, of a camera, of one interval by its start."""
@@ -150,7 +152,13 @@ def listed(
     query = select(contest).order_by(c.at_ms.desc(), c.id).limit(limit)
     if span is not None:
         query = query.where(c.started_ms < span.end, or_(c.ended_ms.is_(None), c.ended_ms > span.start))
-    for column, value in ((c.camera_id, camera_id), (c.started_ms, start), (c.department, department)):
+    for column, value in (
+        (c.camera_id, camera_id),
+        (c.started_ms, start),
+        (c.department, department),
+        (c.outcome, outcome),
+        (c.author, author),
+    ):
         if value is not None:
             query = query.where(column == value)
     if answered is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, not_, or_, select, update
 
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.organisation import Tier
@@ -165,17 +165,70 @@ def get(connection: Connection, key: str) -> Exclusion:
 
 
 def overlapping(
-    connection: Connection, span: Span, *, stage: ExclusionStage | None = None, limit: int | None = None
+    connection: Connection,
+    span: Span,
+    *,
+    stage: ExclusionStage | None = None,
+    camera_id: str | None = None,
+    department: str | None = None,
+    applicant: str | None = None,
+    retroactive: bool | None = None,
+    limit: int | None = None,
 ) -> list[Exclusion]:
-    """Those that touch the span, by their start."""
+    """Those that touch the span, by their start; with ``camera_id`` those that touch it where it is now."""
     e = exclusion.c
     query = select(exclusion).where(e.started_ms < span.end, e.ended_ms > span.start)
     if stage is not None:
         query = query.where(e.stage == stage.value)
+    if camera_id is not None:
+        query = query.where(_touches(connection, camera_id))
+    for column, value in ((e.department, department), (e.applicant, applicant)):
+        if value is not None:
+            query = query.where(column == value)
+    if retroactive is not None:
+        begun = e.started_ms < e.applied_ms
+        query = query.where(begun if retroactive else not_(begun))
     query = query.order_by(e.started_ms, e.id)
     if limit is not None:
         query = query.limit(limit)
     return _values(connection, connection.execute(query).all())
+
+
+def _touches(connection: Connection, camera_id: str) -> ColumnElement[bool]:
+    """The condition on exclusions by which they name a camera, or what it belongs to now."""
+    e, s = exclusion.c, exclusion_subject.c
+    row = connection.execute(
+        select(camera.c.tier, camera.c.department, camera.c.area).where(camera.c.id == camera_id)
+    ).first()
+    names: dict[ExclusionScope, list[str]] = {ExclusionScope.CAMERA: [camera_id]}
+    if row is not None:
+        parents = area_parents(connection)
+        above: list[str] = []
+        node: str | None = row.area
+        while node is not None and node not in above:
+            above.append(node)
+            node = parents.get(node)
+        names |= {
+            ExclusionScope.TIER: [row.tier],
+            ExclusionScope.DEPARTMENT: [row.department],
+            ExclusionScope.AREA: above,
+        }
+    return or_(
+        *(
+            and_(e.scope == scope.value, e.id.in_(select(s.exclusion).where(s.subject.in_(subjects))))
+            for scope, subjects in names.items()
+        )
+    )
+
+
+def mark_area_exclusions(connection: Connection) -> None:
+    """The tree of areas has changed, and with it what the approved exclusions of areas cover."""
+    e = exclusion.c
+    query = select(e.started_ms, e.ended_ms).where(
+        e.stage == ExclusionStage.APPROVED.value, e.scope == ExclusionScope.AREA.value
+    )
+    for start, end in connection.execute(query).all():
+        mark_stale(connection, start, end)
 
 
 def members_of(connection: Connection, items: Iterable[Exclusion]) -> ColumnElement[bool]:

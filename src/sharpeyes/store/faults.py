@@ -327,6 +327,59 @@ def retire_node(connection: Connection, node_id: str, *, now: Ms) -> None:
         raise NotFoundError(f"there is no node {node_id}")
 
 
+def accept_node(connection: Connection, node: Node, *, now: Ms) -> None:
+    """What was learned is declared from now on, with the cameras that it was learned from.
+
+    Raises NotFoundError if nothing of this id was learned.
+    """
+    edge = cause_edge.c
+    learned = (edge.node == node.id, edge.origin == NodeOrigin.LEARNED.value)
+    cameras = set(connection.scalars(select(edge.camera_id).where(*learned)))
+    if not cameras:
+        raise NotFoundError(f"nothing was learned of a node {node.id}")
+    connection.execute(cause_edge.delete().where(*learned))
+    put_node(connection, node, in_service(connection, cameras), now=now)
+
+
+def sync_nodes(
+    connection: Connection, declared: Sequence[tuple[Node, Collection[str]]], *, now: Ms
+) -> list[tuple[str, str]]:
+    """Make the nodes of the configuration these; a second time changes nothing.
+
+    Answers what could not be done, as pairs (node, why): a camera that is not in the registry, a parent by
+    which a node would hang from itself.
+    """
+    stored = {
+        row.id: _node(row)
+        for row in connection.execute(select(cause_node).where(cause_node.c.retired_ms.is_(None)))
+    }
+    hung: dict[str, set[str]] = {}
+    edge = cause_edge.c
+    for row in connection.execute(
+        select(edge.node, edge.camera_id).where(edge.origin == NodeOrigin.DECLARED.value)
+    ):
+        hung.setdefault(row.node, set()).add(row.camera_id)
+    wrong: list[tuple[str, str]] = []
+    changed: list[tuple[Node, set[str]]] = []
+    for node, cameras in declared:
+        known = in_service(connection, cameras)
+        wrong += [(node.id, f"there is no camera {key}") for key in sorted(set(cameras) - known)]
+        if stored.get(node.id) != node or hung.get(node.id, set()) != known:
+            changed.append((node, known))
+    for node, known in changed:  # first without parents, so that two can change places
+        put_node(connection, replace(node, parent=None), known, now=now)
+    for node, _ in changed:
+        try:
+            put_node(connection, node, now=now)
+        except InvalidInputError as error:
+            wrong.append((node.id, error.message))
+    names = {node.id for node, _ in declared}
+    for key, node in stored.items():
+        if node.origin is NodeOrigin.CONFIG and key not in names:
+            retire_node(connection, key, now=now)
+    return wrong
+
+
 def known_nodes(connection: Connection) -> set[str]:
     """Ids of all nodes that are or were stored."""
     return set(connection.scalars(select(cause_node.c.id)))

@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
-from sharpeyes.api.auth import Caller, Reader, Right, needs
+from sharpeyes.api.auth import AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.exclusions import ExclusionShape
 from sharpeyes.api.schemas import Body, Instant, IntervalShape, Shape
-from sharpeyes.domain.access import Role
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError
 from sharpeyes.domain.faults import Scope, Ticket
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
@@ -26,14 +25,6 @@ from sharpeyes.store.faults import TicketFilter, list_tickets
 
 router = APIRouter(prefix="/api/v1", tags=["contests"])
 
-CONTEST = Right(
-    name="contest an interval",
-    roles=frozenset({Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.MAINTAINER, Role.ADMIN}),
-    scope="admin",
-)
-ANSWER = Right(name="answer contests", roles=frozenset({Role.OPERATOR, Role.ADMIN}), scope="admin")
-Author = Annotated[Caller, Depends(needs(CONTEST))]
-Answerer = Annotated[Caller, Depends(needs(ANSWER))]
 EDGE_MS = 15 * 60_000
 """Probes within this of either edge of an interval are its evidence."""
 
@@ -114,12 +105,15 @@ class IntervalEvidence(Shape):
     tickets: tuple[IntervalTicket, ...]
 
 
-@router.get("/contests", dependencies=[Reader])
+@router.get("/contests")
 async def listed(
     rooms: Rooms,
+    caller: AnyCaller,
     camera: Annotated[str | None, Query(max_length=64)] = None,
     department: Annotated[str | None, Query(max_length=64)] = None,
     answered: bool | None = None,
+    outcome: Outcome | None = None,
+    mine: Annotated[bool, Query(description="Only what this caller filed.")] = False,
     start: Annotated[AwareDatetime | None, Query(alias="from")] = None,
     end: Annotated[AwareDatetime | None, Query(alias="to")] = None,
 ) -> Contests:
@@ -135,13 +129,15 @@ async def listed(
             camera_id=camera,
             department=department,
             answered=answered,
+            outcome=outcome,
+            author=caller.name if mine else None,
         )
     )
     return Contests(items=tuple(ContestShape.of(item) for item in found))
 
 
 @router.post("/contests", status_code=201)
-async def file(rooms: Rooms, caller: Author, filing: Filing) -> ContestShape:
+async def file(rooms: Rooms, caller: Disputer, filing: Filing) -> ContestShape:
     """Contest an interval, for the department that the camera was of."""
     start, now = from_datetime(filing.start), rooms.clock()
 
@@ -174,7 +170,7 @@ async def one(rooms: Rooms, key: str) -> ContestShape:
 
 
 @router.post("/contests/{key}/answer")
-async def answer(rooms: Rooms, caller: Answerer, key: str, reply: Reply) -> ContestShape:
+async def answer(rooms: Rooms, caller: Settler, key: str, reply: Reply) -> ContestShape:
     """Answer a contest of somebody else, once. The interval stays as it is."""
     answered = partial(
         contests.answer,

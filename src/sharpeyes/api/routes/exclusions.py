@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
-from sharpeyes.api.auth import Caller, Reader, Right, needs
+from sharpeyes.api.auth import AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import Body, Instant, Shape
 from sharpeyes.api.spans import span_of
-from sharpeyes.domain.access import Role
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
 from sharpeyes.store import exclusions
@@ -20,14 +19,6 @@ from sharpeyes.store.exclusions import SUBJECTS, TEXT, Exclusion, ExclusionScope
 
 router = APIRouter(prefix="/api/v1/exclusions", tags=["exclusions"])
 
-APPLY = Right(
-    name="ask for an exclusion",
-    roles=frozenset({Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.MAINTAINER, Role.ADMIN}),
-    scope="admin",
-)
-DECIDE = Right(name="decide on exclusions", roles=frozenset({Role.OPERATOR, Role.ADMIN}), scope="admin")
-Applicant = Annotated[Caller, Depends(needs(APPLY))]
-Decider = Annotated[Caller, Depends(needs(DECIDE))]
 LIMIT = 1000
 
 
@@ -98,14 +89,21 @@ class Exclusions(Shape):
     items: tuple[ExclusionShape, ...]
 
 
-@router.get("", dependencies=[Reader])
+@router.get("")
 async def listed(
     rooms: Rooms,
+    caller: AnyCaller,
     start: Annotated[AwareDatetime | None, Query(alias="from", description="Default: 24 hours ago.")] = None,
     end: Annotated[
         AwareDatetime | None, Query(alias="to", description="Default: 400 days ahead of 'from'.")
     ] = None,
     stage: ExclusionStage | None = None,
+    camera: Annotated[
+        str | None, Query(max_length=64, description="Those that touch this camera where it is now.")
+    ] = None,
+    department: Annotated[str | None, Query(max_length=64, description="That applied for it.")] = None,
+    retroactive: bool | None = None,
+    mine: Annotated[bool, Query(description="Only what this caller applied for.")] = False,
 ) -> Exclusions:
     """Exclusions that touch the span, planned ones included, by their start; at most 1000."""
     now = rooms.clock()
@@ -114,13 +112,22 @@ async def listed(
     if until <= since:
         raise InvalidInputError("from: is not before 'to'")
     found = await rooms.database.aread(
-        partial(exclusions.overlapping, span=Span(since, until), stage=stage, limit=LIMIT)
+        partial(
+            exclusions.overlapping,
+            span=Span(since, until),
+            stage=stage,
+            camera_id=camera,
+            department=department,
+            retroactive=retroactive,
+            applicant=caller.name if mine else None,
+            limit=LIMIT,
+        )
     )
     return Exclusions(items=tuple(ExclusionShape.of(item) for item in found))
 
 
 @router.post("", status_code=201)
-async def apply(rooms: Rooms, caller: Applicant, asked: Application) -> ExclusionShape:
+async def apply(rooms: Rooms, caller: Disputer, asked: Application) -> ExclusionShape:
     """Ask for time to be left out of the adjusted rate. It counts once another person has approved it."""
     span_start, span_end = from_datetime(asked.start), from_datetime(asked.end)
     if span_end <= span_start:
@@ -146,7 +153,7 @@ async def one(rooms: Rooms, key: str) -> ExclusionShape:
 
 
 @router.post("/{key}/decision")
-async def decide(rooms: Rooms, caller: Decider, key: str, decision: Decision) -> ExclusionShape:
+async def decide(rooms: Rooms, caller: Settler, key: str, decision: Decision) -> ExclusionShape:
     """Approve or refuse an application of somebody else."""
     decided = partial(
         exclusions.decide,
@@ -160,7 +167,7 @@ async def decide(rooms: Rooms, caller: Decider, key: str, decision: Decision) ->
 
 
 @router.post("/{key}/revocation")
-async def revoke(rooms: Rooms, caller: Decider, key: str) -> ExclusionShape:
+async def revoke(rooms: Rooms, caller: Settler, key: str) -> ExclusionShape:
     """Take an approved exclusion back; it stays on the record."""
     revoked = partial(exclusions.revoke, key=key, by=caller.name, now=rooms.clock())
     return ExclusionShape.of(await rooms.database.awrite(revoked))
