@@ -27,6 +27,7 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.dossier_schema import dossier
 from sharpeyes.store.schema import CHUNK, camera, chunks, membership, stream
+from sharpeyes.store.telemetry import mark_stale
 
 DIMENSIONS = ("tier", "department", "area", "zone")
 _COLUMNS = (
@@ -170,6 +171,8 @@ def put_cameras(connection: Connection, cameras: Iterable[Camera], *, now: Ms) -
     if rows := [_stream_row(item.id, s) for item in (*added, *restreamed) for s in item.streams]:
         connection.execute(insert(stream), rows)
     moved = [new for old, new in changed if _place(old) != _place(new)]
+    if moved or added:
+        mark_stale(connection, now)  # told late, it changes days that were added up
     _leave(connection, [item.id for item in moved], now)
     _enter(connection, [item for item in (*added, *moved) if item.retired_ms is None], now)
     return Put(added, changed)

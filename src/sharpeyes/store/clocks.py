@@ -14,7 +14,7 @@ from sharpeyes.domain.clock import ClockInterval, ClockReading, ClockState, Devi
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.device_schema import clock_interval, device_clock
 from sharpeyes.store.schema import chunks, device
-from sharpeyes.store.telemetry import upsert
+from sharpeyes.store.telemetry import mark_stale, rewritten_since, upsert
 
 
 def put_clocks(
@@ -27,8 +27,6 @@ def put_clocks(
     for some in chunks({clock.device for clock in standing} | {interval.device for interval in ended}):
         known.update(connection.scalars(select(device.c.id).where(device.c.id.in_(some))))
     rows = [_row(clock) for clock in standing if clock.device in known]
-    if rows:
-        connection.execute(upsert(connection, device_clock, ("device_id",)), rows)
     intervals = [
         {
             "device_id": interval.device,
@@ -39,6 +37,11 @@ def put_clocks(
         for interval in ended
         if interval.device in known
     ]
+    since = rewritten_since(connection, device_clock, ("state",), intervals, rows)
+    if since is not None:  # the intact rate of days already added up
+        mark_stale(connection, since)
+    if rows:
+        connection.execute(upsert(connection, device_clock, ("device_id",)), rows)
     if intervals:
         connection.execute(upsert(connection, clock_interval, ("device_id", "started_ms")), intervals)
 

@@ -9,7 +9,10 @@ from sqlalchemy import Connection, Table, insert, select, update
 
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.exclusions import ExclusionScope, ExclusionStage
+from sharpeyes.store.rates_schema import exclusion
 from sharpeyes.store.schema import area, camera, department, tier_policy, zone
+from sharpeyes.store.telemetry import mark_stale
 
 
 def put_tiers(connection: Connection, policies: Iterable[TierPolicy]) -> list[str]:
@@ -58,11 +61,26 @@ def list_departments(connection: Connection, *, include_retired: bool = False) -
 
 
 def put_areas(connection: Connection, areas: Iterable[Area]) -> list[str]:
-    """Store the areas, given in any order in which parents come before their children."""
+    """Store the areas, given in any order in which parents come before their children.
+
+    An exclusion of an area counts for those below it: where one is put elsewhere, its days are added up anew.
+    """
+    before = {row.id: row.parent for row in connection.execute(select(area.c.id, area.c.parent))}
     rows = [
         {"id": a.id, "name": a.name, "parent": a.parent, "code": a.code, "retired_ms": None} for a in areas
     ]
+    if any(before.get(row["id"], row["parent"]) != row["parent"] for row in rows):
+        _mark_exclusions(connection)
     return _put(connection, area, "id", rows)
+
+
+def _mark_exclusions(connection: Connection) -> None:
+    e = exclusion.c
+    query = select(e.started_ms, e.ended_ms).where(
+        e.stage == ExclusionStage.APPROVED.value, e.scope == ExclusionScope.AREA.value
+    )
+    for start, end in connection.execute(query).all():
+        mark_stale(connection, start, end)
 
 
 def list_areas(connection: Connection, *, include_retired: bool = False) -> list[Area]:

@@ -16,7 +16,7 @@ from sharpeyes.domain.health import Rung, RungInterval
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.quality_schema import camera_picture, camera_rung, picture_reference, rung_interval
 from sharpeyes.store.schema import camera, chunks
-from sharpeyes.store.telemetry import upsert
+from sharpeyes.store.telemetry import mark_stale, rewritten_since, upsert
 
 
 class StoredPicture(NamedTuple):
@@ -61,11 +61,15 @@ def write_rungs(
     rows = len(ended) + len(lasting)
     if known_only:
         ended, lasting = _known(connection, ended), _known(connection, lasting)
+    gone = list(unseen)
+    since = rewritten_since(connection, camera_rung, ("rung", "asked"), ended, lasting, gone)
+    if since is not None:
+        mark_stale(connection, since)
     if ended:
         connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), ended)
     if lasting:
         connection.execute(upsert(connection, camera_rung, ("camera_id",)), lasting)
-    for some in chunks(unseen):
+    for some in chunks(gone):
         connection.execute(delete(camera_rung).where(camera_rung.c.camera_id.in_(some)))
     return rows - len(ended) - len(lasting)
 

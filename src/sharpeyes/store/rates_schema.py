@@ -65,8 +65,8 @@ group_day = Table(
 )
 
 rung_day = Table(
-    # How far up the ladder one camera came on one day: only what there was, mostly one row. ``untried``: above
-    # ``rung`` nobody tried. ``clock``: how its own clock went meanwhile (store/rungs.py).
+    # How far up the ladder one camera came on one day: only what there was, mostly one row. ``untried``:
+    # above ``rung`` nobody tried. ``clock``: how its own clock went meanwhile (store/rungs.py).
     "rung_day",
     metadata,
     Column("started_ms", Millis, primary_key=True, autoincrement=False),

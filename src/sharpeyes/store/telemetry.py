@@ -193,7 +193,7 @@ def write_batch(
         current = [row for row in current if row["camera_id"] in known]
         dropped = rows - len(closed) - len(current)
     gone = list(removed)
-    if (since := _rewritten_since(connection, closed, current, gone)) is not None:
+    if (since := rewritten_since(connection, camera_state, ("state",), closed, current, gone)) is not None:
         mark_stale(connection, since)
     if closed:
         connection.execute(upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
@@ -232,43 +232,48 @@ def mark_stale(connection: Connection, since: Ms, until: Ms | None = None) -> No
     connection.execute(update(rollup_day).where(*where).values(revision=day.revision + 1, computed_ms=None))
 
 
-def _rewritten_since(
+def rewritten_since(
     connection: Connection,
+    standing: Table,
+    what: Sequence[str],
     closed: Sequence[Mapping[str, Any]],
     current: Sequence[Mapping[str, Any]],
-    gone: Sequence[str],
+    gone: Sequence[str] = (),
 ) -> Ms | None:
     """The first instant of a day already added up that a batch says something new about; None if of none.
 
-    That an interval closes, or goes on, says nothing new about the time in which it was open.
+    ``standing`` has the open intervals, before the batch; its first column names whose they are, ``what``
+    what they say. That an interval closes, or goes on, says nothing new about the time in which it was open.
     """
     rolled = connection.scalar(select(func.max(rollup_day.c.ended_ms)))
     if rolled is None:
         return None
+    owner, t = next(iter(standing.columns)), standing.c
+
+    def said(row: Mapping[str, Any], since: str) -> tuple[Any, ...]:
+        return (*(row[name] for name in what), row[since])
+
     early = [row for row in closed if row["started_ms"] < rolled]
-    standing = [row for row in current if row["since_ms"] < rolled]
-    before: dict[str, tuple[str, int]] = {}
-    s = camera_state.c
-    for some in chunks({row["camera_id"] for row in (*early, *current)} | set(gone)):
-        query = select(s.camera_id, s.state, s.since_ms).where(s.camera_id.in_(some), s.since_ms < rolled)
-        before |= {row.camera_id: (row.state, row.since_ms) for row in connection.execute(query)}
-    told = {(row["camera_id"], row["state"], row["started_ms"]): row["ended_ms"] for row in early}
+    before: dict[str, tuple[Any, ...]] = {}
+    for some in chunks({row[owner.name] for row in (*early, *current)} | set(gone)):
+        query = select(owner, t.since_ms, *(t[name] for name in what))
+        rows = connection.execute(query.where(owner.in_(some), t.since_ms < rolled)).mappings()
+        before |= {row[owner.name]: said(dict(row), "since_ms") for row in rows}
+    told = {(row[owner.name], *said(row, "started_ms")) for row in early}
     moments = [
-        row["ended_ms"]
-        if before.get(row["camera_id"]) == (row["state"], row["started_ms"])
-        else row["started_ms"]
+        row["ended_ms" if before.get(row[owner.name]) == said(row, "started_ms") else "started_ms"]
         for row in early
     ]
-    kept = {row["camera_id"]: (row["state"], row["since_ms"]) for row in current}
+    kept = {row[owner.name]: said(row, "since_ms") for row in current}
     moments += [
-        row["since_ms"] for row in standing if before.get(row["camera_id"]) != (row["state"], row["since_ms"])
+        row["since_ms"]
+        for row in current
+        if row["since_ms"] < rolled and before.get(row[owner.name]) != said(row, "since_ms")
     ]
     moments += [
-        since
-        for camera_id, (state, since) in before.items()
-        if (camera_id in kept or camera_id in gone)
-        and kept.get(camera_id) != (state, since)
-        and (camera_id, state, since) not in told
+        was[-1]
+        for key, was in before.items()
+        if (key in kept or key in gone) and kept.get(key) != was and (key, *was) not in told
     ]
     first = min(moments, default=rolled)
     return Ms(first) if first < rolled else None

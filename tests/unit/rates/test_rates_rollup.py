@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
@@ -16,16 +17,21 @@ from sqlalchemy import delete, insert, select, update
 
 from sharpeyes.domain.clock import ClockInterval, ClockState, DeviceClock
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
+from sharpeyes.domain.organisation import Area
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import rollup, timeline
-from sharpeyes.rates.rates import rates, trend
+from sharpeyes.rates.rate import Verdict
+from sharpeyes.rates.rates import rates, trend, worst_cameras
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import (
+    cameras,
     clocks,
     device_schema,
     exclusions,
+    organisation,
     pictures,
     quality_schema,
+    ranking,
     rates_schema,
     schema,
     telemetry,
@@ -73,8 +79,8 @@ def with_devices(connection: Any) -> None:
         ],
     )
     c = schema.camera.c
-    for device, cameras in (("recorder", ("c0", "c1")), ("lone", ("c2",))):
-        connection.execute(update(schema.camera).where(c.id.in_(cameras)).values(device=device))
+    for device, its in (("recorder", ("c0", "c1")), ("lone", ("c2",))):
+        connection.execute(update(schema.camera).where(c.id.in_(its)).values(device=device))
 
 
 def empty(connection: Any) -> None:
@@ -90,6 +96,8 @@ def empty(connection: Any) -> None:
         rates_schema.day_rollup,
         rates_schema.group_day,
         rates_schema.rung_day,
+        rates_schema.rollup_month,
+        rates_schema.camera_month,
         rates_schema.group_rung_day,
         rates_schema.exclusion_subject,
         rates_schema.exclusion,
@@ -401,6 +409,148 @@ def test_an_approval_marks_its_days_and_moves_only_the_adjusted_rate(database: D
         exclusions.revoke(connection, item.id, by="carl", now=Ms(END + 1))
         (again,) = rates(connection, DAYS[1], "all", Ms(END + HOUR))
         assert again == before
+
+    database.write(run)
+
+
+def rung(start: int, end: int | None, top: Rung) -> RungInterval:
+    return RungInterval(camera="c0", rung=top, asked=Rung.USABLE, start=Ms(start), end=end and Ms(end))
+
+
+def test_rungs_and_clocks_told_late_mark_their_days(database: Database) -> None:
+    def clock(state: ClockState, since: int) -> DeviceClock:
+        return DeviceClock(device="recorder", state=state, since=Ms(since), at=Ms(END))
+
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        connection.execute(delete(device_schema.device_clock))
+        connection.execute(delete(device_schema.clock_interval))
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        pictures.write_rungs(connection, (), [rung(START, None, Rung.USABLE)], ())
+        clocks.put_clocks(connection, [clock(ClockState.OK, START)])
+        roll_up_all(connection, END + HOUR)
+        pictures.write_rungs(connection, (), [rung(START, None, Rung.USABLE)], ())  # seen again
+        clocks.put_clocks(connection, [clock(ClockState.OK, START)])
+        assert stale(connection) == set()
+        pictures.write_rungs(
+            connection,
+            [rung(START, END - HOUR, Rung.USABLE)],
+            [rung(END - HOUR, None, Rung.DECODED)],
+            (),
+        )
+        assert stale(connection) == {DAYS[-1].start}
+        roll_up_all(connection, END + HOUR)
+        (rate,) = rates(connection, DAYS[-1], "all", Ms(END + HOUR))
+        assert (rate.raw, rate.reached(Rung.DECODED), rate.intact) == (1.0, 1.0, 23 / 24)
+        ended = ClockInterval(
+            device="recorder", state=ClockState.OK, start=START, end=Ms(DAYS[3].start + HOUR)
+        )
+        clocks.put_clocks(connection, [clock(ClockState.FAIL, DAYS[3].start + HOUR)], [ended])
+        assert stale(connection) == {DAYS[3].start, DAYS[4].start}
+        roll_up_all(connection, END + HOUR)
+        (rate,) = rates(connection, DAYS[3], "all", Ms(END + HOUR))
+        assert (rate.reached(Rung.USABLE), rate.intact, rate.clock_coverage) == (1.0, 1 / 24, 1.0)
+
+    database.write(run)
+
+
+def test_a_picture_that_nobody_looked_at_is_not_held_against_it(database: Database) -> None:
+    """Up to the keyframe every probe tells, above it only a look: no judgement, and that is said."""
+
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        blind = RungInterval(
+            camera="c0", rung=Rung.KEYFRAME, asked=Rung.KEYFRAME, start=START, end=Ms(START + 6 * HOUR)
+        )
+        pictures.write_rungs(connection, [blind], [rung(START + 6 * HOUR, None, Rung.USABLE)], ())
+        (rate,) = rates(connection, DAYS[0], "all", Ms(END + HOUR))
+        assert (rate.reached(Rung.KEYFRAME), rate.judged(Rung.KEYFRAME)) == (1.0, 1.0)
+        assert (rate.intact, rate.judged(Rung.USABLE), rate.clock_coverage) == (1.0, 0.75, 0.0)
+        assert rate.intact_verdict is Verdict.COLLECTING
+
+    database.write(run)
+
+
+def test_another_tree_of_areas_moves_what_exclusions_of_areas_cover(database: Database) -> None:
+    tree = [Area(id=key, name=key, parent=parent) for key, parent in AREAS.items()]
+
+    def run(connection: Any) -> None:
+        one_camera(connection)  # it stands in the north
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        organisation.put_areas(connection, tree)
+        item = exclusions.apply(connection, excluding(ExclusionScope.AREA, "south", DAYS[1]))
+        exclusions.decide(connection, item.id, by="bob", approve=True, remark="", now=Ms(END))
+        roll_up_all(connection, END + HOUR)
+        organisation.put_areas(connection, tree)
+        assert stale(connection) == set()
+        organisation.put_areas(
+            connection, [replace(one, parent="south") if one.id == "north" else one for one in tree]
+        )
+        assert stale(connection) == {DAYS[1].start}
+        roll_up_all(connection, END + HOUR)
+        (rate,) = rates(connection, DAYS[1], "all", Ms(END + HOUR))
+        assert rate.excluded.online_ms == 24 * HOUR
+        organisation.put_areas(connection, tree)
+
+    database.write(run)
+
+
+def test_a_membership_told_late_marks_its_days(database: Database) -> None:
+    def run(connection: Any) -> None:
+        one_camera(connection)
+        tell(connection, [Interval(camera="c0", state=State.ONLINE, start=START, end=None)], END + HOUR)
+        roll_up_all(connection, END + HOUR)
+        (c0,) = cameras.get_cameras(connection, ["c0"]).values()
+        nested = connection.begin_nested()
+        cameras.put_cameras(connection, [replace(c0, department="d1")], now=Ms(DAYS[3].start + HOUR))
+        assert stale(connection) == {DAYS[3].start, DAYS[4].start}
+        for _ in range(2):
+            found = {r.key: r.online_ms for r in rates(connection, DAYS[3], "department", Ms(END + HOUR))}
+            assert found == {"d0": HOUR, "d1": 23 * HOUR}
+            roll_up_all(connection, END + HOUR)
+        nested.rollback()
+
+    database.write(run)
+
+
+def test_cameras_come_worst_first_a_page_at_a_time(database: Database) -> None:
+    """By months, by days and by intervals: all the same order, those unseen last."""
+
+    def run(connection: Any) -> None:
+        empty(connection)
+        place = {"tier": "community", "department": "d0", "area": "north", "zone": "z0"}
+        connection.execute(
+            insert(schema.membership),
+            [{"camera_id": c, "started_ms": START, "ended_ms": None, **place} for c in CAMERAS],
+        )
+        told = [Interval(camera="c0", state=State.ONLINE, start=START, end=None)]
+        for camera, hours in (("c1", 5), ("c2", 30)):
+            edge = Ms(START + hours * HOUR)
+            told.append(Interval(camera=camera, state=State.OFFLINE, start=START, end=edge))
+            told.append(Interval(camera=camera, state=State.ONLINE, start=edge, end=None))
+        tell(connection, told, END + HOUR)
+
+        def page(limit: int, offset: int) -> list[str]:
+            span = Span(START, Ms(END + HOUR))
+            return [
+                r.key for r in worst_cameras(connection, span, Ms(END + HOUR), limit=limit, offset=offset)
+            ]
+
+        for step in ("from intervals", "from days", "from months"):
+            assert page(9, 0) == ["c2", "c1", "c0", "c3"], step
+            assert page(2, 1) == ["c1", "c0"], step
+            if step == "from intervals":
+                roll_up_all(connection, END + HOUR)
+            else:
+                for within, month in rollup.months_due(connection, BERLIN):
+                    rows = ranking.add_up_month(connection, month.span)
+                    assert ranking.put_month(connection, within, month, rows)
+                assert rollup.months_due(connection, BERLIN) == []
+        assert [month.span for month in ranking.months(connection)] == [Span(START, END)]
+        telemetry.mark_stale(connection, DAYS[4].start)
+        assert ranking.months(connection) == []
+        assert page(9, 0) == ["c2", "c1", "c0", "c3"]
 
     database.write(run)
 
