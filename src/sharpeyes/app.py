@@ -199,6 +199,7 @@ class Service:
                 zone,
                 provider=provider_of(self.settings),
                 sign_on_label=self.settings.oidc_label,
+                reviews=self.metrics.tell_reviews,
             )
             try:
                 access = self.access = await stack.enter_async_context(opening)
@@ -300,7 +301,9 @@ class Service:
 
     def _prepare(self, connection: Connection) -> Secret | None:
         now = self.clock()
-        summary = registry.apply_config(connection, self.config.declared, self._vault, now=now)
+        summary = registry.apply_config(
+            connection, self.config.declared, self._vault, networks=self.config.networks, now=now
+        )
         log.info("registry: %s", summary)
         if list_tokens(connection):
             return None

@@ -18,6 +18,7 @@ from sharpeyes.access.sign_on import SignOn
 from sharpeyes.access.tickets import TicketOffice
 from sharpeyes.domain.time import Ms
 from sharpeyes.net.oidc import Provider
+from sharpeyes.store.access import count_reviews
 from sharpeyes.store.database import Database
 from sharpeyes.store.vault import Vault, keys_at
 
@@ -27,6 +28,7 @@ TICKET_KEY_FILE = "tickets.key"
 """Signs tickets: a key of its own, so that gateways elsewhere need no other."""
 EXPIRE_S = 60.0
 PURGE_S = 24 * 3600.0
+REVIEWS_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,9 +59,11 @@ async def open_access(
     origin: str = ORIGIN,
     provider: Provider | None = None,
     sign_on_label: str = "",
+    reviews: Callable[[int, int], None] = lambda _waiting, _overdue: None,
 ) -> AsyncIterator[Access]:
     """The rooms, with their key files in ``folder``, for as long as the block lasts.
 
+    ``reviews`` is told again and again how many emergency overrides wait for their review: in time, overdue.
     Raises RegisterDamagedError if the register is not the one that was signed.
     """
     signer, verifiers = await asyncio.to_thread(signer_at, folder / KEY_FILE, origin)
@@ -82,10 +86,17 @@ async def open_access(
             keys=tuple(verifier.vkey for verifier in verifiers),
             sign_on=sign_on,
         )
+
+        async def count() -> int:
+            waiting, overdue = await database.aread(lambda connection: count_reviews(connection, clock()))
+            reviews(waiting, overdue)
+            return waiting + overdue
+
         deaf = changes.listen(_say_overrides)
         chores = [
             asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
             asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
+            asyncio.create_task(_every(REVIEWS_S, count), name="access-reviews"),
         ]
         try:
             yield access

@@ -60,6 +60,8 @@ class Metrics:
         self._last_probe: float | None = None
         self._tickets = _TicketCollector()
         self.registry.register(self._tickets)
+        self._reviews = _ReviewCollector()
+        self.registry.register(self._reviews)
 
     def show(
         self, board: Board, fleet: Fleet, recorder: Recorder, policies: Mapping[Tier, TierPolicy]
@@ -87,6 +89,10 @@ class Metrics:
         Until the first time there are no such series: nothing said is not the same as no faults.
         """
         self._tickets.counts, self._tickets.at = tuple(counts), at
+
+    def tell_reviews(self, waiting: int, overdue: int) -> None:
+        """Show from now on that so many emergency overrides wait for their review."""
+        self._reviews.counts = {"waiting": waiting, "overdue": overdue}
 
     def timed(self, probe: Probe) -> Probe:
         """The same probe, its durations taken down."""
@@ -262,6 +268,25 @@ class _TicketCollector(Collector):
             "When faults were last looked at and their tickets counted.",
             value=self.at / 1000,
         )
+
+
+class _ReviewCollector(Collector):
+    """Emergency overrides that nobody has reviewed yet, as they were last counted."""
+
+    def __init__(self) -> None:
+        self.counts: Mapping[str, int] = {}
+
+    def collect(self) -> Iterator[Metric]:
+        if not self.counts:
+            return
+        reviews = GaugeMetricFamily(
+            "sharpeyes_override_reviews",
+            "Emergency overrides that wait for their review: in time (waiting), or beyond it (overdue).",
+            labels=["state"],
+        )
+        for state, number in self.counts.items():
+            reviews.add_metric([state], number)
+        yield reviews
 
 
 class _PictureCollector(Collector):

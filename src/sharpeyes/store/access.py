@@ -479,6 +479,14 @@ def list_overrides(
     return [_override(row) for row in connection.execute(query)]
 
 
+def count_reviews(connection: Connection, now: Ms) -> tuple[int, int]:
+    """Overrides that wait for their review: those in time, and those beyond it."""
+    late = view_override.c.review_by_ms <= now
+    query = select(late, func.count()).where(view_override.c.reviewed_ms.is_(None)).group_by(late)
+    found = {bool(row[0]): row[1] for row in connection.execute(query)}
+    return found.get(False, 0), found.get(True, 0)
+
+
 def count_users(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(user)).scalar_one()
 

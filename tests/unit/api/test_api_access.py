@@ -11,6 +11,8 @@ import pytest
 
 from api_client import Client
 from api_people import Staff, staff_of
+from sharpeyes.domain.time import from_datetime
+from sharpeyes.store.access import count_reviews
 
 
 @pytest.fixture
@@ -320,3 +322,16 @@ async def test_openapi_describes_every_route_and_shows_examples(client: Client) 
                 if schema:
                     assert "example" in resolve(schema), f"{method} {path}: {schema}"
     assert looked >= 40
+
+
+async def test_an_override_without_a_review_is_counted_for_the_alert(staff: Staff) -> None:
+    service = staff.client.service
+    form = {"cameras": ["gate-1"], "reason": "Child lost at the river"}
+    opened = await staff["zhou"].post("/api/v1/overrides", json=form)
+    assert opened.status_code == 201, opened.text
+    assert await service.database.aread(lambda c: count_reviews(c, service.clock())) == (1, 0)
+    due = from_datetime(datetime.fromisoformat(opened.json()[0]["override"]["review_by"]))
+    assert await service.database.aread(lambda c: count_reviews(c, due)) == (0, 1)
+    service.metrics.tell_reviews(1, 0)
+    page = (await staff.client.get("/metrics")).text
+    assert 'sharpeyes_override_reviews{state="waiting"} 1.0' in page

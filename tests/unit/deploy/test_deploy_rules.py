@@ -42,7 +42,7 @@ def test_alerts_come_stay_away_and_end_as_they_should(cases: str) -> None:
 
 
 def test_alertmanager_reads_its_configuration() -> None:
-    assert "2 receivers" in run("amtool", "check-config", "alertmanager/alertmanager.yaml")
+    assert "3 receivers" in run("amtool", "check-config", "alertmanager/alertmanager.yaml")
 
 
 @pytest.mark.parametrize(
@@ -53,6 +53,7 @@ def test_alertmanager_reads_its_configuration() -> None:
         (["alertname=SharpEyesProberBlind", "severity=critical", "concern=prober"], "duty"),
         (["alertname=SharpEyesTicketsOverdue", "severity=critical"], "duty"),
         (["alertname=SharpEyesTicketsOverdue", "severity=major"], "operations"),
+        (["alertname=SharpEyesOverride", "severity=warning", "concern=access"], "auditors"),
         (["alertname=Else"], "operations"),
     ],
 )
