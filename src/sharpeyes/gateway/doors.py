@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from sharpeyes.domain.camera import StreamRole
 from sharpeyes.gateway.fmp4 import Feed
 from sharpeyes.gateway.gateway import Opened, ViewState
+from sharpeyes.gateway.hls_views import HlsFile
+from sharpeyes.gateway.preflight import Burned, Verdict
 
 
 class ViewGateway(Protocol):
@@ -25,6 +29,24 @@ class ViewGateway(Protocol):
     async def snapshot(self, camera: str, ticket: str, *, client: str) -> bytes: ...
 
     async def feed(self, camera: str, ticket: str, *, client: str, tile: int | None = None) -> Feed: ...
+
+    async def hls(self, camera: str, ticket: str, *, client: str, tile: int | None = None) -> str: ...
+
+    async def hls_file(
+        self, name: str, file: str, *, client: str, segment: int | None = None, part: int | None = None
+    ) -> HlsFile: ...
+
+    async def hls_leave(self, name: str, *, client: str) -> None: ...
+
+    async def verdict(
+        self,
+        camera: str,
+        decodes: Collection[str],
+        burned: Burned,
+        *,
+        tile: int | None,
+        guess: Callable[[StreamRole], str | None],
+    ) -> Verdict: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

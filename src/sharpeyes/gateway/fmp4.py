@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
 
 from sharpeyes.gateway.hub import CLOCK_RATE, Picture, Watcher
 from sharpeyes.gateway.picture import StreamFacts
+from sharpeyes.wire import h264
 
 _QUEUE_BYTES = 4 * 1024 * 1024
 _QUEUE_PICTURES = 1100
@@ -27,9 +29,11 @@ def mime_of(facts: StreamFacts) -> str:
     return f'video/mp4; codecs="avc1.{facts.profile}"'
 
 
-def initialisation(units: list[bytes], width: int, height: int) -> bytes:
+def initialisation(units: Sequence[bytes]) -> bytes:
     """``ftyp`` and ``moov`` for H.264, from the units of a key picture."""
     sps = [unit for unit in units if unit[0] & 0x1F == 7][:31]
+    _, geometry = h264.parse_sps(sps[0])
+    width, height = geometry.width, geometry.height
     pps = [unit for unit in units if unit[0] & 0x1F == 8][:255]
     avcc = (
         bytes((1,))
@@ -87,21 +91,49 @@ def initialisation(units: list[bytes], width: int, height: int) -> bytes:
     return _box(b"ftyp", b"iso5", bytes(4), b"iso5iso6mp41avc1") + moov
 
 
-def fragment(number: int, units: list[bytes], *, start: int, duration: int, key: bool) -> bytes:
-    """``moof`` and ``mdat`` of one picture; times in units of 1/90000 s."""
-    sample = b"".join(len(unit).to_bytes(4) + unit for unit in units)
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One picture in a fragment: its slices, its length in units of 1/90000 s."""
+
+    units: Sequence[bytes]
+    duration: int
+    key: bool
+
+
+def fragment(number: int, samples: Sequence[Sample], *, start: int) -> bytes:
+    """``moof`` and ``mdat`` of one picture or several; times in units of 1/90000 s."""
+    data = [b"".join(len(unit).to_bytes(4) + unit for unit in sample.units) for sample in samples]
     tfhd = _full(b"tfhd", 0, 0x020000, struct.pack(">I", 1))
     tfdt = _full(b"tfdt", 1, 0, struct.pack(">Q", start))
-    flags = _KEY_SAMPLE if key else _OTHER_SAMPLE
-    # The size of a moof with this one sample is always the same: its data begin 8 bytes behind it.
-    trun = _full(b"trun", 0, 0x000701, struct.pack(">IIIII", 1, _MOOF_SIZE + 8, duration, len(sample), flags))
+    # The data begin behind the head of mdat, 8 bytes after the end of moof.
+    offset = _MOOF_SIZE + 12 * len(samples) + 8
+    table = b"".join(
+        struct.pack(">III", sample.duration, len(part), _KEY_SAMPLE if sample.key else _OTHER_SAMPLE)
+        for sample, part in zip(samples, data, strict=True)
+    )
+    trun = _full(b"trun", 0, 0x000701, struct.pack(">II", len(samples), offset), table)
     moof = _box(
         b"moof", _full(b"mfhd", 0, 0, struct.pack(">I", number & 0xFFFFFFFF)), _box(b"traf", tfhd, tfdt, trun)
     )
-    return moof + _box(b"mdat", sample)
+    return moof + _box(b"mdat", *data)
 
 
-_MOOF_SIZE = 8 + 16 + 8 + 16 + 20 + 32
+_MOOF_SIZE = 8 + 16 + 8 + 16 + 20 + 20
+"""Of a fragment without a sample."""
+
+
+def passed(time: int, before: int) -> int:
+    """From one RTP time to another, in units of 1/90000 s; a jump counts as one picture."""
+    ticks = (time - before) & 0xFFFFFFFF
+    return ticks if 0 < ticks < _LONGEST else _FIRST_DURATION
+
+
+def parameter_sets_of(picture: Picture) -> list[bytes]:
+    return [unit for unit in picture.units if unit[0] & 0x1F in (7, 8)]
+
+
+def slices_of(picture: Picture) -> list[bytes]:
+    return [unit for unit in picture.units if unit[0] & 0x1F not in (7, 8)]
 
 
 def _box(kind: bytes, *parts: bytes) -> bytes:
@@ -116,8 +148,7 @@ def _full(kind: bytes, version: int, flags: int, *parts: bytes) -> bytes:
 class Muxer(Watcher):
     """Pictures in, MP4 segments out, at the reader's pace within bounds."""
 
-    def __init__(self, facts: StreamFacts) -> None:
-        self._facts = facts
+    def __init__(self) -> None:
         self._queue: deque[Picture] = deque()
         self._bytes = 0
         self._waiting = True
@@ -159,21 +190,14 @@ class Muxer(Watcher):
                 continue
             picture = self._queue.popleft()
             self._bytes -= picture.size
-            sets = [unit for unit in picture.units if unit[0] & 0x1F in (7, 8)]
+            sets = parameter_sets_of(picture)
             if picture.key and sets != initialised:
-                geometry = self._facts.geometry
                 initialised = sets
-                yield initialisation(
-                    picture.units,
-                    geometry.width if geometry else 0,
-                    geometry.height if geometry else 0,
-                )
-            passed = (picture.time - last) & 0xFFFFFFFF if last >= 0 else _FIRST_DURATION
-            duration = passed if 0 < passed < _LONGEST else _FIRST_DURATION
+                yield initialisation(picture.units)
+            duration = passed(picture.time, last) if last >= 0 else _FIRST_DURATION
             start, last, number = start + duration, picture.time, number + 1
-            slices = [unit for unit in picture.units if unit[0] & 0x1F not in (7, 8)]
             if not self._closed:
-                yield fragment(number, slices, start=start, duration=duration, key=picture.key)
+                yield fragment(number, (Sample(slices_of(picture), duration, picture.key),), start=start)
 
 
 class Feed:

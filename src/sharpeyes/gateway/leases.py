@@ -142,14 +142,14 @@ class Leases:
         now = self._clock()
         ticket = self._access.gate.redeem(text, client, now)
         if isinstance(ticket, Refused):
-            await self._refuse(None, ticket, camera, None, client, step="ticket")
+            await self.refuse(None, ticket, camera, None, client, step="ticket")
         assert isinstance(ticket, Ticket)
         if ticket.camera != camera:
             other = Refused(reason=Reason.OTHER_CAMERA, message="The ticket is for another camera")
-            await self._refuse(ticket, other, camera, ticket.grant, client, step=action)
+            await self.refuse(ticket, other, camera, ticket.grant, client, step=action)
         if ticket.action != action:
             unlike = Refused(reason=Reason.ACTION, message=f"The ticket is not for this: {action}")
-            await self._refuse(ticket, unlike, camera, ticket.grant, client, step=action)
+            await self.refuse(ticket, unlike, camera, ticket.grant, client, step=action)
         seat = Seat(ticket.user, ticket.department, ticket.camera)
         self._seats.take(seat)
         lease = Lease(
@@ -366,7 +366,7 @@ class Leases:
         if ticket.grant is None and decision.grant is not None:
             # The ticket named the operator's own right; another one is another ticket.
             none = Refused(reason=Reason.NO_GRANT, message="The ticket names no grant: ask for another")
-            await self._refuse(ticket, none, ticket.camera, None, lease.address, step=ticket.action)
+            await self.refuse(ticket, none, ticket.camera, None, lease.address, step=ticket.action)
         lease.masks, lease.mark = await self._drawn(ticket, decision)
         return decision
 
@@ -386,7 +386,7 @@ class Leases:
         except Exception as error:
             raise UnavailableError("the camera's privacy masks cannot be read at present") from error
 
-    async def _refuse(
+    async def refuse(
         self,
         ticket: Ticket | None,
         refused: Refused,
@@ -397,6 +397,20 @@ class Leases:
         step: str,
     ) -> None:
         """Register a refusal, then raise it."""
+        await self.note(ticket, refused, camera, grant, address, step=step)
+        raise _refusal(refused)
+
+    async def note(
+        self,
+        ticket: Ticket | None,
+        refused: Refused,
+        camera: str,
+        grant: str | None,
+        address: str,
+        *,
+        step: str,
+    ) -> None:
+        """Register a refusal; durable on return. ``ticket``: of whoever is known to have asked."""
         subject = None
         if ticket is not None:
             try:
@@ -408,7 +422,6 @@ class Leases:
                 self._clock(), subject, refused, step=step, camera=camera[:64], grant=grant, address=address
             )
         )
-        raise _refusal(refused)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

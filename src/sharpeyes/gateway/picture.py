@@ -67,7 +67,7 @@ class Assembler(Depacketiser):
         self._numbered = numbered
         self._sets: dict[tuple[int, int], bytes] = {}
         self._units: list[bytes] = []
-        self._key = self._has_sets = self._begun = False
+        self._key = self._begun = False
         self._time = -1
         self._shown = -1
         self.wanted = True
@@ -205,7 +205,6 @@ class Assembler(Depacketiser):
         elif kind in ((_SPS, _PPS) if self._h264 else (_H265_VPS, _H265_SPS, _H265_PPS)):
             if not self._set(kind, unit):
                 return
-            self._has_sets = True
         else:
             return
         self._size += len(unit)
@@ -236,9 +235,9 @@ class Assembler(Depacketiser):
     def _finish(self) -> None:
         """The picture is over."""
         self._end()
-        units, key, has_sets, damaged = self._units, self._key, self._has_sets, self._damaged
+        units, key, damaged = self._units, self._key, self._damaged
         self._units, self._size = [], 0
-        self._key = self._has_sets = self._begun = self._damaged = False
+        self._key = self._begun = self._damaged = False
         if damaged:
             self.damaged += 1
         if damaged or not units:
@@ -246,8 +245,9 @@ class Assembler(Depacketiser):
         if self._shown >= 0 and (self._time - self._shown) & 0x80000000:
             self.b_frames = True  # an earlier time after a later one
         self._shown = self._time
-        if key and not has_sets:
-            units = [self._sets[name] for name in sorted(self._sets)] + units
+        if key:
+            kinds = {self._kind(unit) for unit in units}
+            units = [self._sets[name] for name in sorted(self._sets) if name[0] not in kinds] + units
         self._deliver(units, key, self._time)
 
 

@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 
-from sharpeyes.domain.errors import SharpEyesError, UnavailableError
+from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.masks import Mask
 from sharpeyes.gateway.burn import CONFIGURE, HEADER, KEY_PICTURE, MAX_MESSAGE, PICTURE
 from sharpeyes.gateway.channel import Channel, PullState
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _UNSENT = 16 * 1024 * 1024
 """Bytes that wait for the process; with more, it begins again with the next key picture."""
+_END_S = 1.0
+"""Within so long a process that has closed its output is expected to have ended."""
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
 _SHOWN = frozenset((1, 5, 7, 8))
@@ -150,10 +152,9 @@ class Recoding(Channel, Watcher):
         with self.upstream.claimed():
             while True:
                 try:
-                    await self._once()
-                    failure = "its process ended"
-                except (OSError, asyncio.IncompleteReadError, SharpEyesError) as error:
-                    failure = f"{type(error).__name__}"
+                    failure = await self._once()
+                except OSError as error:
+                    failure = f"its process cannot be had: {error.strerror or type(error).__name__}"
                 if self._failure is None:
                     log.error("gateway: %s is not coded anew: %s", self.upstream.source.camera, failure)
                 if self.facts is not None:
@@ -164,8 +165,8 @@ class Recoding(Channel, Watcher):
                 await asyncio.sleep(wait)
                 wait = min(_LONGEST_WAIT_S, wait * 2)
 
-    async def _once(self) -> None:
-        """One process, from its beginning to its end."""
+    async def _once(self) -> str:
+        """One process, from its beginning to its end, and what is to be said of that."""
         said = await asyncio.to_thread(self._said)
         process = await asyncio.create_subprocess_exec(
             sys.executable,
@@ -187,8 +188,12 @@ class Recoding(Channel, Watcher):
             while True:
                 kind, at, size = HEADER.unpack(await process.stdout.readexactly(HEADER.size))
                 if size > MAX_MESSAGE:
-                    raise OSError("a message that is too long")
+                    return "its process sent a message that is too long"
                 self._burned(await process.stdout.readexactly(size), kind == KEY_PICTURE, at & 0xFFFFFFFF)
+        except asyncio.IncompleteReadError:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), _END_S)
+            return f"its process ended ({process.returncode})"
         finally:
             self.process = None
             self.upstream.hub.remove(self)
@@ -202,7 +207,7 @@ class Recoding(Channel, Watcher):
         units = [unit for unit in re.split(rb"\x00*\x00\x00\x01", data) if unit and unit[0] & 0x1F in _SHOWN]
         if not units:
             return
-        if key and (facts := _facts(units)) is not None and facts != self.facts:
+        if key and (facts := _facts(units)) != self.facts:
             self.facts = facts
         if self.facts is None:
             return

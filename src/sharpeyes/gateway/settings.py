@@ -65,6 +65,8 @@ class GatewaySettings:
     """How long a viewer waits for a camera that is not pulled yet."""
     connect_s: float = 20.0
     """How long a viewer may take from the answer to the first packet."""
+    silence_s: float = 20.0
+    """A viewer by HLS that asked for nothing so long has left."""
     poll_s: float = 1.0
     """Rights are looked at again so often, besides what is told."""
     stale_s: float = 5.0

@@ -1,7 +1,8 @@
-"""Live views and still pictures, for whoever brings a ticket: WHEP, MSE over WebSocket, JPEG.
+"""Live views and still pictures, for whoever brings a ticket: WHEP, MSE over WebSocket, HLS, JPEG.
 
 A ticket is a bearer token for one picture, so it goes into the ``Authorization`` header (or the first
-message of a WebSocket), never into a URL, where logs and histories would keep it.
+message of a WebSocket), never into a URL, where logs and histories would keep it. Players of HLS send no
+headers: they get a name that opens one running view, to one address, for as long as that view lasts.
 """
 
 from __future__ import annotations
@@ -9,15 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, Depends, Path, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Connection
 
+from sharpeyes.api.auth import Person
+from sharpeyes.api.context import Rooms
 from sharpeyes.api.problems import problem
+from sharpeyes.domain.camera import Camera, StreamRole
 from sharpeyes.domain.errors import (
     InvalidInputError,
     LimitError,
@@ -28,6 +34,10 @@ from sharpeyes.domain.errors import (
 )
 from sharpeyes.gateway.channel import PullState
 from sharpeyes.gateway.doors import ViewDoors
+from sharpeyes.gateway.hls import PLAYLIST
+from sharpeyes.gateway.preflight import Burned, Hindrance, How
+from sharpeyes.store.access import get_masks, get_target
+from sharpeyes.store.cameras import get_camera
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"
@@ -36,6 +46,7 @@ _TICKET_WITHIN_S = 5.0
 _SEND_WITHIN_S = 10.0
 _SECONDS_TO_WAIT = "5"
 _POLICY_VIOLATION = 1008
+MOST_BEFOREHAND = 200
 
 bearer = HTTPBearer(auto_error=False, description="A ticket for this camera, at most a minute old.")
 TicketHeader = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
@@ -150,6 +161,133 @@ async def snapshot(request: Request, doors: Doors, presented: TicketHeader, came
     """The camera's latest key picture as JPEG; needs a ticket for a snapshot."""
     picture = await doors.gateway.snapshot(camera_id, _ticket(presented), client=_client(request))
     return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+class OpenedHls(BaseModel):
+    """A view by HLS: where its playlist is. Whoever knows that, at this client's address, sees it."""
+
+    playlist: str
+
+
+@router.post("/{camera_id}/hls", status_code=HTTPStatus.CREATED)
+async def hls(
+    request: Request,
+    response: Response,
+    doors: Doors,
+    presented: TicketHeader,
+    camera_id: str,
+    tile: int | None = None,
+) -> OpenedHls:
+    """Open a live view by low-latency HLS. It ends with its right, by DELETE of its `Location`, or when
+    nothing was asked for some seconds. Statuses as of WHEP."""
+    name = await doors.gateway.hls(camera_id, _ticket(presented), client=_client(request), tile=tile)
+    response.headers["Location"] = f"{router.prefix}/hls/{name}"
+    response.headers["Cache-Control"] = "no-store"
+    return OpenedHls(playlist=f"{router.prefix}/hls/{name}/{PLAYLIST}")
+
+
+@router.get(
+    "/hls/{name}/{file}",
+    response_class=Response,
+    responses={200: {"content": {"application/vnd.apple.mpegurl": {}, "video/mp4": {}}}},
+)
+async def hls_file(
+    request: Request,
+    doors: Doors,
+    name: Annotated[str, Path(max_length=64)],
+    file: Annotated[str, Path(max_length=64)],
+    segment: Annotated[int | None, Query(alias="_HLS_msn")] = None,
+    part: Annotated[int | None, Query(alias="_HLS_part")] = None,
+) -> Response:
+    """A file of a view by HLS: the playlist, an initialisation, a segment, a part. 403 once the view has
+    ended, and for other clients."""
+    got = await doors.gateway.hls_file(name, file, client=_client(request), segment=segment, part=part)
+    return Response(got.data, media_type=got.media_type, headers={"Cache-Control": "no-store"})
+
+
+@router.delete("/hls/{name}")
+async def hls_leave(request: Request, doors: Doors, name: Annotated[str, Path(max_length=64)]) -> None:
+    """End a view by HLS."""
+    await doors.gateway.hls_leave(name, client=_client(request))
+
+
+class AskedBeforehand(BaseModel):
+    """Cameras that somebody would like to watch, and what the browser can show."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"example": {"cameras": ["gate-1"], "decodes": ["h264"]}}
+    )
+
+    cameras: Annotated[
+        list[Annotated[str, Field(max_length=64)]], Field(min_length=1, max_length=MOST_BEFOREHAND)
+    ]
+    decodes: Annotated[
+        frozenset[Literal["h264", "h265"]], Field(description="Codecs that this browser decodes.")
+    ]
+    tile: Annotated[int | None, Field(ge=1, le=16_384, description="Width on the page, in pixels.")] = None
+
+
+class Beforehand(BaseModel):
+    """How one camera would be shown."""
+
+    camera: str
+    verdict: How
+    why: Annotated[tuple[Hindrance, ...], Field(description="Why not as it is; empty for passthrough.")]
+    message: str
+
+
+class BeforehandPage(BaseModel):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "items": [{"camera": "gate-1", "verdict": "transcode", "why": ["mask"], "message": ""}]
+            }
+        }
+    )
+
+    items: tuple[Beforehand, ...]
+
+
+@router.post("/preflight")
+async def beforehand(rooms: Rooms, doors: Doors, caller: Person, asked: AskedBeforehand) -> BeforehandPage:  # noqa: ARG001
+    """What this browser would see of these cameras, said before anybody asks for them: as they are, coded
+    anew, not at all, or not known yet; and why. Nothing is shown, no right is looked at."""
+
+    def read(connection: Connection) -> list[tuple[Camera, Burned]]:
+        rules = rooms.access.desk.rules(connection)
+        found = []
+        for name in asked.cameras:
+            policy = rules.of(get_target(connection, name))
+            drawn = Burned(
+                masks=bool(get_masks(connection, name)),
+                watermark=policy.burned_watermark,
+                transcode=policy.transcode,
+            )
+            found.append((get_camera(connection, name), drawn))
+        return found
+
+    def guess(camera: Camera, role: StreamRole) -> str | None:
+        entry = rooms.board.get(camera.id)
+        probed = entry.probe.codec if entry is not None and entry.probe is not None else None
+        declared = camera.stream(role).codec
+        alone = len(camera.streams) == 1 or role is StreamRole.SUB  # what probes look at
+        return _spelt(declared) or (_spelt(probed) if alone else None)
+
+    items = []
+    for camera, drawn in await rooms.database.aread(read):
+        verdict = await doors.gateway.verdict(
+            camera.id, asked.decodes, drawn, tile=asked.tile, guess=partial(guess, camera)
+        )
+        items.append(
+            Beforehand(camera=camera.id, verdict=verdict.how, why=verdict.why, message=verdict.message)
+        )
+    return BeforehandPage(items=tuple(items))
+
+
+def _spelt(codec: str | None) -> str | None:
+    """One name for a codec that has several."""
+    name = (codec or "").lower().replace(".", "")
+    return {"hevc": "h265", "avc": "h264"}.get(name, name) or None
 
 
 @router.options("/{path:path}", status_code=HTTPStatus.NO_CONTENT, include_in_schema=False)
