@@ -283,7 +283,8 @@ class DefectShape(Shape):
     since: Instant
     score: Ratio
     critical: Annotated[bool, Field(description="The picture is not usable because of it.")]
-    explanation: str
+    explanation: Annotated[str, Field(description="What was measured, in words.")]
+    explanation_zh: Annotated[str, Field(description="The same in Chinese; empty where not known.")]
 
 
 class PictureShape(Shape):
@@ -311,6 +312,7 @@ class PictureShape(Shape):
                     score=defect.score,
                     critical=is_critical(defect),
                     explanation=defect.explanation,
+                    explanation_zh=defect.explanation_zh,
                 )
                 for defect in sight.defects
             ),

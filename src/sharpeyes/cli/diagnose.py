@@ -136,7 +136,7 @@ def _print(found: Sequence[tuple[Path, Diagnosis]]) -> None:
         for fault in diagnosis.faults:
             console.print(
                 f"  {fault.kind}, severity {fault.severity}, score {fault.score:.2f}:"
-                f" {fault.explanation.english}"
+                f" {fault.explanation.text('en')}"
             )
         unknown = [str(r.kind) for r in diagnosis.readings if r.outcome is Outcome.NOT_ASSESSABLE]
         if unknown:

@@ -139,6 +139,8 @@ class Defect:
     """How sure the checks are, 0..1."""
     explanation: str = ""
     """What was measured, in words."""
+    explanation_zh: str = ""
+    """The same in Chinese."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ class PictureExaminer:
                 kind=PictureFault(reading.kind.value),
                 severity=reading.severity,
                 score=reading.score,
-                explanation=reading.explanation.english,
+                explanation=reading.explanation.text("en"),
+                explanation_zh=reading.explanation.text("zh"),
             )
             for reading in diagnosis.faults
         )

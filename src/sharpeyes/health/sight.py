@@ -18,6 +18,7 @@ from typing import Any
 from sharpeyes.domain.health import Defect, PictureFault, Rung
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import severity
+from sharpeyes.health.diagnose import words
 
 NEEDED = 2
 """N: looks that must show a fault before it is raised."""
@@ -37,6 +38,7 @@ class Finding:
     severity: int
     score: float
     explanation: str = ""
+    explanation_zh: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +131,7 @@ class Sight:
                     "since_ms": d.since,
                     "score": round(d.score, 3),
                     "explanation": d.explanation,
+                    "explanation_zh": d.explanation_zh,
                 }
                 for d in self.defects
             ],
@@ -150,6 +153,7 @@ class Sight:
                     since=Ms(d["since_ms"]),
                     score=d["score"],
                     explanation=d["explanation"],
+                    explanation_zh=d.get("explanation_zh", ""),
                 )
                 for d in document["defects"]
             ),
@@ -193,14 +197,7 @@ def once(seen: Seen) -> Sight:
     return Sight(
         at=seen.at,
         mode=seen.mode,
-        defects=_worst_first(
-            [
-                Defect(
-                    kind=f.kind, severity=f.severity, since=seen.at, score=f.score, explanation=f.explanation
-                )
-                for f in findings.values()
-            ]
-        ),
+        defects=_worst_first([_defect(f, seen.at) for f in findings.values()]),
         blanks=0 if seen.decoded else BLANK,
         pictured=seen.decoded,
     )
@@ -222,9 +219,13 @@ def forget(sight: Sight, kinds: Iterable[PictureFault]) -> Sight:
 def _findings(before: Sight, seen: Seen) -> dict[PictureFault, Finding]:
     findings = {finding.kind: finding for finding in seen.findings}
     if not seen.decoded and before.blanks + 1 >= BLANK:
-        message = "Whole keyframes arrive, but no picture comes out of them."
+        key = "diagnose.undecodable"
         findings[PictureFault.CORRUPT] = Finding(
-            kind=PictureFault.CORRUPT, severity=3, score=1.0, explanation=message
+            kind=PictureFault.CORRUPT,
+            severity=3,
+            score=1.0,
+            explanation=words.say(key, {}, "en"),
+            explanation_zh=words.say(key, {}, "zh"),
         )
     return findings
 
@@ -244,18 +245,21 @@ def _defects(
     for kind, trail in trails.items():
         finding, known = findings.get(kind), had.get(kind)
         if finding is not None and (known is not None or trail.raised(reported=kind in reported)):
-            found.append(
-                Defect(
-                    kind=kind,
-                    severity=finding.severity,
-                    since=known.since if known else trail.first,
-                    score=finding.score,
-                    explanation=finding.explanation,
-                )
-            )
+            found.append(_defect(finding, known.since if known else trail.first))
         elif known is not None and not trail.cleared:
             found.append(known)
     return _worst_first(found)
+
+
+def _defect(finding: Finding, since: Ms) -> Defect:
+    return Defect(
+        kind=finding.kind,
+        severity=finding.severity,
+        since=since,
+        score=finding.score,
+        explanation=finding.explanation,
+        explanation_zh=finding.explanation_zh,
+    )
 
 
 def _worst_first(defects: Sequence[Defect]) -> tuple[Defect, ...]:

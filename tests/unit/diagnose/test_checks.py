@@ -94,7 +94,7 @@ def test_a_fault_is_found(kind: str, image: np.ndarray) -> None:
     reading = found.reading(PictureFault(kind))
     assert reading.score >= 0.5
     assert 1 <= reading.severity <= 3
-    assert reading.explanation.english
+    assert reading.explanation.text("en")
     assert reading.evidence
 
 
@@ -197,7 +197,7 @@ def test_a_mode_never_seen_holds_what_needs_it() -> None:
         reading = found.reading(kind)
         assert reading.outcome is Outcome.NOT_ASSESSABLE
         assert reading.explanation.key == "diagnose.mode_not_learned"
-        assert "ir" in reading.explanation.english
+        assert "ir" in reading.explanation.text("en")
 
 
 def test_one_picture_cannot_be_frozen() -> None:

@@ -16,8 +16,9 @@ from made_scene import pair, picture, scene
 from typer.testing import CliRunner
 
 from sharpeyes.domain.health import PictureFault
+from sharpeyes.health.diagnose import words
 from sharpeyes.health.diagnose.dataset import UnreadableSetError, prediction, read_samples
-from sharpeyes.health.diagnose.diagnosis import Change, Confirmation, diagnose
+from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
 from sharpeyes.health.diagnose.reading import Outcome
@@ -106,34 +107,6 @@ def test_the_mode_is_seen_where_nobody_says_it() -> None:
     assert choose_mode(grey, {}) == "ir"
     assert choose_mode(picture(DAY * 0.25, 1), {}) == "night"
     assert choose_mode(grey, {}, "day") == "day"
-
-
-class TestConfirmation:
-    rule = Confirmation(needed=3, window=5, clear=3)
-
-    @pytest.mark.parametrize(
-        ("seen", "raised", "change"),
-        [
-            ("1", False, Change.NONE),
-            ("11", False, Change.NONE),
-            ("10101", False, Change.RAISED),
-            ("11100", False, Change.NONE),
-            ("100011", False, Change.NONE),
-            ("00", True, Change.NONE),
-            ("1000", True, Change.CLEARED),
-            ("100", True, Change.NONE),
-        ],
-    )
-    def test_n_of_m(self, seen: str, raised: bool, change: Change) -> None:
-        assert self.rule.step([c == "1" for c in seen], raised) is change
-
-    def test_nothing_seen_changes_nothing(self) -> None:
-        assert self.rule.step([], False) is Change.NONE
-        assert self.rule.step([], True) is Change.NONE
-
-    def test_impossible_rules_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="needed"):
-            Confirmation(needed=6, window=5)
 
 
 class TestScreen:
@@ -270,3 +243,18 @@ class TestCommand:
         result = run("--set", tmp_path, "--out", tmp_path / "p.json")
         assert result.exit_code in (0, 1)
         assert set(json.loads((tmp_path / "p.json").read_text())) == {"a"}
+
+
+@pytest.mark.parametrize("key", sorted(words.SENTENCES))
+def test_every_sentence_is_there_in_both_languages_with_the_same_values(key: str) -> None:
+    values = dict.fromkeys(words.names_of(key), 0.5)
+    english, chinese = (words.say(key, values, language) for language in ("en", "zh"))
+    assert english.isascii()
+    assert any("一" <= each <= "鿿" for each in chinese)
+    assert not {"{", "}"} & set(english + chinese)
+
+
+def test_every_fault_has_a_sentence_and_an_unknown_number_is_a_dash() -> None:
+    assert {f"diagnose.{kind}" for kind in PictureFault} <= set(words.SENTENCES)
+    unknown = dict.fromkeys(words.names_of("diagnose.blurred"), float("nan"))
+    assert "– by –" in words.say("diagnose.blurred", unknown, "en")

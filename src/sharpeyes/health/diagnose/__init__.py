@@ -6,7 +6,8 @@ features   what several checks share, computed once
 reference  what is normal for a camera, per mode (day, ir, night)
 checks/    one check a file; a check measures, a small model scores, the check explains
 screen     is a keyframe plainly normal, or are the full checks needed?
-diagnosis  the composed verdict, and N-of-M confirmation
+diagnosis  the composed verdict
+words      what it says, by language
 still      a marked-up JPEG that shows what was seen and where
 dataset    a whole set of samples -> predictions
 train      a set of samples -> the model's file (development only)

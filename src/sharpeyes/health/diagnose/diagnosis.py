@@ -1,11 +1,10 @@
-"""The composed verdict on a camera's picture, and when a fault is raised."""
+"""The composed verdict on a camera's picture. When a fault is raised: :mod:`sharpeyes.health.sight`."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sharpeyes.domain.health import PictureFault
@@ -15,6 +14,7 @@ from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome, Reading
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode
+from sharpeyes.health.diagnose.words import names_of
 
 CHECKS_VERSION = "1"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
@@ -86,7 +86,8 @@ def _plain_reading(reading: Reading) -> dict[str, Any]:
             "values": {
                 k: _number(v) if isinstance(v, float) else v for k, v in reading.explanation.values.items()
             },
-            "en": reading.explanation.english,
+            "en": reading.explanation.text("en"),
+            "zh": reading.explanation.text("zh"),
         },
     }
 
@@ -133,15 +134,11 @@ def _margin(check: Check, values: Mapping[str, float]) -> float:
 def _missing(check: Check, features: Features, mode: str) -> Message | None:
     """Why a check cannot judge; None when it can."""
     if check.needs_two and features.before is None:
-        return Message("diagnose.needs_two", {}, "A second picture, seconds later, is needed.")
+        return Message("diagnose.needs_two")
     if check.needs_reference and features.reference is None:
         if check.uses_foreign and features.foreign is not None:
             return None
-        return Message(
-            "diagnose.mode_not_learned",
-            {"mode": mode},
-            f"The camera's normal picture in mode {mode} is not learned yet.",
-        )
+        return Message("diagnose.mode_not_learned", {"mode": mode})
     return None
 
 
@@ -162,10 +159,8 @@ def _read(
         fault, margin = False, min(margin, -0.1)
     evidence = tuple(Evidence(name, values[name], _normal(features, name)) for name in check.shown)
     shown = {e.name: e.value for e in evidence}
-    if fault:
-        words = Message(f"diagnose.{check.kind}", shown, check.sentence.format_map(values))
-    else:
-        words = Message("diagnose.normal", shown, "Within the normal range.")
+    key = f"diagnose.{check.kind}" if fault else "diagnose.normal"
+    words = Message(key, shown | {name: values[name] for name in names_of(key)})
     return Reading(
         check.kind,
         Outcome.FAULT if fault else Outcome.NORMAL,
@@ -185,34 +180,3 @@ def _normal(features: Features, name: str) -> tuple[float, float] | None:
     if pair is None or not math.isfinite(pair[0]):
         return None
     return pair[0] - 3 * pair[1], pair[0] + 3 * pair[1]
-
-
-class Change(StrEnum):
-    """What a new diagnosis does to a fault."""
-
-    NONE = "none"
-    RAISED = "raised"
-    CLEARED = "cleared"
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """N of M: a fault is raised when `needed` of the last `window` diagnoses show it, cleared after `clear`
-    diagnoses in a row that show it not. "Not assessable" counts for nothing."""
-
-    needed: int = 3
-    window: int = 5
-    clear: int = 3
-
-    def __post_init__(self) -> None:
-        if not (1 <= self.needed <= self.window and self.clear >= 1):
-            raise ValueError("1 <= needed <= window and clear >= 1 are required")
-
-    def step(self, history: Sequence[bool], raised: bool) -> Change:
-        """`history`: was the fault seen in the assessable diagnoses, oldest first, newest included."""
-        if not raised:
-            return (
-                Change.RAISED if sum(history[-self.window :]) >= self.needed and history[-1] else Change.NONE
-            )
-        recent = history[-self.clear :]
-        return Change.CLEARED if len(recent) == self.clear and not any(recent) else Change.NONE

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.words import Language, say
 
 
 class Outcome(StrEnum):
@@ -31,11 +32,13 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence to translate: the key and values for a catalogue, and the English as it stands."""
+    """A sentence of :mod:`~sharpeyes.health.diagnose.words`: its key and its values."""
 
     key: str
     values: Mapping[str, str | float] = field(default_factory=dict)
-    english: str = ""
+
+    def text(self, language: Language) -> str:
+        return say(self.key, self.values, language)
 
 
 Region = tuple[tuple[int, int, int, int], ...]
@@ -86,8 +89,6 @@ class Check:
     measure: Callable[[Features], dict[str, float]]
     severity: Callable[[Values], int]
     shown: tuple[str, ...]
-    sentence: str
-    """English, with {name} for measured numbers."""
     values: Callable[[Look], dict[str, float]] = _nothing
     profiles: Callable[[Look], dict[str, NDArray[np.float32]]] = _no_profiles
     region: Callable[[Features], Region] = _everywhere

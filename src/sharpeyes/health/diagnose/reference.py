@@ -24,7 +24,7 @@ from sharpeyes.health.diagnose.screen import Normal, learn_normal
 Mode = Literal["day", "ir", "night", "mono"]
 MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
 
-FORMAT = 1
+FORMAT = 2
 _EDGE_FLOOR = 0.05
 """Mean persistence below which a block has no edges worth asking for."""
 
@@ -35,7 +35,9 @@ class ModeReference:
 
     field (180, 320, 2) float32: the mean orientation field; its length is the persistence 0-1.
     thumb (45, 80, 3) and thumb_spread: median and median deviation of the thumbnails.
+    faint (90, 160, 2) float32: the mean field of weak, coarse structure.
     usual_agreement, agreement_spread (9, 16): leave-one-out agreement of the learned pictures with the field.
+    usual_faint, faint_spread (9, 16): the same of the faint field.
     values: name -> (median, spread) of single-picture measurements; the camera's normal range.
     profiles: name -> median array of larger single-picture measurements (spectrum, profiles, blocks).
     """
@@ -44,10 +46,13 @@ class ModeReference:
     learned_ms: int
     pictures: int
     field: Map
+    faint: Map
     thumb: Map
     thumb_spread: Map
     usual_agreement: Map
     agreement_spread: Map
+    usual_faint: Map
+    faint_spread: Map
     values: Mapping[str, tuple[float, float]]
     profiles: Mapping[str, NDArray[np.float32]]
     normal: Normal
@@ -71,6 +76,10 @@ class ModeReference:
         return np.asarray(
             cv2.resize(self.persistence, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST) > 0.4
         )
+
+    def faint_agreement(self, faint: Map) -> Map:
+        """(9, 16): cosine of a picture's faint field with the usual one."""
+        return faint_agreement(faint, self.faint)
 
     def agreement(self, field: Map) -> Map:
         """(9, 16): how much of the persistent edges a picture's field shows; NaN where there are none."""
@@ -99,10 +108,11 @@ class ModeReference:
             "learned_ms": np.array(self.learned_ms),
             "pictures": np.array(self.pictures),
             "field": np.round(self.field * 127).astype(np.int8),
+            "faint": np.round(self.faint * 127).astype(np.int8),
             "names": np.array(names),
             "values": np.array([self.values[name] for name in names], np.float64).reshape(-1, 2),
         }
-        for name in ("thumb", "thumb_spread", "usual_agreement", "agreement_spread"):
+        for name in _SIMPLE:
             arrays[name] = getattr(self, name).astype(np.float16)
         for name, profile in self.profiles.items():
             arrays[f"profile_{name}"] = profile.astype(np.float16)
@@ -126,16 +136,13 @@ class ModeReference:
                         f"reference of format {int(kept['format'])}; this version reads {FORMAT}"
                     )
                 pairs = kept["values"]
-                simple = {
-                    f.name: kept[f.name].astype(np.float32)
-                    for f in fields(cls)
-                    if f.name in ("thumb", "thumb_spread", "usual_agreement", "agreement_spread")
-                }
+                simple = {f.name: kept[f.name].astype(np.float32) for f in fields(cls) if f.name in _SIMPLE}
                 return cls(
                     mode=str(kept["mode"]),
                     learned_ms=int(kept["learned_ms"]),
                     pictures=int(kept["pictures"]),
                     field=kept["field"].astype(np.float32) / 127,
+                    faint=kept["faint"].astype(np.float32) / 127,
                     values={
                         str(n): (float(p[0]), float(p[1])) for n, p in zip(kept["names"], pairs, strict=True)
                     },
@@ -151,6 +158,7 @@ class ModeReference:
             raise ValueError(f"not a camera reference: {error}") from error
 
 
+_SIMPLE = ("thumb", "thumb_spread", "usual_agreement", "agreement_spread", "usual_faint", "faint_spread")
 _NORMAL_ARRAYS = ("luma", "luma_spread", "chroma", "field", "agreement", "strength")
 
 
@@ -171,6 +179,12 @@ def _agreement(field: Map, usual: Map, persistence_blocks: Map) -> Map:
         out = dot / persistence_blocks
     out[persistence_blocks < _EDGE_FLOOR] = np.nan
     return np.asarray(out, np.float32)
+
+
+def faint_agreement(one: Map, other: Map) -> Map:
+    dot = block_means((one * other).sum(axis=2))
+    sizes = block_means((one * one).sum(axis=2)) * block_means((other * other).sum(axis=2))
+    return np.asarray(dot / np.sqrt(sizes + 1e-4), np.float32)
 
 
 def robust(values: NDArray[np.floating]) -> tuple[float, float]:
@@ -202,6 +216,13 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
         cosines.append(float((each * others).sum() / (sizes.sum() + 1)))
         loo.append(_agreement(each, others, strength))
     agreements = np.stack(loo)
+    faints = np.stack([look.faint for look in looks])
+    all_faint = faints.sum(axis=0)
+    lone = [
+        faint_agreement(each, (all_faint - each) / (len(looks) - 1) if len(looks) > 1 else each)
+        for each in faints
+    ]
+    usual_faint = np.median(lone, axis=0)
     thumbs = np.stack([look.thumb for look in looks])
     thumb = np.median(thumbs, axis=0)
     shifts = np.median((thumbs - thumb)[:, 5:-5, :, 1:].reshape(len(looks), -1, 2), axis=1)
@@ -215,6 +236,9 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
         learned_ms=learned_ms,
         pictures=len(looks),
         field=np.asarray(field, np.float32),
+        faint=np.asarray(all_faint / len(looks), np.float32),
+        usual_faint=np.asarray(usual_faint, np.float32),
+        faint_spread=np.asarray(1.4826 * np.median(np.abs(lone - usual_faint), axis=0), np.float32),
         thumb=np.asarray(thumb, np.float32),
         thumb_spread=np.asarray(1.4826 * np.median(np.abs(thumbs - thumb), axis=0), np.float32),
         usual_agreement=np.asarray(usual, np.float32),

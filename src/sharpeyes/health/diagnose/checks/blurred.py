@@ -7,12 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, percentile, percentiles
+from sharpeyes.health.diagnose.features import Features, Look, median, percentile, percentiles
 from sharpeyes.health.diagnose.reading import Check, Values, above, both, grade, usual
 
 # burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
 _INNER = np.s_[54:306]
 _INNER_BLOCKS = np.s_[1:-1]
+_BLOCK_NAMES = (
+    "blur_fine",
+    "blur_fine_p80",
+    "blur_coarse",
+    "blur_slope_p25",
+    "blur_slope",
+    "blur_slope_p75",
+)
 
 
 def _widths(look: Look, edges: NDArray[np.bool_] | None) -> dict[str, float]:
@@ -53,7 +61,26 @@ def values(look: Look) -> dict[str, float]:
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
-    return {"middle": look.middle_blocks}
+    return {"middle": look.middle_blocks, "sharp": look.sharp_blocks}
+
+
+def _by_block(features: Features) -> dict[str, float]:
+    """Fine and middle detail block by block against what is usual there: fog takes both, blur the fine."""
+    reference = features.reference or features.foreign
+    if reference is None:
+        return dict.fromkeys(_BLOCK_NAMES, float("nan"))
+    sharp, middle = (reference.profiles[name][_INNER_BLOCKS] for name in ("sharp", "middle"))
+    textured = middle >= max(percentile(middle, 55), 0.6)
+    if textured.sum() < 8:
+        return dict.fromkeys(_BLOCK_NAMES, float("nan"))
+    rows = []
+    for look in features.looks:
+        fine = np.log((look.sharp_blocks[_INNER_BLOCKS] + 0.1) / (sharp + 0.1))[textured]
+        coarse = np.log((look.middle_blocks[_INNER_BLOCKS] + 0.1) / (middle + 0.1))[textured]
+        p25, p50, p75 = percentiles(fine - coarse, (25, 50, 75))
+        rows.append((median(fine), percentile(fine, 80), median(coarse), p25, p50, p75))
+    # a fault is in both pictures: the better of them counts
+    return {name: max(row[i] for row in rows) for i, name in enumerate(_BLOCK_NAMES)}
 
 
 def measure(features: Features) -> dict[str, float]:
@@ -71,6 +98,13 @@ def measure(features: Features) -> dict[str, float]:
         value = both(features, name)[1]
         out[f"blur_{name}"] = value
         out[f"blur_{name}_drop"] = usual(features, name)[0] - value
+    out |= _by_block(features)
+    # how wide edges are depends on the lens and little on the mode: another mode's reference will do
+    other = features.reference or features.foreign
+    for name in ("width_x", "width_x_p20", "width_y", "width_y_p20"):
+        known = other.values.get(name, (float("nan"), 0.0))[0] if other else float("nan")
+        out[f"blur_any_{name}"] = float(np.log(out[f"blur_{name}"] / known))
+    out["blur_foreign"] = float(features.foreign is not None)
     return out
 
 
@@ -100,7 +134,6 @@ CHECK = Check(
     measure,
     severity,
     ("blur_width_x", "blur_width_y", "blur_sharp_p90", "blur_middle_p90"),
-    "The picture is out of focus or smeared: edges are {blur_width_x:.1f} by {blur_width_y:.1f} pixels wide.",
     values=values,
     profiles=profiles,
     margin=margin,

@@ -132,8 +132,6 @@ CHECK = Check(
     measure,
     severity,
     ("cast_centre", "cast_min", "cast_same_way", "cast_own"),
-    "A colour lies over the whole picture: dark and bright parts alike are off by {cast_min:.0f} steps"
-    " of chroma.",
     values=values,
     needs_reference=True,
     margin=margin,

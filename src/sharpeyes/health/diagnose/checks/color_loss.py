@@ -63,8 +63,6 @@ CHECK = Check(
     measure,
     severity,
     ("loss_chroma_mean", "loss_chroma_mean_ratio", "loss_slope"),
-    "The colour is gone: {loss_chroma_mean_ratio:.0%} of the colour that this camera usually shows by"
-    " day is left.",
     values=values,
     needs_reference=True,
     margin=margin,

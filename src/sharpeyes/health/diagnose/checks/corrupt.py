@@ -232,9 +232,6 @@ CHECK = Check(
     measure,
     severity,
     ("damage_grid_log", "damage_smear_down", "damage_green_share", "damage_flags"),
-    "The picture is damaged by lost data: steps on the macroblock grid (log ratio"
-    " {damage_grid_log:.1f}), smears"
-    " ({damage_smear_down:.0%}) or green blocks ({damage_green_share:.0%}).",
     values=values,
     profiles=profiles,
     region=region,

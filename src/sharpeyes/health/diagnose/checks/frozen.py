@@ -111,9 +111,6 @@ CHECK = Check(
     measure,
     severity,
     ("still_p50", "still_inner_max", "still_equal", "still_correlation"),
-    "Two pictures seconds apart are the same: they differ by {still_p50:.2f} grey levels, and even"
-    " their noise agrees"
-    " ({still_flat_correlation:.2f}).",
     needs_two=True,
     margin=margin,
 )

@@ -76,8 +76,6 @@ CHECK = Check(
     measure,
     severity,
     ("grain_noise_p25", "grain_noise_p05", "grain_specks", "grain_chroma_noise"),
-    "Noise lies over the picture: {grain_noise_p25:.1f} grey levels even in its calm parts,"
-    " {grain_specks:.1%} specks.",
     values=values,
     margin=margin,
 )

@@ -59,7 +59,56 @@ _REST = (
     "thing_border",
     "thing_round",
     "thing_still",
+    "faint_lost",
+    "faint_part",
+    "faint_both",
+    "faint_both_part",
+    "faint_median",
+    "faint_best",
+    "faint_worst",
+    "faint_rest",
+    "faint_spread",
+    "faint_usual",
+    "faint_flat",
+    "faint_luma",
+    "faint_chroma",
+    "faint_moved",
 )
+
+
+def _faint(features: Features, maps: dict[str, NDArray[np.floating]]) -> dict[str, float]:
+    """Weak structure that is gone in both pictures beyond what the camera's pictures differ by."""
+    reference = features.reference
+    assert reference is not None
+    best = np.max([reference.faint_agreement(look.faint) for look in features.looks], axis=0)
+    usual = reference.usual_faint
+    known = usual > 0.25
+    fall = (usual - best) / np.maximum(usual, 0.3)
+    lost = known & (fall > 0.5) & (usual - best > 2.5 * reference.faint_spread)
+    differs = (maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6)
+    size, where = _largest(lost)
+    both, both_where = _largest(lost & differs)
+    falls = fall[known] if known.sum() > 8 else np.zeros(1)
+    low, middle, high = percentiles(falls, (10, 50, 90))
+    part = both_where if both else where
+    rest = known & ~part
+    inside = part.any()
+    return {
+        "cover_faint_lost": float(lost.mean()),
+        "cover_faint_part": size / 144,
+        "cover_faint_both": float((lost & differs).mean()),
+        "cover_faint_both_part": both / 144,
+        "cover_faint_median": middle,
+        "cover_faint_best": low,
+        "cover_faint_worst": high,
+        "cover_faint_rest": float(fall[rest].mean()) if rest.any() else 1.0,
+        "cover_faint_spread": float(np.median(reference.faint_spread)),
+        "cover_faint_usual": float(np.median(usual)),
+        "cover_faint_flat": float(maps["flat"][part].mean()) if inside else 0.0,
+        "cover_faint_luma": float(maps["luma"][part].mean()) if inside else 0.0,
+        "cover_faint_chroma": float(maps["chroma"][part].mean()) if inside else 0.0,
+        "cover_faint_moved": float(maps["moved"][part].mean()) if inside else 0.0,
+    }
 
 
 def _thumb_blocks(plane: Map) -> Map:
@@ -284,7 +333,7 @@ def measure(features: Features) -> dict[str, float]:
         "cover_contrast_lost": float(median(maps["flat"])),
         "cover_part_even": float(np.sqrt(np.maximum(even, 0))[part].mean()) if inside else 0.0,
     }
-    return out | _things(features)
+    return out | _things(features) | _faint(features, maps)
 
 
 def margin(v: Values) -> float:
@@ -312,8 +361,6 @@ CHECK = Check(
     measure,
     severity,
     ("cover_any_part", "cover_lost", "cover_changed", "cover_rest_lost"),
-    "Something covers {cover_any:.0%} of the picture: the edges that are always there are gone and"
-    " nothing moves there.",
     profiles=profiles,
     region=region,
     needs_reference=True,

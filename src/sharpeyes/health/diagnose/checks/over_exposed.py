@@ -91,7 +91,6 @@ CHECK = Check(
     measure,
     severity,
     ("over_luma", "over_bright", "over_clipped", "over_gain"),
-    "The picture is too bright: {over_bright:.0%} of it is near white, the mean is {over_luma:.0f} of 255.",
     values=values,
     margin=margin,
 )

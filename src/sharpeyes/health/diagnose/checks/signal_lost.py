@@ -73,8 +73,6 @@ CHECK = Check(
     measure,
     severity,
     ("lost_top_level", "lost_std", "lost_edges", "lost_kept"),
-    "No scene is seen: {lost_top_level:.0%} of the picture has one grey level, its contrast is"
-    " {lost_std:.1f}.",
     values=values,
     margin=margin,
 )

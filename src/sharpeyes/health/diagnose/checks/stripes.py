@@ -150,9 +150,6 @@ CHECK = Check(
     measure,
     severity,
     ("stripes_rows_wide_shared", "stripes_columns_wide_shared", "stripes_spectrum_rise", "stripes_jump_top"),
-    "Stripes or bands run through the picture: row profiles share {stripes_rows_wide_shared:.1f} and"
-    " column profiles"
-    " {stripes_columns_wide_shared:.1f} grey levels over their whole length.",
     profiles=profiles,
     margin=margin,
 )

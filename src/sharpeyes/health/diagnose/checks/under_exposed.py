@@ -47,6 +47,5 @@ CHECK = Check(
     measure,
     severity,
     ("under_luma", "under_p95", "under_dark", "under_gain"),
-    "The picture is too dark: its mean is {under_luma:.0f} of 255, {under_dark:.0%} of it is near black.",
     margin=margin,
 )
