@@ -23,6 +23,8 @@ class FaultKind(StrEnum):
     """It delivers, but a viewer would notice a fault."""
     FLAPPING = "flapping"
     """It keeps coming and going."""
+    CLOCK = "clock"
+    """Its clock is outside tolerance: the time in its pictures proves nothing."""
     BLIND = "blind"
     """Our own prober or network cannot see a zone: the fault is ours."""
 

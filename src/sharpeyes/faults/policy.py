@@ -47,6 +47,7 @@ class SeverityRule:
 SEVERITIES = (
     SeverityRule(severity=Severity.CRITICAL, scope=Scope.ZONE),
     SeverityRule(severity=Severity.MINOR, kind=FaultKind.FLAPPING),
+    SeverityRule(severity=Severity.MINOR, kind=FaultKind.CLOCK),
     SeverityRule(severity=Severity.CRITICAL, scope=Scope.NODE),
     SeverityRule(severity=Severity.MINOR, kind=FaultKind.DEGRADED),
     SeverityRule(severity=Severity.MINOR, tier=Tier.COMMUNITY),

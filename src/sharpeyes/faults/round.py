@@ -13,6 +13,7 @@ from statistics import median_high
 
 from sqlalchemy import Connection
 
+from sharpeyes.domain.clock import DeviceClock
 from sharpeyes.domain.faults import (
     ENDED,
     FaultKey,
@@ -36,6 +37,7 @@ from sharpeyes.faults.causes import Above, Blamed, BlindReason, Episode, Graph, 
 from sharpeyes.faults.desk import Desk, Office
 from sharpeyes.faults.policy import Place, covers, lasted, severity
 from sharpeyes.faults.ticket import Step
+from sharpeyes.store import clocks as clock_store
 from sharpeyes.store import faults as store
 from sharpeyes.store import own_outages
 from sharpeyes.store.cameras import get_cameras
@@ -102,6 +104,7 @@ class Round:
         self.ours = self._ours()
         self.blamed = self._find_blamed()
         self.flapping = self._find_flapping()
+        self.clocks = self._find_clocks()
         for item in list(self.tickets.values()):
             self._follow(item)
         wanted = sorted(self._wanted(), key=lambda pair: (pair[0].severity.rank, pair[0].started))
@@ -272,6 +275,25 @@ class Round:
             return {}
         return causes.blame(self.graph, flapping, self.unseen - flapping.keys(), {}, self.policy.causes)
 
+    def _find_clocks(self) -> dict[FaultKey, DeviceClock]:
+        """Clocks outside tolerance, each said once: of a recorder, or of the camera that is its device."""
+        failing = clock_store.load_clocks(self.connection, failing=True)
+        found = {}
+        for device, cameras in store.cameras_of(self.connection, failing).items():
+            if not all(self._in_maintenance(camera) for camera in cameras):
+                found[self._clock_key(device, cameras)] = failing[device]
+        return found
+
+    def _clock_key(self, device: str, cameras: Sequence[str]) -> FaultKey:
+        node = store.DEVICE + device
+        if len(cameras) > 1 and self.graph.cameras(node):
+            return FaultKey(Scope.NODE, node, FaultKind.CLOCK)
+        return FaultKey(Scope.CAMERA, min(cameras), FaultKind.CLOCK)
+
+    def _in_maintenance(self, camera: str) -> bool:
+        watch = self.watches.get(camera)
+        return watch is not None and watch.state is State.MAINTENANCE
+
     # --- what becomes of open tickets -----------------------------------------------------------------
 
     def _follow(self, item: Ticket) -> None:
@@ -310,6 +332,8 @@ class Round:
 
     def _at_fault(self, kind: FaultKind) -> Mapping[str, Blamed]:
         """Nodes that have this kind of fault now."""
+        if kind is FaultKind.CLOCK:
+            return {}
         return self.flapping if kind is FaultKind.FLAPPING else self.blamed
 
     def _quiet(self, item: Ticket) -> bool:
@@ -356,6 +380,8 @@ class Round:
         return store.observed(self.connection, self._cameras)
 
     def _verdict(self, item: Ticket) -> Verdict:
+        if item.key.kind is FaultKind.CLOCK:
+            return self._verdict_of_clock(item)
         match item.key.scope:
             case Scope.CAMERA:
                 return self._verdict_of_camera(item)
@@ -380,6 +406,23 @@ class Round:
             good = None  # that it is down now is not its own doing
         said = watch.state.value if watch.cause is None else f"{watch.state}: {watch.cause}"
         return Verdict(good=good, since=since, observed=self._observed.get(watch.camera), said=said)
+
+    def _verdict_of_clock(self, item: Ticket) -> Verdict:
+        subject = item.key.subject
+        if item.key.scope is Scope.NODE:
+            device: str | None = subject.removeprefix(store.DEVICE)
+        else:
+            cameras = get_cameras(self.connection, [subject])
+            device = cameras[subject].device if subject in cameras else None
+        clock = clock_store.clocks_of(self.connection, [device] if device else []).get(device or "")
+        if clock is None or clock.reading is None:
+            return Verdict(good=None, since=self.now, observed=None, said="its clock is not read")
+        return Verdict(
+            good=clock.state.tolerable,
+            since=clock.since,
+            observed=clock.reading.at,
+            said=f"its clock is off by {clock.reading.offset_ms / 1000:+.1f} s",
+        )
 
     def _verdict_of_node(self, item: Ticket) -> Verdict:
         node = item.key.subject
@@ -433,6 +476,10 @@ class Round:
                     continue  # it has been said that it comes and goes
                 since = each.since if kind is FaultKind.OFFLINE else self.now
                 faults.append((FaultKey(Scope.NODE, node, kind), since, None, len(each.children), None))
+        faults += [
+            (key, clock.since, FaultKind.CLOCK.value, len(self._children(key)), None)
+            for key, clock in self.clocks.items()
+        ]
         flapping_below = {camera for each in self.flapping.values() for camera in each.children}
         for watch in self.watches.values():
             if watch.camera in self.ours or watch.upstream is not None:

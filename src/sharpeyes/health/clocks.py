@@ -33,6 +33,8 @@ STARTS_PER_S = 20.0
 """Pace of the first round."""
 AGAIN_S = 30.0
 """A clock that reads otherwise than before is read again so soon."""
+SETTLE_S = 180.0
+"""A fault that begins or ends is looked at again so soon: tickets are closed by what was seen."""
 LATELY_MS = 15 * 60_000
 """Readings no older than this are compared when our own clock is in question."""
 SUSPICIOUS_S = 300.0
@@ -152,14 +154,17 @@ class Clocks:
         if name not in self._boxes:
             return None
         now, loop_now = self._clock(), asyncio.get_running_loop().time()
-        clock = self._clocks.get(name) or judge.newcomer(name, now)
+        clock = before = self._clocks.get(name) or judge.newcomer(name, now)
         if reading is None:
             self._note(*judge.unread(clock, now, why, self.policy))
         else:
             self._take(clock, reading)
-        if self._clocks[name].against is not None:
+        clock = self._clocks[name]
+        if clock.against is not None:
             self._call_witnesses(name, loop_now)
             return loop_now + AGAIN_S
+        if ClockState.FAIL in (before.state, clock.state) and before.state is not clock.state:
+            return loop_now + SETTLE_S
         cadence = min(self.policy.every_s, SUSPICIOUS_S) if self.suspected_ms else self.policy.every_s
         return pacing.next_slot(loop_now, pacing.phase(f"{name} clock"), cadence)
 

@@ -90,6 +90,18 @@ def watches(connection: Connection, cameras: Iterable[str]) -> dict[str, Watch]:
     return found
 
 
+def cameras_of(connection: Connection, devices: Iterable[str]) -> dict[str, list[str]]:
+    """Cameras in service by their device, of these devices."""
+    found: dict[str, list[str]] = {}
+    for some in chunks(devices):
+        query = select(camera.c.device, camera.c.id).where(
+            camera.c.device.in_(some), camera.c.retired_ms.is_(None)
+        )
+        for row in connection.execute(query.order_by(camera.c.id)):
+            found.setdefault(row.device, []).append(row.id)
+    return found
+
+
 def noteworthy(connection: Connection) -> dict[str, Watch]:
     """The watches of cameras in service that a tick has to look at: not online, changed lately, flapping, or
     below a blamed node."""

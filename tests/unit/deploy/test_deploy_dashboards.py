@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import re
@@ -61,6 +62,8 @@ async def told(tmp_path: Path) -> dict[str, set[str]]:
         _watching(tmp_path, simulator.endpoints["camera-0001"].url) as client,
     ):
         await until_probed(client)
+        while "sharpeyes_tickets_counted_timestamp" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.05)  # the first count would undo what is told below
         counts = TicketCount(severity=Severity.MAJOR, stage=TicketStage.ROUTED, open=2, overdue=1)
         client.service.metrics.tell_tickets([counts], Ms(1))
         paths = ("/metrics", "/metrics/cameras", "/probe?target=gate-1", "/probe?target=gate-2")

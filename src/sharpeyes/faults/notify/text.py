@@ -25,6 +25,7 @@ KINDS = {
     FaultKind.OFFLINE: {ZH: "离线", EN: "is offline"},
     FaultKind.DEGRADED: {ZH: "图像异常", EN: "has a degraded picture"},
     FaultKind.FLAPPING: {ZH: "反复上下线", EN: "keeps coming and going"},
+    FaultKind.CLOCK: {ZH: "时钟超差", EN: "has a wrong clock"},
     FaultKind.BLIND: {ZH: "无法探测(本系统侧故障)", EN: "cannot be seen: the fault is on our side"},
 }
 SEVERITIES = {
