@@ -13,10 +13,11 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from sharpeyes.config.city import boundary, lawful_place, read_dossier, read_nodes
 from sharpeyes.config.document import (
     ConfigErrors,
     Document,
@@ -35,9 +36,11 @@ from sharpeyes.config.document import (
     word,
 )
 from sharpeyes.config.faults import read_faults
+from sharpeyes.domain.access import Place
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.clock import ClockPolicy
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.dossier import Dossier
 from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.faults.faults import FaultSettings
@@ -110,6 +113,8 @@ class _Reader:
             "credential": set(),
         }
         self.areas: list[Area] = []
+        self.boundaries: dict[str, Mapping[str, Any]] = {}
+        self.dossiers: dict[str, Dossier] = {}
         self.area_lines: dict[str, int] = {}
         self.camera_lines: dict[tuple[str, str], int] = {}
         """Where an id, a URL or a code was first given to a camera."""
@@ -126,6 +131,7 @@ class _Reader:
         credentials = self.declare(root, "credential", self.credential)
         cameras = self.cameras(root.items("cameras"))
         networks = self.networks(root.items("networks"))
+        nodes = read_nodes(root.section("causes"), self.names, {camera.id for camera in cameras})
         clocks = self.clocks(root.section("clocks"))
         faults = read_faults(root.section("faults"), self.names, self.folder, ZoneInfo(site.timezone))
         root.close()
@@ -141,6 +147,9 @@ class _Reader:
                 areas=tuple(self.areas),
                 credentials=tuple(credentials),
                 cameras=tuple(cameras),
+                dossiers=self.dossiers,
+                boundaries=self.boundaries,
+                nodes=tuple(nodes),
             ),
             networks=tuple(networks),
             clocks=clocks,
@@ -249,6 +258,9 @@ class _Reader:
             self.area_lines.setdefault(key, one.line)
             self.is_id(one, key)
             code = one.get("code", _digits(2, 4, 6, 8), None)
+            outline = one.get("boundary", lambda node: boundary(node, self.folder), None)
+            if outline is not None:
+                self.boundaries[key] = outline
             self.areas.append(Area(id=key, name=one.get("name", text, key), parent=parent, code=code))
             if (children := one.section("children")) is not None:
                 self.tree(children, key, (*above, key))
@@ -364,6 +376,10 @@ class _Reader:
         maintenance = section.get("maintenance", flag, False)
         tags = section.get("tags", listing(text), NONE)
         code = section.get("code", _code, None)
+        section.get("place", lawful_place, Place.OPEN)
+        dossier = read_dossier(section.section("dossier"))
+        if key is not None and dossier is not None:
+            self.dossiers[key] = dossier
         self.once(section, "id", key)
         self.once(section, "main", main, f"{zone} {_endpoint(main)}" if main else None)
         self.once(section, "code", code)

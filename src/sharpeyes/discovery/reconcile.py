@@ -8,7 +8,6 @@ is no removal.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -26,7 +25,7 @@ from sharpeyes.registry.changes import (
     NoteConflict,
     UpdateStreams,
 )
-from sharpeyes.registry.declared import Network
+from sharpeyes.registry.declared import Network, network_of
 
 NewId = Callable[[str], str]
 """Makes an id that was never used, for ``"device"`` or ``"camera"``."""
@@ -120,7 +119,7 @@ class _Reconciliation:
         new_id: NewId,
         area_names: Mapping[str, str],
     ) -> None:
-        self.networks = sorted(networks, key=lambda network: (-network.cidr.prefixlen, str(network.cidr)))
+        self.networks = networks
         self.new_id = new_id
         self.area_names = area_names
         self.changes: list[Change] = []
@@ -131,6 +130,8 @@ class _Reconciliation:
             for camera in reversed(self.cameras)
             if camera.device is not None
         }
+        by_id = {camera.id: camera for camera in self.cameras}
+        self.awaited = {host: by_id[key] for host, key in inventory.awaited.items() if key in by_id}
         self.by_url: dict[str, Camera] = {}
         for camera in reversed(self.cameras):
             for stream in camera.streams:
@@ -343,7 +344,7 @@ class _Reconciliation:
                 continue
             camera = self.by_channel.get((device, channel.token))
             if camera is None:
-                camera = self._of_url(streams)
+                camera = self._of_url(streams) or self._of_address(best)
                 if camera is not None:
                     self.changes.append(AttachCamera(camera=camera.id, device=device, channel=channel.token))
                     self.by_channel[device, channel.token] = camera
@@ -370,6 +371,14 @@ class _Reconciliation:
                 self.attached.add(camera.id)
                 return camera
         return None
+
+    def _of_address(self, best: FoundDevice) -> Camera | None:
+        """A camera that was registered by its address, before anything was known of its streams."""
+        camera = self.awaited.get(_host(best.address))
+        if camera is None or camera.id in self.attached or sum(bool(_streams(c)) for c in best.channels) != 1:
+            return None  # which of a recorder's channels it would be, its address does not tell
+        self.attached.add(camera.id)
+        return camera
 
     def _update(self, camera: Camera, streams: tuple[Stream, ...], snapshot: str | None) -> None:
         if camera.origin is Origin.CONFIG:
@@ -422,11 +431,7 @@ class _Reconciliation:
         return " ".join(name.split())[:200] or channel.token
 
     def _network(self, address: str) -> Network | None:
-        try:
-            host = ipaddress.ip_address(_host(address))
-        except ValueError:
-            return None
-        return next((network for network in self.networks if host in network.cidr), None)
+        return network_of(self.networks, address)
 
 
 def _worth(one: FoundDevice) -> tuple[bool, bool, int]:

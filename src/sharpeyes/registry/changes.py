@@ -7,7 +7,7 @@ writes a sequence of them in one transaction, and a line in the journal for each
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from sharpeyes.domain.camera import Camera, Device, Stream
@@ -19,6 +19,8 @@ class Inventory:
 
     devices: tuple[Device, ...] = ()
     cameras: tuple[Camera, ...] = ()
+    awaited: Mapping[str, str] = field(default_factory=dict)
+    """Address of a host -> the one camera that was registered there and has no stream yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

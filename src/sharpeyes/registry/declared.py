@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
 
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.dossier import Dossier
+from sharpeyes.domain.faults import Node
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 
 
@@ -22,6 +26,14 @@ class DeclaredCredential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredNode:
+    """Something upstream, and the cameras that hang from it directly."""
+
+    node: Node
+    cameras: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Declared:
     """The whole of it: what is missing here and was declared before is to be retired."""
 
@@ -32,6 +44,11 @@ class Declared:
     """Parents before their children."""
     credentials: tuple[DeclaredCredential, ...] = ()
     cameras: tuple[Camera, ...] = ()
+    dossiers: Mapping[str, Dossier] = field(default_factory=dict)
+    """What is said of cameras' dossiers; cells that are left out stay as they are."""
+    boundaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Area -> GeoJSON geometry."""
+    nodes: tuple[DeclaredNode, ...] = ()
 
 
 class Method(StrEnum):
@@ -69,3 +86,13 @@ class Network:
 NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model")
 """What may stand in braces in :attr:`Network.camera_name`: the area's name, the device's address, the
 channel's name, maker and model."""
+
+
+def network_of(networks: Iterable[Network], address: str | None) -> Network | None:
+    """The smallest network that holds a device's address (``host:port``), the first of equals by its text."""
+    try:
+        host = ip_address((address or "").rpartition(":")[0].strip("[]"))
+    except ValueError:
+        return None
+    inside = [network for network in networks if host in network.cidr]
+    return min(inside, key=lambda one: (-one.cidr.prefixlen, str(one.cidr)), default=None)

@@ -15,6 +15,7 @@ from typing import Any, assert_never
 from sqlalchemy import Connection, select
 
 from sharpeyes.domain.camera import Camera, Device, Origin, Stream
+from sharpeyes.domain.dossier import EMPTY, FIELDS
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.organisation import Area
 from sharpeyes.domain.time import Ms
@@ -31,8 +32,8 @@ from sharpeyes.registry.changes import (
     RetireCamera,
     UpdateStreams,
 )
-from sharpeyes.registry.declared import Declared
-from sharpeyes.store import organisation, schema
+from sharpeyes.registry.declared import Declared, Network, network_of
+from sharpeyes.store import dossiers, faults, organisation, schema
 from sharpeyes.store.cameras import CameraFilter, Put, get_camera, get_cameras, list_cameras, put_cameras
 from sharpeyes.store.credentials import forget_credentials, put_credential
 from sharpeyes.store.devices import get_device, list_devices, put_devices
@@ -40,6 +41,8 @@ from sharpeyes.store.events import Event, list_events, record
 from sharpeyes.store.vault import Vault
 from sharpeyes.wire.rtsp.url import mask
 
+NETWORK_FIELDS = ("tier", "department", "area", "zone", "credential")
+"""What a network says of the cameras that are found in it."""
 REPEAT_MS = 24 * 3600 * 1000
 
 
@@ -56,15 +59,34 @@ class Summary:
 
 def inventory(connection: Connection) -> Inventory:
     """All devices and cameras in service."""
-    return Inventory(devices=tuple(list_devices(connection)), cameras=tuple(list_cameras(connection)))
+    cameras = tuple(list_cameras(connection))
+    hosts: dict[str, list[str]] = {}
+    for key, dossier in dossiers.get_dossiers(connection, [c.id for c in cameras if not c.watched]).items():
+        for address in (dossier.ipv4, dossier.ipv6):
+            if address is not None:
+                hosts.setdefault(address, []).append(key)
+    return Inventory(
+        devices=tuple(list_devices(connection)),
+        cameras=cameras,
+        awaited={address: keys[0] for address, keys in hosts.items() if len(keys) == 1},
+    )
 
 
-def apply_config(connection: Connection, declared: Declared, vault: Vault, *, now: Ms) -> Summary:
+def apply_config(
+    connection: Connection,
+    declared: Declared,
+    vault: Vault,
+    *,
+    networks: Sequence[Network] = (),
+    now: Ms,
+) -> Summary:
     """Make the registry say what the configuration says; a second time changes nothing.
 
     What discovery has learnt about a declared camera stays: its device and channel, codec and size, and a
     stream that the configuration does not name. A camera that was declared before and no longer is, is
     retired. ConflictError if a declared code belongs to another camera already.
+
+    Cameras that were found in one of ``networks`` get what holds there now, but for what was set by hand.
     """
     organisation.put_tiers(connection, declared.tiers)
     organisation.put_zones(connection, declared.zones)
@@ -93,6 +115,13 @@ def apply_config(connection: Connection, declared: Declared, vault: Vault, *, no
     ]
     _check_codes(connection, wanted)
     done = put(connection, [*wanted, *gone], now)
+    done = _merge([done, _follow_networks(connection, networks, now)])
+    _note_forbidden(connection, declared, now)
+    _put_dossiers(connection, declared, now)
+    dossiers.put_boundaries(connection, declared.boundaries)
+    nodes = [(one.node, one.cameras) for one in declared.nodes]
+    for node, message in faults.sync_nodes(connection, nodes, now=now):
+        _note_once(connection, now, node, message)
     organisation.retire_missing(
         connection,
         zones=[z.id for z in declared.zones],
@@ -111,6 +140,51 @@ def apply(connection: Connection, changes: Iterable[Change], *, now: Ms) -> Summ
     """
     done = _merge(_apply_run(connection, tuple(run), now) for _, run in groupby(changes, type))
     return _summary(done, number_cameras(connection, now=now))
+
+
+def _follow_networks(connection: Connection, networks: Sequence[Network], now: Ms) -> Put:
+    """What was found and not set by hand since says what its network says now."""
+    if not networks:
+        return Put((), ())
+    devices = {device.id: device for device in list_devices(connection)}
+    found = list_cameras(connection, CameraFilter(origin=Origin.DISCOVERED))
+    by_hand = dossiers.edited(connection, [camera.id for camera in found])
+    changed, accounts = [], {}
+    for camera in found:
+        device = devices.get(camera.device or "")
+        network = network_of(networks, device.identity.address) if device else None
+        if device is None or network is None:
+            continue
+        kept = by_hand.get(camera.id, set())
+        values: dict[str, Any] = {name: getattr(network, name) for name in NETWORK_FIELDS if name not in kept}
+        if replace(camera, **values) != camera:
+            changed.append(replace(camera, **values))
+        if "credential" in values and device.credential != network.credential:
+            accounts[device.id] = replace(device, credential=network.credential)
+    put_devices(connection, accounts.values(), now=now)
+    return put(connection, changed, now, "follows its network in cameras.yaml")
+
+
+def _note_forbidden(connection: Connection, declared: Declared, now: Ms) -> None:
+    """A camera that is known to stand where the law allows none, and is declared nevertheless: nobody can see
+    its picture, and somebody should take it down."""
+    forbidden = dossiers.forbidden_cameras(connection)
+    for camera in declared.cameras:
+        if (place := forbidden.get(camera.id)) is not None:
+            _note_once(connection, now, camera.id, f"declared, but the law allows no camera there: {place}")
+
+
+def _put_dossiers(connection: Connection, declared: Declared, now: Ms) -> None:
+    stored = dossiers.get_dossiers(connection, declared.dossiers)
+    wanted = {}
+    for key, said in declared.dossiers.items():
+        before = stored.get(key, EMPTY)
+        values: dict[str, Any] = {
+            name: value for name in FIELDS if (value := getattr(said, name)) is not None
+        }
+        if (after := replace(before, **values)) != before:
+            wanted[key] = after
+    dossiers.put_dossiers(connection, wanted, now=now)
 
 
 def number_cameras(connection: Connection, *, now: Ms) -> int:
@@ -166,9 +240,15 @@ def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Pu
         return Put((), ())
     if cameras:
         known = get_cameras(connection, [camera.id for camera in cameras])
-        kept = [
+        forbidden = dossiers.forbidden_cameras(connection)
+        for camera in cameras:
+            if camera.id in forbidden:
+                message = f"not registered: the law allows no camera there: {forbidden[camera.id]}"
+                _note_once(connection, now, camera.id, message)
+        kept = [  # a number is for life, also of a camera that was away
             replace(camera, code=camera.code or known[camera.id].code) if camera.id in known else camera
-            for camera in cameras  # a number is for life, also of a camera that was away
+            for camera in cameras
+            if camera.id not in forbidden
         ]
         return put(connection, kept, now)
     return _merge([_apply(connection, change, now) for change in changes])

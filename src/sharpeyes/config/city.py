@@ -1,0 +1,206 @@
+"""What ``configs/cameras.yaml`` says around cameras: outlines of areas, what they hang from, dossiers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sharpeyes.config.document import Listing, Node, Section, Wrong, identifier, listing, meant, text, word
+from sharpeyes.domain.access import Place, forbids
+from sharpeyes.domain.dossier import FIELDS, Dossier, place_of, read
+from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.domain.faults import Node as CauseNode
+from sharpeyes.domain.faults import NodeKind, NodeOrigin
+from sharpeyes.registry.declared import DeclaredNode
+
+MAX_BOUNDARY_BYTES = 4 * 1024 * 1024
+MAX_POINTS = 50_000
+NO_CAMERAS: tuple[str, ...] = ()
+LAWFUL = "A camera there cannot be registered (Order 799, article 8)"
+
+
+# --- boundaries -----------------------------------------------------------------------------------------
+
+
+def boundary(node: Node, folder: Path) -> Mapping[str, Any]:
+    """A GeoJSON geometry: of a file, or of one ring written out as ``[[longitude, latitude], ...]``."""
+    if isinstance(node, Listing):
+        pairs = [pair.items for pair in node.items if isinstance(pair, Listing)]
+        if len(pairs) != len(node.items):
+            raise Wrong("a ring is a list of pairs", "Write [[120.1, 30.2], ...]")
+        points = [_point([_degree(text(one)) for one in pair]) for pair in pairs]
+        return {"type": "Polygon", "coordinates": [_ring(points)]}
+    return _of_file(folder / text(node))
+
+
+def _of_file(path: Path) -> Mapping[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BOUNDARY_BYTES + 1)
+    except OSError as error:
+        raise Wrong(f"{path} cannot be read ({error.strerror})", "Check the path and its rights") from None
+    if len(data) > MAX_BOUNDARY_BYTES:
+        raise Wrong(f"{path} is larger than {MAX_BOUNDARY_BYTES >> 20} MiB", "Simplify its lines")
+    try:
+        document = json.loads(data)
+    except (ValueError, RecursionError):
+        raise Wrong(f"{path} is not JSON", "Save it as GeoJSON in UTF-8") from None
+    found = list(_polygons(document, 0))
+    if not found:
+        raise Wrong(f"{path} holds no Polygon or MultiPolygon", "Give the outline of the area")
+    if sum(len(ring) for polygon in found for ring in polygon) > MAX_POINTS:
+        raise Wrong(f"{path} has more than {MAX_POINTS:,} points", "Simplify its lines")
+    if len(found) == 1:
+        return {"type": "Polygon", "coordinates": found[0]}
+    return {"type": "MultiPolygon", "coordinates": found}
+
+
+def _polygons(document: Any, depth: int) -> list[list[list[list[float]]]]:
+    """Every polygon of a geometry, a feature or a collection."""
+    if not isinstance(document, dict) or depth > 4:
+        return []
+    match document.get("type"):
+        case "FeatureCollection":
+            return [one for item in _list(document.get("features")) for one in _polygons(item, depth + 1)]
+        case "Feature":
+            return _polygons(document.get("geometry"), depth + 1)
+        case "GeometryCollection":
+            return [one for item in _list(document.get("geometries")) for one in _polygons(item, depth + 1)]
+        case "Polygon":
+            return [_polygon(document.get("coordinates"))]
+        case "MultiPolygon":
+            return [_polygon(one) for one in _list(document.get("coordinates"))]
+        case _:
+            return []
+
+
+def _polygon(value: Any) -> list[list[list[float]]]:
+    return [_ring([_point(point) for point in _list(ring)]) for ring in _list(value)]
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Wrong("the GeoJSON is not well formed", "Check its coordinates")
+    return value
+
+
+def _point(value: Any) -> list[float]:
+    point = _list(value)
+    if len(point) < 2 or any(isinstance(one, bool) or not isinstance(one, int | float) for one in point[:2]):
+        raise Wrong("a point is a longitude and a latitude", "Write [120.1, 30.2]")
+    longitude, latitude = float(point[0]), float(point[1])
+    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
+        raise Wrong(f"[{longitude:g}, {latitude:g}] is no place on Earth", "Longitude first, in degrees")
+    return [round(longitude, 6), round(latitude, 6)]
+
+
+def _ring(points: list[list[float]]) -> list[list[float]]:
+    """Closed, as GeoJSON wants it."""
+    closed = points if points and points[0] == points[-1] else [*points, *points[:1]]
+    if len(closed) < 4:
+        raise Wrong("an outline has three points at least", "Write [[120.1, 30.2], ...]")
+    return closed
+
+
+def _degree(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise Wrong(f"'{value[:20]}' is not a number of degrees", "Write for example 120.21") from None
+
+
+# --- what cameras hang from -----------------------------------------------------------------------------
+
+
+def read_nodes(
+    section: Section | None, names: Mapping[str, set[str]], cameras: set[str]
+) -> list[DeclaredNode]:
+    """``names``: what the file declares (department); ``cameras``: ids of the cameras in it."""
+    if section is None:
+        return []
+    sections = section.sections()
+    known = {key for key, _ in sections}
+    found = []
+    parents: dict[str, str | None] = {}
+    for key, one in sections:
+        try:
+            identifier(key)
+        except Wrong as wrong:
+            one.error(one.line, f"{one.path}: {wrong.message}", wrong.mend)
+        kind = one.need("kind", word(NodeKind), f"Write one of {', '.join(NodeKind)}")
+        parent = one.get("parent", lambda node: _one_of(text(node), known, "node"), None)
+        department = one.get(
+            "department", lambda node: _one_of(text(node), names["department"], "department"), None
+        )
+        hung = one.get("cameras", listing(text), NO_CAMERAS)
+        for camera in hung:
+            if camera not in cameras:
+                one.document.warn(
+                    one.line_of("cameras"),
+                    f"{one.path}: camera '{camera}' is not declared in this file",
+                    "Right if it was found or imported; else check its id",
+                )
+        name = one.get("name", text, key)
+        one.close()
+        parents[key] = parent
+        if kind is not None:
+            node = CauseNode(
+                id=key,
+                kind=NodeKind(kind),
+                name=name,
+                parent=parent,
+                department=department,
+                origin=NodeOrigin.CONFIG,
+            )
+            found.append(DeclaredNode(node=node, cameras=hung))
+    for key, one in sections:
+        above, seen = parents.get(key), {key}
+        while above is not None and above not in seen:
+            seen.add(above)
+            above = parents.get(above)
+        if above == key:
+            one.error(one.line_of("parent"), f"{one.path}: it hangs from itself", "Remove one of the parents")
+    return found
+
+
+def _one_of(name: str, known: set[str], what: str) -> str:
+    if name not in known:
+        raise Wrong(f"there is no {what} '{name}'", meant(name, known))
+    return name
+
+
+# --- dossiers -------------------------------------------------------------------------------------------
+
+
+def lawful_place(node: Node) -> Place:
+    """A kind of place at which a camera may stand."""
+    value = text(node)
+    if value not in {place.value for place in Place}:
+        raise Wrong(f"'{value}' is not a kind of place", meant(value, [place.value for place in Place]))
+    if (refusal := forbids(Place(value))) is not None:
+        raise Wrong(refusal.message, LAWFUL)
+    return Place(value)
+
+
+def read_dossier(section: Section | None) -> Dossier | None:
+    """What the file says of a camera's dossier: the columns by their English names."""
+    if section is None:
+        return None
+    values: dict[str, Any] = {}
+    for name in FIELDS:
+
+        def reader(node: Node, name: str = name) -> Any:
+            try:
+                return read(name, text(node))
+            except InvalidInputError as error:
+                raise Wrong(error.message, error.mend) from None
+
+        value = section.get(name, reader, None)
+        if name == "place_type" and (refusal := forbids(place_of(value))) is not None:
+            section.error(section.line_of(name), f"{section.where(name)}: {refusal.message}", LAWFUL)
+        if value is not None:
+            values[name] = value
+    section.close()
+    return Dossier(**values)
