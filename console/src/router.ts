@@ -26,6 +26,7 @@ export const router = createRouter({
       props: true,
       meta: { title: 'cameras.name' },
     },
+    { path: '/map', component: () => import('./pages/MapPage.vue'), meta: { title: 'nav.map' } },
     { path: '/rates', component: () => import('./pages/RatesPage.vue'), meta: { title: 'nav.rates' } },
     { path: '/discovery', component: () => import('./pages/DiscoveryPage.vue'), meta: { title: 'nav.discovery' } },
     { path: '/faults', component: () => import('./pages/FaultsPage.vue'), meta: { title: 'nav.faults' } },
