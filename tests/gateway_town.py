@@ -281,6 +281,13 @@ async def served(running: Gateway, origins: tuple[str, ...] = ()) -> AsyncIterat
     async def page() -> Response:
         return Response("<!doctype html><title>viewer</title><body></body>", media_type="text/html")
 
+    async with listening(api) as url:
+        yield url
+
+
+@contextlib.asynccontextmanager
+async def listening(api: FastAPI) -> AsyncIterator[str]:
+    """An application on a real server; gives its URL."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(api, lifespan="off", log_config=None, access_log=False, ws="websockets-sansio")
