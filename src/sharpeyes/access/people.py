@@ -43,6 +43,7 @@ from sharpeyes.store.access import (
     logged_in_from,
     purge_sessions,
     spend_totp,
+    totp_context,
     touch_session,
 )
 from sharpeyes.store.database import Database
@@ -339,7 +340,7 @@ class People:
         step = totp.accept(secret, code, self._clock(), 0) if totp.well_formed(secret) else None
         if step is None:
             raise InvalidInputError("code: is not of this secret now", mend="Check the clock of the phone")
-        sealed = self._vault.seal(secret.reveal(), _context(by.id))
+        sealed = self._vault.seal(secret.reveal(), totp_context(by.id))
         await self._change(by, by.id, "totp", {"totp": sealed, "totp_step": step})
 
     async def remove_totp(self, by: Subject | None, user_id: str) -> None:
@@ -366,7 +367,7 @@ class People:
             return "ok", None
         if not code:
             return "code_missing", None
-        secret = Secret(self._vault.open(account.totp, _context(account.subject.id)))
+        secret = Secret(self._vault.open(account.totp, totp_context(account.subject.id)))
         step = totp.accept(secret, code, now, account.totp_step)
         return ("ok", step) if step is not None else ("code_wrong", None)
 
@@ -428,7 +429,3 @@ def _checked(roles: Iterable[Role]) -> frozenset[Role]:
     if Role.AUDITOR in wanted and len(wanted) > 1:
         raise InvalidInputError("roles: an auditor has no other role", mend="Make an account for each")
     return wanted
-
-
-def _context(user_id: str) -> str:
-    return f"totp of {user_id}"

@@ -17,6 +17,8 @@ from sharpeyes.cli.check_config import check_config
 from sharpeyes.cli.demo import demo
 from sharpeyes.cli.diagnose import diagnose
 from sharpeyes.cli.discover import discover
+from sharpeyes.cli.dossiers import export_dossiers, import_dossiers
+from sharpeyes.cli.keys import keys
 from sharpeyes.cli.probe import probe
 from sharpeyes.cli.report import report
 from sharpeyes.cli.retain import retain
@@ -34,7 +36,9 @@ app = typer.Typer(
 )
 for command in (serve, demo, discover, probe, check_config, sweep, diagnose, report, retain, simulate):
     app.command()(command)
-for group in (audit, user):
+app.command("import")(import_dossiers)
+app.command("export")(export_dossiers)
+for group in (audit, keys, user):
     app.add_typer(group)
 
 

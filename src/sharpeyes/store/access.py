@@ -114,6 +114,11 @@ def _check_department(connection: Connection, name: str) -> None:
         )
 
 
+def totp_context(user_id: str) -> str:
+    """What the vault binds a second factor to."""
+    return f"totp of {user_id}"
+
+
 def spend_totp(connection: Connection, user_id: str, step: int) -> bool:
     """Mark a code's step as used. False if it, or a later one, was used already: of two log-ins with one
     code, one gets in."""

@@ -28,7 +28,7 @@ def put_credential(
     Without a password the stored one is kept, unless the user name changed: it was another account's.
     """
     row = connection.execute(select(credential).where(credential.c.id == name)).one_or_none()
-    context = _context(name, username)
+    context = credential_context(name, username)
     if row is None:
         sealed = vault.seal(password.reveal(), context) if password else None
         connection.execute(
@@ -100,9 +100,10 @@ def _holds(vault: Vault, sealed: bytes | None, context: str, password: Secret) -
 
 
 def _credentials(vault: Vault, row: Row[Any]) -> Credentials:
-    password = Secret(vault.open(row.sealed, _context(row.id, row.username)))
+    password = Secret(vault.open(row.sealed, credential_context(row.id, row.username)))
     return Credentials(row.username, password, allow_basic=row.allow_basic)
 
 
-def _context(name: str, username: str) -> str:
+def credential_context(name: str, username: str) -> str:
+    """What the vault binds a password to."""
     return f"credential {name} for user {username}"

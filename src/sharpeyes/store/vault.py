@@ -2,8 +2,8 @@
 
 A sealed value is ``version (1) | key id (8) | nonce (12) | ciphertext and tag``. What it belongs to (its
 *context*) is authenticated with it, so that a value moved to another row does not open. The key file holds
-one key a line, the current one first: to rotate, put a new line on top; values are sealed anew as they are
-next written, and older lines are needed until then.
+one key a line, the current one first. A rotation (:mod:`sharpeyes.store.rotation`) puts a new line on top and
+seals everything anew; older lines are needed until then, and for backups from before.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ class Vault:
 
     def __repr__(self) -> str:
         return f"Vault(current={self._current.hex()}, keys={len(self._ciphers)})"
+
+    @property
+    def key(self) -> str:
+        """Id of the current key; it gives nothing of the key away."""
+        return self._current.hex()
 
     @classmethod
     def at(cls, path: Path) -> Vault:
