@@ -1054,6 +1054,11 @@ class Fleet:
             return
         unit.looking = False
         self._give_place()
+        if look.later and self._running and not unit.gone:
+            unit.look_due, unit.look_soon = now + self._quality.pair_s, True
+            self._meet(unit, unit.look_due)
+            self._pump()
+            return
         if not unit.gone:
             unit.look_soon = look.soon_s is not None
             if look.soon_s is None:

@@ -119,6 +119,14 @@ class Examiner(Protocol):
 
     def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked: ...
 
+    def trace(self, picture: Any) -> Any:
+        """What is kept of a picture to tell later whether another one shows the very same; small."""
+        ...
+
+    def moved(self, trace: Any, picture: Any) -> bool:
+        """Whether this picture plainly is another one than that of the trace."""
+        ...
+
     def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
         """A reference from normal pictures, None if they do not do."""
         ...
@@ -187,6 +195,10 @@ class _Memory:
     normal: Any = None
     before: Any = None
     """The first picture of a pair under way."""
+    trace: Any = None
+    """Of a picture in which nothing was found, but which may stand still."""
+    seen: Seen | None = None
+    """What was seen in it."""
     coded: int = 0
     """Hash of its keyframe."""
     repeats: int = 0
@@ -212,6 +224,8 @@ class Look:
     """What is known now; None if a second picture is needed first, or the look failed on our side."""
     again: bool = False
     """Meet the camera again after ``Quality.pair_s``; its place is kept."""
+    later: bool = False
+    """The same, but its place goes to others meanwhile: nothing large waits for the second picture."""
     soon_s: float | None = None
     """When to look next, None for the cadence."""
 
@@ -221,8 +235,9 @@ class Quality:
 
     ``database`` and ``evidence`` None: nothing is learnt and nothing kept (a sweep without a store).
     ``pair_s``: seconds between the two pictures of a full check.
-    ``patient``: for a sweep. A probe waits for a place rather than going without a look, one look is a
-    verdict, and a second picture is asked for only if the first shows something.
+    ``patient``: for a sweep. A probe waits for a place rather than going without a look, and one look is a
+    verdict. If the first picture shows something, a second one must show it, too; if not, the second one is
+    only to differ from it: a picture that stands still is checked in full beside a third.
     ``reported``: faults of a camera's picture that its own reports speak for.
     """
 
@@ -290,6 +305,8 @@ class Quality:
         keyframe = result.keyframe
         assert keyframe is not None
         at, stats = result.at, self.stats
+        if memory.trace is not None:
+            return await self._see_again(camera, memory, before, result, cadence_s)
         first, memory.before = memory.before, None
         if first is None:
             stats.looks += 1
@@ -308,6 +325,8 @@ class Quality:
             memory.plain_run += 1
             self._remember(memory, opened.normal)
             seen = Seen(at=at, mode=opened.mode)
+            if self.patient:
+                return self._look_later(memory, opened, seen)
             await self._learn(camera, memory, keyframe, seen)
             return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
         if first is None and not self.patient:
@@ -323,9 +342,34 @@ class Quality:
         if not checked.findings:
             self._remember(memory, checked.normal)
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+        if first is None:
+            return self._look_later(memory, opened, seen)
         await self._keep(camera, result, seen, checked)
         await self._learn(camera, memory, keyframe, seen)
         return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
+
+    def _look_later(self, memory: _Memory, opened: Opened, seen: Seen) -> Look:
+        """Nothing was found. Is it the same picture for ever?"""
+        memory.trace, memory.seen = self._examiner.trace(opened.picture), seen
+        return Look(None, later=True)
+
+    async def _see_again(
+        self, camera: str, memory: _Memory, before: Sight | None, result: ProbeResult, cadence_s: float
+    ) -> Look:
+        """A picture some seconds behind one in which nothing was found."""
+        keyframe = result.keyframe
+        assert keyframe is not None
+        assert memory.seen is not None
+        coded = hash(keyframe.data)
+        if memory.repeats < REPEATS and coded == memory.coded:
+            memory.repeats += 1
+            return Look(None, later=True)
+        opened = await self._run("decode_s", self._examiner.open, keyframe, result.at, None)
+        trace, seen, memory.trace, memory.seen = memory.trace, memory.seen, None, None
+        if opened.picture is None or self._examiner.moved(trace, opened.picture):
+            return self._done(camera, before, seen, cadence_s)
+        memory.before, memory.coded, memory.repeats = opened.picture, coded, 0
+        return Look(None, again=True)
 
     def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:
         """Once, until a look succeeds again: what fails for one camera may fail for all."""

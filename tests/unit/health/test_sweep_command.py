@@ -75,6 +75,12 @@ async def test_a_sweep_counts_states_rungs_and_faults(tmp_path: Path) -> None:
         assert code == 0
         assert "online 2" in out
 
+        await simulator.set_fault("camera-0003", Fault(kind=FaultKind.FREEZE))
+        code, out, _ = await run("--config", str(config), "--tier", "community", "--diagnose", "--json")
+        found = json.loads(out)
+        assert found["by_fault"] == {"frozen": 1}
+        assert found["by_rung"] == {"decoded": 1, "usable": 1}
+
 
 async def test_a_data_directory_without_a_registry_is_refused(tmp_path: Path) -> None:
     code, out, err = await run("--data-dir", str(tmp_path), "--json")
