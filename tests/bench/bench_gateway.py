@@ -1,7 +1,10 @@
 """CPU a viewer on the same stream: the gateway by its fast and its plain sender, aiortc as it comes, Janus.
 
     python tests/bench/bench_gateway.py [--viewers 40 100] [--kinds gso plain aiortc janus] [--json]
+    python tests/bench/bench_gateway.py --kinds gso --viewers 24 --cameras 24
     python tests/bench/bench_gateway.py --revocations 100
+    python tests/bench/bench_gateway.py --expiries 100
+    python tests/bench/bench_gateway.py --crowd 1000
 
 Three processes on loopback: a camera (1080p25, about 2 Mbit/s, RTP over RTSP), the server under test, the
 viewers. CPU is user + system time of the server alone, in percent of one core, the pull and the watch over
@@ -27,7 +30,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from itertools import count, pairwise
+from itertools import count, cycle, pairwise
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -89,18 +92,23 @@ def push(port: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def ours(url: str, *, gso: bool) -> AsyncIterator[Answer]:
+async def ours(url: str, *, gso: bool, cameras: int = 1) -> AsyncIterator[Answer]:
+    """``cameras``: each viewer gets the next of so many, all pulled from one and the same."""
     from gateway_town import HOME, LOOPBACK, gateway, town
     from sharpeyes.gateway.settings import Limits
 
     most = Limits(user=5000, department=5000, camera=5000, gateway=5000)
     settings = replace(LOOPBACK, limits=most, gso=gso)
     with tempfile.TemporaryDirectory() as folder:
-        async with town(Path(folder), {"park": url}) as city, gateway(city, settings) as running:
-            grant = await city.grant("park")
+        names = [f"park-{number}" for number in range(cameras)]
+        urls = dict.fromkeys(names, url)
+        async with town(Path(folder), urls) as city, gateway(city, settings) as running:
+            grant = await city.grant(*names)
+            turn = cycle(names)
 
             async def answer(offer: str) -> str:
-                opened = await running.whep("park", city.ticket("park", grant.id), offer, client=HOME)
+                name = next(turn)
+                opened = await running.whep(name, city.ticket(name, grant.id), offer, client=HOME)
                 return opened.answer
 
             yield answer
@@ -221,7 +229,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def server(pipe: Connection, kind: str, url: str) -> None:
+def server(pipe: Connection, kind: str, url: str, cameras: int = 1) -> None:
     async def serve() -> None:
         if kind == "janus":
             media = free_port()
@@ -232,7 +240,9 @@ def server(pipe: Connection, kind: str, url: str) -> None:
                 for child in multiprocessing.active_children():
                     child.kill()
                 os._exit(0)
-        async with stock(url) if kind == "aiortc" else ours(url, gso=kind == "gso") as answer:
+        async with (
+            stock(url) if kind == "aiortc" else ours(url, gso=kind == "gso", cameras=cameras) as answer
+        ):
             await talk(answer, _cpu_s)
             os._exit(0)  # nothing below is measured
 
@@ -317,12 +327,13 @@ def viewers(pipe: Connection, kind: str, number: int, seconds: float) -> None:
     uvloop.run(watch())
 
 
-# --- revocation ---------------------------------------------------------------------------------------
+# --- the end of a right -------------------------------------------------------------------------------
 
 
-async def revocations(url: str, rounds: int) -> dict[str, float]:
-    """Milliseconds from the call that revokes a grant to the last packet that its viewer got, and from the
-    offer to the first packet of a camera that is pulled already."""
+async def endings(url: str, rounds: int, how: str) -> dict[str, float]:
+    """Milliseconds from the end of a grant (the call that revokes it, or the instant at which it expires) to
+    the last packet that its viewer got, and from the offer to the first packet of a camera that is pulled
+    already."""
     from aioice.ice import StunProtocol
 
     from gateway_town import HOME, LOOPBACK, Viewer, gateway, town
@@ -333,8 +344,8 @@ async def revocations(url: str, rounds: int) -> dict[str, float]:
 
     def noted(self: Any, data: bytes, address: Any) -> None:
         if 127 < data[0] < 192 and not 191 < data[1] < 209:
-            last[id(self.receiver)] = time.perf_counter()
-            first.setdefault(id(self.receiver), time.perf_counter())
+            last[id(self.receiver)] = time.time()
+            first.setdefault(id(self.receiver), time.time())
         take(self, data, address)
 
     StunProtocol.datagram_received = noted
@@ -343,24 +354,30 @@ async def revocations(url: str, rounds: int) -> dict[str, float]:
         async with town(Path(folder), {"park": url}) as city, gateway(city, LOOPBACK) as running:
             kept = await running.feed("park", city.ticket("park", (await city.grant("park")).id), client=HOME)
             for _ in range(rounds):
-                grant = await city.grant("park")
+                grant = await city.grant("park", life_ms=None if how == "revoked" else 1000)
                 viewer = Viewer()
                 me = id(viewer.connection.getTransceivers()[0].sender.transport.transport._connection)
                 offer = await viewer.offer()
                 first.pop(me, None)
-                began = time.perf_counter()
+                began = time.time()
                 opened = await running.whep("park", city.ticket("park", grant.id), offer, client=HOME)
                 await viewer.accept(opened.answer)
                 while me not in first:
                     await asyncio.sleep(0.002)
                 to_first.append(1000 * (first[me] - began))
+                if how == "revoked":
+                    await asyncio.sleep(0.3)
+                    over = time.time()
+                    await city.desk.revoke(city.id("zhao"), grant.id, "bench")
+                else:
+                    over = grant.terms.period.end / 1000
+                    await asyncio.sleep(over - time.time())
                 await asyncio.sleep(0.3)
-                began = time.perf_counter()
-                await city.desk.revoke(city.id("zhao"), grant.id, "bench")
-                await asyncio.sleep(0.3)
-                to_last.append(1000 * max(0.0, last[me] - began))
+                to_last.append(1000 * max(0.0, last[me] - over))
                 await viewer.close()
             kept.close()
+            ended = [entry.details["why"] for entry in city.entries("view_ended")]
+            assert ended.count(how) == rounds, f"not all views ended as they should: {ended}"
     to_last.sort()
     to_first.sort()
     return {
@@ -373,13 +390,132 @@ async def revocations(url: str, rounds: int) -> dict[str, float]:
     }
 
 
+# --- a crowd that leaves ------------------------------------------------------------------------------
+
+
+def crowd_server(pipe: Connection, url: str) -> None:
+    """Serves a crowd; says what it holds: descriptors of sockets, tasks, resident memory."""
+    import gc
+
+    from gateway_town import HOME, LOOPBACK, gateway, town
+    from sharpeyes.gateway.settings import Limits
+
+    def held() -> dict[str, float]:
+        gc.collect()
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return {
+            "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+            "tasks": len(asyncio.all_tasks()),
+            "memory_mb": pages * os.sysconf("SC_PAGE_SIZE") / 2**20,
+        }
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        most = Limits(user=5000, department=5000, camera=5000, gateway=5000)
+        with tempfile.TemporaryDirectory() as folder:
+            async with (
+                town(Path(folder), {"park": url}) as city,
+                gateway(city, replace(LOOPBACK, limits=most)) as running,
+            ):
+                grant = await city.grant("park")
+                sessions: list[str] = []
+                pipe.send("ready")
+                while (word := await loop.run_in_executor(None, pipe.recv)) is not None:
+                    if word == "held":
+                        pipe.send(held() | {"views": running.views, "pulls": running.pulls})
+                    elif word == "leave":
+                        for session in sessions:
+                            running.leave(session, client=HOME)
+                        sessions.clear()
+                        pipe.send("left")
+                    else:
+                        ticket = city.ticket("park", grant.id)
+                        opened = await running.whep("park", ticket, word, client=HOME)
+                        sessions.append(opened.session)
+                        pipe.send(opened.answer)
+        os._exit(0)
+
+    uvloop.run(serve())
+
+
+def crowd_viewers(pipe: Connection, number: int) -> None:
+    """Connect, all at a time, until each has got a packet; then stay until told to go."""
+    from aioice.ice import StunProtocol
+
+    from gateway_town import Viewer
+
+    received: set[int] = set()
+    take = StunProtocol.datagram_received
+
+    def cheap(self: Any, data: bytes, address: Any) -> None:
+        if 127 < data[0] < 192 and not 191 < data[1] < 209:
+            received.add(id(self))
+            return
+        take(self, data, address)
+
+    StunProtocol.datagram_received = cheap
+
+    async def watch() -> None:
+        loop = asyncio.get_running_loop()
+        everybody = []
+        for _ in range(number):
+            viewer = Viewer()
+            everybody.append(viewer)
+            pipe.send(await viewer.offer())
+            await viewer.accept(await loop.run_in_executor(None, pipe.recv))
+        async with asyncio.timeout(120):
+            while len(received) < number:
+                await asyncio.sleep(0.1)
+        pipe.send(None)
+        await loop.run_in_executor(None, pipe.recv)
+        os._exit(0)
+
+    uvloop.run(watch())
+
+
+def crowd(url: str, number: int, rounds: int = 2) -> list[dict[str, Any]]:
+    """What the gateway holds before a crowd, with it, and after it has left, all at once. The base to come
+    back to is that after the first crowd: code and pools that are made once are made then."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    context = multiprocessing.get_context("spawn")
+    to_server, at_server = context.Pipe()
+    serving = context.Process(target=crowd_server, args=(at_server, url), daemon=True)
+    serving.start()
+    to_server.recv()
+    rows = []
+
+    def ask(word: str) -> Any:
+        to_server.send(word)
+        return to_server.recv()
+
+    def note(when: str) -> None:
+        rows.append({"when": when, **ask("held")})
+
+    note("before")
+    for turn in range(1, rounds + 1):
+        to_viewers, at_viewers = context.Pipe()
+        watching = context.Process(target=crowd_viewers, args=(at_viewers, number), daemon=True)
+        watching.start()
+        while (offer := to_viewers.recv()) is not None:
+            to_viewers.send(ask(offer))
+        note(f"crowd {turn} watches")
+        ask("leave")
+        time.sleep(3)
+        note(f"crowd {turn} has left")
+        to_viewers.send("go")
+        watching.join(5)
+        watching.kill()
+    serving.kill()
+    return rows
+
+
 # --- the run ------------------------------------------------------------------------------------------
 
 
-def measure(kind: str, number: int, url: str, seconds: float) -> dict[str, Any]:
+def measure(kind: str, number: int, url: str, seconds: float, cameras: int = 1) -> dict[str, Any]:
     context = multiprocessing.get_context("spawn")
     (to_server, at_server), (to_viewers, at_viewers) = context.Pipe(), context.Pipe()
-    serving = context.Process(target=server, args=(at_server, kind, url), daemon=kind != "janus")
+    serving = context.Process(target=server, args=(at_server, kind, url, cameras), daemon=kind != "janus")
     watching = context.Process(target=viewers, args=(at_viewers, kind, number, seconds), daemon=True)
     serving.start()
     watching.start()
@@ -413,7 +549,10 @@ def main() -> None:
     parser.add_argument("--viewers", type=int, nargs="+", default=[40, 100])
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS[:3]))
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--cameras", type=int, default=1, help="Viewers are spread over so many cameras.")
     parser.add_argument("--revocations", type=int, default=0, help="Rounds; measures nothing else.")
+    parser.add_argument("--expiries", type=int, default=0, help="Rounds; measures nothing else.")
+    parser.add_argument("--crowd", type=int, default=0, help="Viewers who leave at once; nothing else.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -421,8 +560,13 @@ def main() -> None:
     filming = context.Process(target=camera, args=(there,), daemon=True)
     filming.start()
     url, bits = here.recv()
-    if arguments.revocations:
-        figures = uvloop.run(revocations(url, arguments.revocations))
+    if arguments.crowd:
+        for row in crowd(url, arguments.crowd):
+            print(json.dumps(row), flush=True)
+        filming.kill()
+        return
+    if rounds := arguments.revocations or arguments.expiries:
+        figures = uvloop.run(endings(url, rounds, "revoked" if arguments.revocations else "expired"))
         print(json.dumps(figures, indent=2) if arguments.json else figures)
         filming.kill()
         return
@@ -434,7 +578,7 @@ def main() -> None:
         )
     for number in arguments.viewers:
         for kind in arguments.kinds:
-            row = measure(kind, number, url, arguments.seconds)
+            row = measure(kind, number, url, arguments.seconds, arguments.cameras)
             rows.append(row)
             if not arguments.json:
                 print(
