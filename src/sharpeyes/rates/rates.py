@@ -181,7 +181,7 @@ def trend(
     them, or of all cameras.
     """
     if by == "camera" and keys is None:
-        raise InvalidInputError("step: a course by camera needs the cameras", mend="Name them with key")
+        raise InvalidInputError("key: a course by camera needs the cameras named", mend="Give their ids")
     span, known_until = _known(connection, span, now)
     buckets: list[Span] = []
     for bucket in timeline.steps(span, every, zone):

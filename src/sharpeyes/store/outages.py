@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, or_, select
 
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
@@ -14,10 +13,8 @@ from sharpeyes.store.schema import (
     camera,
     camera_state,
     department,
-    device,
     membership,
     state_interval,
-    stream,
     zone,
 )
 
@@ -105,37 +102,3 @@ def areas_without_cameras(connection: Connection) -> list[str]:
     used = select(camera.c.area).where(camera.c.retired_ms.is_(None))
     query = select(area.c.id).where(area.c.retired_ms.is_(None), area.c.id.not_in(used)).order_by(area.c.id)
     return list(connection.scalars(query))
-
-
-def dossier(connection: Connection) -> tuple[int, Mapping[str, int]]:
-    """Cameras in service, and for how many of them each field of the dossier is known to the registry."""
-    c, d = camera.c, device.c
-    codec = select(stream.c.camera_id).where(stream.c.camera_id == c.id, stream.c.codec.is_not(None))
-    industry = select(department.c.id).where(
-        department.c.id == c.department, department.c.industry.is_not(None)
-    )
-    region = select(area.c.id).where(area.c.id == c.area, area.c.code.is_not(None))
-    fields = {
-        "code": c.code,
-        "name": c.name,
-        "manufacturer": d.manufacturer,
-        "model": d.model,
-        "address": d.address,
-        "mac": d.mac,
-        "serial": d.serial,
-        "firmware": d.firmware,
-    }
-    columns = [func.count(column).label(f"field_{name}") for name, column in fields.items()]
-    columns += [
-        func.count().filter(query.exists()).label(f"field_{name}")
-        for name, query in (("codec", codec), ("region", region), ("industry", industry))
-    ]
-    row = connection.execute(
-        select(func.count().label("cameras"), *columns)
-        .select_from(camera.outerjoin(device, d.id == c.device))
-        .where(c.retired_ms.is_(None))
-    ).one()
-    known = row._mapping
-    return int(row.cameras), {
-        key.removeprefix("field_"): int(known[key]) for key in known if key.startswith("field_")
-    }

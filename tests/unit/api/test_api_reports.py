@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 from api_client import Client, client_of
 from sharpeyes.cli import app as command
-from sharpeyes.domain.health import Interval, State
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.health import Interval, Rung, RungInterval, State
+from sharpeyes.domain.time import Ms, iso
 from sharpeyes.rates import timeline
 from sharpeyes.rates.report.render import harmless
-from sharpeyes.store import schema, telemetry
+from sharpeyes.store import pictures, schema, telemetry
 
 openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl: the XLSX is not read back here")
 
@@ -61,6 +61,21 @@ def tell(client: Client, start: Ms) -> None:
                 for camera, state, a, b, why in spells
             ],
         )
+        pictures.write_rungs(
+            connection,
+            [
+                RungInterval(
+                    camera="gate-2",
+                    rung=top,
+                    asked=Rung.USABLE,
+                    start=Ms(start + a * HOUR),
+                    end=Ms(start + b * HOUR),
+                )
+                for top, a, b in ((Rung.USABLE, 0, 18), (Rung.CHANGING, 18, 24))
+            ],
+            (),
+            (),
+        )
 
     client.service.database.write(write)
 
@@ -88,9 +103,68 @@ async def test_a_day_says_what_happened(tmp_path: Path) -> None:
         assert len(found["tables"]["trend"]) == 24
         assert found["tables"]["trend"][7]["raw"] == 0.5
         fields = {row["field"]: row["share"] for row in found["tables"]["dossier"]}
+        assert len(fields) == 27
         assert fields["name"] == 1.0
         assert fields["manufacturer"] == 0.0
-        assert found["formula"] == "2"
+        dossiers = {row["name"]: (row["cameras"], row["whole"]) for row in found["tables"]["dossiers"]}
+        assert dossiers["all"] == (3, 0)
+        # of gate-2 alone something is known: its picture was spoilt for a quarter of the day
+        assert (police["intact"], police["intact_coverage"]) == (0.75, 0.5)
+        rungs = {row["name"]: row for row in found["tables"]["rungs"]}["public_security"]
+        assert (rungs["rung_changing"], rungs["rung_usable"]) == (1.0, 0.75)
+        assert (rungs["picture_coverage"], rungs["clock_coverage"]) == (0.5, 0.0)
+        assert found["tables"]["trend"][20]["intact"] == 0.0
+        assert found["formula"] == "3"
+
+
+async def test_a_course_comes_in_one_answer(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        _, start = yesterday(client)
+        tell(client, start)
+        span = {"from": iso(start), "to": iso(start + 24 * HOUR)}
+        answer = (await client.get("/api/v1/rates", params=span | {"by": "tier", "step": "hour"})).json()
+        assert (answer["step"], answer["timezone"]) == ("hour", "Asia/Shanghai")
+        assert (answer["formula"], answer["criteria"]) == ("3", ["online", "picture"])
+        police = [item for item in answer["items"] if item["key"] == "public_security"]
+        assert [item["online_rate"] for item in police] == [
+            1,
+            1,
+            1,
+            1,
+            1,
+            1,
+            *[0.5] * 2,
+            *[1] * 10,
+            *[0.5] * 6,
+        ]
+        assert police[7]["from"] == iso(start + 7 * HOUR)
+        assert [item["intact"]["rate"] for item in police] == [1.0] * 18 + [0.0] * 6
+        usable = {rung["rung"]: rung for rung in police[18]["rungs"]}["usable"]
+        assert (usable["rate"], usable["coverage"], usable["judged_s"]) == (0.0, 0.5, 3600.0)
+        days = (await client.get("/api/v1/rates", params=span | {"by": "all", "step": "day"})).json()["items"]
+        whole = (await client.get("/api/v1/rates", params=span | {"by": "all"})).json()["items"]
+        assert days == whole
+        one = {"by": "camera", "step": "hour", "key": "gate-1"}
+        course = (await client.get("/api/v1/rates", params=span | one)).json()["items"]
+        assert [item["online_rate"] for item in course] == [1] * 6 + [0] * 2 + [1] * 10 + [0] * 6
+        refused = await client.get("/api/v1/rates", params=span | {"by": "camera", "step": "hour"})
+        assert (refused.status_code, "key" in refused.json()["detail"]) == (422, True)
+        long = {"from": iso(start - 40 * 24 * HOUR), "to": iso(start), "by": "all", "step": "hour"}
+        assert (await client.get("/api/v1/rates", params=long)).status_code == 422
+
+
+async def test_cameras_come_worst_first_by_pages(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        _, start = yesterday(client)
+        tell(client, start)
+        asked = {"from": iso(start), "to": iso(start + 24 * HOUR), "by": "camera"}
+        first = (await client.get("/api/v1/rates", params=asked | {"limit": "2"})).json()
+        assert [item["key"] for item in first["items"]] == ["gate-1", "gate-2"]
+        assert first["next"] == 2
+        rest = (await client.get("/api/v1/rates", params=asked | {"limit": "2", "offset": "2"})).json()
+        assert ([item["key"] for item in rest["items"]], rest["next"]) == (["school-1"], None)
+        some = (await client.get("/api/v1/rates", params=asked | {"key": "gate-2"})).json()
+        assert [item["key"] for item in some["items"]] == ["gate-2"]
 
 
 async def test_every_format_opens_and_no_cell_runs(tmp_path: Path) -> None:

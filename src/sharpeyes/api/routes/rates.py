@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, ConfigDict, Field
+from sqlalchemy import Connection
 
 from sharpeyes.api.auth import Reader
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import Instant, Ratio, Shape
 from sharpeyes.api.spans import span_of
-from sharpeyes.domain.time import iso
-from sharpeyes.rates.rate import FORMULA, Rate
+from sharpeyes.domain.health import Rung
+from sharpeyes.domain.time import Span, iso
+from sharpeyes.rates.rate import FORMULA, RUNGS, Rate
 from sharpeyes.rates.rates import rates as rates_over
+from sharpeyes.rates.rates import trend, worst_cameras
+from sharpeyes.rates.timeline import Every
 from sharpeyes.store.telemetry import Dimension
 
 router = APIRouter(prefix="/api/v1/rates", tags=["rates"])
@@ -31,11 +36,58 @@ class HeadcountShape(Shape):
     rate: Annotated[Ratio | None, Field(description="online / (total - unknown - maintenance)")]
 
 
+class IntactShape(Shape):
+    """The intact rate (完好率): online, no critical fault of the picture, clock within tolerance."""
+
+    rate: Annotated[Ratio | None, Field(description="intact_s / judged_s; null if no picture was judged.")]
+    coverage: Annotated[Ratio | None, Field(description="judged_s / obliged_s")]
+    verdict: Annotated[str | None, Field(description="'collecting' while less than 95 % was judged.")]
+    intact_s: float
+    judged_s: Annotated[float, Field(description="Its usability was judged: offline time is part of it.")]
+    clock_coverage: Annotated[
+        Ratio | None,
+        Field(description="Share of the usable time in which the clock was known; else it is not counted."),
+    ]
+
+    @classmethod
+    def of(cls, rate: Rate) -> Self:
+        return cls(
+            rate=rate.intact,
+            coverage=rate.judged(Rung.USABLE),
+            verdict=rate.intact_verdict,
+            intact_s=rate.intact_ms / 1000,
+            judged_s=rate.climb.judged_ms(Rung.USABLE) / 1000,
+            clock_coverage=rate.clock_coverage,
+        )
+
+
+class RungShape(Shape):
+    """The rate of one rung of the ladder (docs/states.md)."""
+
+    rung: str
+    rate: Annotated[Ratio | None, Field(description="reached_s / judged_s; null if nobody tried it.")]
+    coverage: Annotated[Ratio | None, Field(description="judged_s / obliged_s")]
+    reached_s: float
+    judged_s: float
+
+    @classmethod
+    def of(cls, rate: Rate, rung: Rung) -> Self:
+        return cls(
+            rung=rung.label,
+            rate=rate.reached(rung),
+            coverage=rate.judged(rung),
+            reached_s=rate.climb.reached_ms(rung) / 1000,
+            judged_s=rate.climb.judged_ms(rung) / 1000,
+        )
+
+
 class RateShape(Shape):
     model_config = ConfigDict(
         json_schema_extra={
             "example": {
                 "key": "public_security",
+                "from": "2026-10-01T16:00:00.000Z",
+                "to": "2026-10-02T16:00:00.000Z",
                 "cameras": 1200,
                 "online_rate": 0.9731,
                 "adjusted_rate": 0.9744,
@@ -59,12 +111,31 @@ class RateShape(Shape):
                     "maintenance": 0,
                     "rate": 0.9758,
                 },
+                "intact": {
+                    "rate": 0.9544,
+                    "coverage": 0.9971,
+                    "verdict": None,
+                    "intact_s": 98666496.0,
+                    "judged_s": 103379328.0,
+                    "clock_coverage": 0.98,
+                },
+                "rungs": [
+                    {
+                        "rung": "reachable",
+                        "rate": 0.9802,
+                        "coverage": 0.9994,
+                        "reached_s": 101566080.0,
+                        "judged_s": 103617792.0,
+                    }
+                ],
             }
         }
     )
 
     key: str
-    cameras: Annotated[int, Field(description="Members within the span, each counted once.")]
+    start: Annotated[Instant, Field(alias="from", serialization_alias="from")]
+    end: Annotated[Instant, Field(alias="to", serialization_alias="to")]
+    cameras: Annotated[int, Field(description="n: members within the span, each counted once.")]
     online_rate: Annotated[
         Ratio | None, Field(description="online_s / (obliged_s - unknown_s); null if nothing was observed.")
     ]
@@ -88,12 +159,16 @@ class RateShape(Shape):
         float, Field(description="Obliged time within approved exclusions, seen or not: only for adjusted.")
     ]
     headcount: HeadcountShape
+    intact: IntactShape
+    rungs: Annotated[tuple[RungShape, ...], Field(description="From reachable to usable.")]
 
     @classmethod
     def of(cls, rate: Rate) -> Self:
         heads = rate.headcount
-        return cls(
+        return cls.model_construct(
             key=rate.key,
+            start=iso(rate.span.start),
+            end=iso(rate.span.end),
             cameras=rate.cameras,
             online_rate=rate.raw,
             adjusted_rate=rate.adjusted,
@@ -117,17 +192,32 @@ class RateShape(Shape):
                 maintenance=heads.maintenance,
                 rate=heads.rate,
             ),
+            intact=IntactShape.of(rate),
+            rungs=tuple(RungShape.of(rate, rung) for rung in RUNGS),
         )
 
 
+CRITERIA = ("online", "picture")
+"""Of the intact rate: the clock is added where any is known."""
+
+
 class Rates(Shape):
-    """Rates of every key of one dimension over one span."""
+    """Rates of every key of one dimension over one span, or over each step of it."""
 
     by: str
+    step: str | None
     start: Annotated[Instant, Field(alias="from", serialization_alias="from")]
     end: Annotated[Instant, Field(alias="to", serialization_alias="to")]
+    timezone: Annotated[str, Field(description="The site's: hours, days, weeks and months are its own.")]
     formula: Annotated[str, Field(description="Version of the formulas.")]
-    items: tuple[RateShape, ...]
+    criteria: Annotated[
+        tuple[str, ...],
+        Field(description="What the intact rate looks at; 'clock' only where some clock was known."),
+    ]
+    items: Annotated[
+        tuple[RateShape, ...], Field(description="By key; with a step, oldest first, each step by key.")
+    ]
+    next: Annotated[int | None, Field(description="The offset of the next page of cameras, if there is one.")]
 
 
 @router.get("", dependencies=[Reader])
@@ -138,18 +228,43 @@ async def rates(
     ] = "tier",
     start: Annotated[AwareDatetime | None, Query(alias="from", description="Default: 24 hours ago.")] = None,
     end: Annotated[AwareDatetime | None, Query(alias="to", description="Default: now.")] = None,
+    step: Annotated[
+        Every | None, Query(description="A whole course in one answer: a rate for each step and key.")
+    ] = None,
+    key: Annotated[
+        list[Annotated[str, Field(max_length=64)]] | None,
+        Query(max_length=200, description="Only these; of cameras, those that a course is of."),
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Cameras of a page.")] = 200,
+    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Cameras before this page.")] = 0,
 ) -> Rates:
-    """The online rate of each tier, department, area, zone or camera over a span of up to 400 days."""
+    """The online rate of each tier, department, area, zone or camera over a span of up to 400 days.
+
+    Cameras come worst first, a page at a time, unless some are asked for by key.
+    """
     now = rooms.clock()
-    span = span_of(start, end, now=now)
-    found = await rooms.database.aread(lambda connection: rates_over(connection, span, by, now))
-    known = found[0].span if found else span
-    return Rates.model_validate(
-        {
-            "by": by,
-            "from": iso(known.start),
-            "to": iso(known.end),
-            "formula": FORMULA,
-            "items": tuple(RateShape.of(rate) for rate in found),
-        }
+    span, zone = span_of(start, end, now=now), ZoneInfo(rooms.timezone)
+    paged = by == "camera" and step is None and key is None
+
+    def ask(connection: Connection) -> list[Rate]:
+        if step is not None:
+            return trend(connection, span, by, step, zone, now, keys=key)
+        if paged:
+            return worst_cameras(connection, span, now, limit=limit + 1, offset=offset)
+        return rates_over(connection, span, by, now, keys=key)
+
+    found = await rooms.database.aread(ask)
+    page = found[:limit] if paged else found
+    known = Span(found[0].span.start, found[-1].span.end) if found else span
+    clocked = any(rate.climb.clock_known_ms for rate in page)
+    return Rates.model_construct(
+        by=by,
+        step=step,
+        start=iso(known.start),
+        end=iso(known.end),
+        timezone=rooms.timezone,
+        formula=FORMULA,
+        criteria=(*CRITERIA, "clock") if clocked else CRITERIA,
+        items=tuple(RateShape.of(rate) for rate in page),
+        next=offset + limit if len(found) > len(page) else None,
     )

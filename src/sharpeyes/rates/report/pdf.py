@@ -33,7 +33,7 @@ ROWS = 500
 """Of one table; spreadsheets have them all."""
 TEXT = 40
 """Characters of a text in a table."""
-BLUE, GREY, ORANGE = (46, 107, 168), (150, 160, 170), (214, 120, 40)
+BLUE, GREY, ORANGE, GREEN = (46, 107, 168), (150, 160, 170), (214, 120, 40), (90, 150, 80)
 SLICES = ((46, 107, 168), (214, 120, 40), (90, 150, 80), (170, 70, 90), (120, 100, 170), (150, 160, 170))
 
 # Columns that fit on paper; the other formats have all of them.
@@ -47,10 +47,11 @@ PRINTED = {
         "target",
         "verdict",
         "adjusted_verdict",
+        "intact",
+        "intact_coverage",
         "online_now",
         "total_now",
         "offline",
-        "unknown",
         "excluded",
         "outages",
         "mtbf",
@@ -81,7 +82,7 @@ def as_pdf(report: Report, lang: Lang) -> bytes:
     texts = [text for pair in head for text in pair]
     texts += [say(table.name, lang) for table in printed] + [say("none", lang), _digits()]
     texts += [cell for _, names, rows in tables for line in (names, *rows) for cell in line]
-    texts += [say(word, lang) for word in ("raw", "adjusted", "coverage", "target")]
+    texts += [say(word, lang) for word in ("raw", "adjusted", "intact", "coverage", "target")]
 
     pdf = FPDF(orientation="landscape", format="A4")
     pdf.set_creation_date(datetime.fromtimestamp(report.made / 1000, UTC))
@@ -240,7 +241,7 @@ def _line(pdf: FPDF, report: Report, lang: Lang, *, x: float, y: float, width: f
     """Rate and coverage over the period; the axis begins at a whole tenth below the least of them."""
     table, show = report.table("trend"), shower(report, lang)
     _label(pdf, x, y, f"{say('trend', lang)}:", size=10)
-    series = [("raw", BLUE), ("coverage", GREY)]
+    series = [("raw", BLUE), ("intact", GREEN), ("coverage", GREY)]
     values = [v for name, _ in series for v in table.column(name) if isinstance(v, float)]
     if not values:
         _label(pdf, x, y + 8, say("none", lang), size=8)

@@ -17,8 +17,9 @@ from zoneinfo import ZoneInfo
 
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.time import iso
-from sharpeyes.rates.report.report import HOUR_MS, Kind, Report, Table, Value
-from sharpeyes.rates.report.words import Lang, say, say_cause
+from sharpeyes.rates.report.report import Kind, Report, Table, Value
+from sharpeyes.rates.report.words import Lang, say, say_cause, say_field
+from sharpeyes.rates.timeline import HOUR_MS
 
 if TYPE_CHECKING:
     from xlsxwriter.workbook import Workbook  # type: ignore[import-untyped]
@@ -166,7 +167,7 @@ def _fill(
 def _charts(book: Workbook, front: Worksheet, report: Report, lang: Lang) -> None:
     for place, kind, name, label, values in (
         ("D1", "column", "rates", "name", ("raw", "adjusted")),
-        ("D18", "line", "trend", "start", ("raw", "coverage")),
+        ("D18", "line", "trend", "start", ("raw", "intact", "coverage")),
         ("D35", "pie", "causes", "cause", ("offline",)),
     ):
         table = report.table(name)
@@ -191,6 +192,9 @@ def _charts(book: Workbook, front: Worksheet, report: Report, lang: Lang) -> Non
             chart.set_y_axis({"max": 1, "num_format": "0%"})
         front.insert_chart(place, chart, {"x_scale": 1.3})
 
+
+_SAID = {"cause": say_cause, "field": say_field}
+"""How words of these columns are said."""
 
 # --- what a cell says -----------------------------------------------------------------------------------
 
@@ -224,7 +228,7 @@ def shower(report: Report, lang: Lang) -> Callable[[str, Kind, Value], str]:
         if isinstance(value, str):
             if kind is not Kind.WORD:
                 return value
-            return say_cause(value, lang) if name == "cause" else say(value, lang)
+            return _SAID.get(name, say)(value, lang)
         if kind is Kind.RATIO:
             return f"{value:.2%}"
         if kind is Kind.DURATION:

@@ -10,17 +10,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection
 
+from sharpeyes.domain.dossier import COLUMNS
+from sharpeyes.domain.health import Rung
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.rates import timeline
-from sharpeyes.rates.rate import COVERAGE, FORMULA, Rate
-from sharpeyes.rates.rates import rates
+from sharpeyes.rates.rate import COVERAGE, FORMULA, RUNGS, Rate
+from sharpeyes.rates.rates import rates, trend, worst_cameras
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.timeline import Every
+from sharpeyes.registry.completeness import totals
+from sharpeyes.registry.dossiers import sheets
 from sharpeyes.store import contests, exclusions, outages, rollups, telemetry
 from sharpeyes.store.outages import Outage
 from sharpeyes.store.telemetry import Dimension, ancestry
@@ -28,7 +32,6 @@ from sharpeyes.store.telemetry import Dimension, ancestry
 WORST = 20
 LISTED = 1000
 """Exclusions and contests in one report."""
-HOUR_MS = 3_600_000
 
 Value = str | int | float | None
 
@@ -105,7 +108,7 @@ class _Failures:
 
 
 def gather(
-    connection: Connection, period: Period, by: Dimension, *, site: str, timezone: str, zone: Any, now: Ms
+    connection: Connection, period: Period, by: Dimension, *, site: str, timezone: str, zone: tzinfo, now: Ms
 ) -> Report:
     """The report on a period, as far as it is over."""
     found = rates(connection, period.span, by, now)
@@ -117,11 +120,15 @@ def gather(
     names = outages.names(connection)
     places = outages.camera_places(connection)
     labels = names.get(by, {}) if by != "camera" else {key: place[0] for key, place in places.items()}
-    tables = [_rates(found, failures, labels, by, kept), _trend(connection, period, known, zone, now)]
+    tables = [
+        _rates(found, failures, labels, by, kept),
+        _rungs(found, labels, by),
+        _trend(connection, period, known, zone, now),
+    ]
     tables.append(_worst(connection, period, broken, known, places, names, now))
     tables.append(_causes(broken, known))
     tables.append(_gaps(connection, period, names, now))
-    tables.append(_dossier(connection))
+    tables += _dossiers(connection, by, labels)
     tables.append(_exclusions(connection, known))
     tables.append(_contests(connection, known))
     return Report(
@@ -157,6 +164,8 @@ def _rates(
                 rate.target,
                 rate.verdict,
                 rate.adjusted_verdict,
+                rate.intact,
+                rate.judged(Rung.USABLE),
                 rate.headcount.rate,
                 rate.headcount.online,
                 rate.headcount.total,
@@ -185,6 +194,8 @@ def _rates(
             ("target", Kind.RATIO),
             ("verdict", Kind.WORD),
             ("adjusted_verdict", Kind.WORD),
+            ("intact", Kind.RATIO),
+            ("intact_coverage", Kind.RATIO),
             ("headcount", Kind.RATIO),
             ("online_now", Kind.COUNT),
             ("total_now", Kind.COUNT),
@@ -203,27 +214,45 @@ def _rates(
     )
 
 
-def _trend(connection: Connection, period: Period, known: Span, zone: Any, now: Ms) -> Table:
-    """Of all cameras: day by day, or hour by hour of a day."""
-    if period.every is Every.DAY:
-        starts = range(known.start, known.end, HOUR_MS)
-        parts = [Span(Ms(at), Ms(min(at + HOUR_MS, known.end))) for at in starts]
-        if period.span.start < rollups.archived_until(connection):
-            parts = [known]
-    else:
-        days = timeline.days(known, zone) if known.length_ms else []
-        parts = [both for day in days if (both := day.clip(known)) is not None]
-    rows = []
-    for part in parts:
-        for rate in rates(connection, part, "all", now):
-            rows.append((part.start, rate.raw, rate.adjusted, rate.coverage))  # noqa: PERF401 - one at most
+def _rungs(found: Iterable[Rate], labels: Mapping[str, str], by: Dimension) -> Table:
+    """The rate of every rung. Those above the keyframe take a look at the picture: hence a coverage."""
+    rows = tuple(
+        (
+            labels.get(rate.key, rate.key),
+            rate.cameras,
+            *(rate.reached(rung) for rung in RUNGS),
+            rate.judged(Rung.USABLE),
+            rate.clock_coverage,
+        )
+        for rate in found
+    )
+    columns = (
+        ("name", Kind.WORD if by in ("tier", "all") else Kind.TEXT),
+        ("cameras", Kind.COUNT),
+        *((f"rung_{rung.label}", Kind.RATIO) for rung in RUNGS),
+        ("picture_coverage", Kind.RATIO),
+        ("clock_coverage", Kind.RATIO),
+    )
+    return Table("rungs", columns, rows)
+
+
+def _trend(connection: Connection, period: Period, known: Span, zone: tzinfo, now: Ms) -> Table:
+    """Of all cameras: day by day, or hour by hour of a day, if that is still known."""
+    every = Every.DAY
+    if period.every is Every.DAY and period.span.start >= rollups.archived_until(connection):
+        every = Every.HOUR
+    rows = tuple(
+        (rate.span.start, rate.raw, rate.adjusted, rate.intact, rate.coverage)
+        for rate in trend(connection, known, "all", every, zone, now)
+    )
     columns = (
         ("start", Kind.INSTANT),
         ("raw", Kind.RATIO),
         ("adjusted", Kind.RATIO),
+        ("intact", Kind.RATIO),
         ("coverage", Kind.RATIO),
     )
-    return Table("trend", columns, tuple(rows))
+    return Table("trend", columns, rows)
 
 
 def _worst(
@@ -236,10 +265,10 @@ def _worst(
     now: Ms,
 ) -> Table:
     began = Counter(outage.camera for outage in broken if _began(outage, known))
-    seen = [rate for rate in rates(connection, period.span, "camera", now) if rate.offline_ms]
-    seen.sort(key=lambda rate: (rate.raw or 0.0, -rate.offline_ms, rate.key))
     rows = []
-    for rate in seen[:WORST]:
+    for rate in worst_cameras(connection, period.span, now, limit=WORST):
+        if not rate.offline_ms:
+            break
         name, unit, place = places.get(rate.key, (rate.key, "", ""))
         unit, place = names["department"].get(unit, unit), names["area"].get(place, place)
         rows.append((rate.key, name, unit, place, rate.raw, rate.coverage, rate.offline_ms, began[rate.key]))
@@ -303,11 +332,50 @@ def _gaps(connection: Connection, period: Period, names: Mapping[str, Mapping[st
     return Table("gaps", columns, tuple(rows))
 
 
-def _dossier(connection: Connection) -> Table:
-    total, known = outages.dossier(connection)
-    rows = tuple((name, n, total, n / total if total else None) for name, n in known.items())
-    columns = (("field", Kind.WORD), ("filled", Kind.COUNT), ("cameras", Kind.COUNT), ("share", Kind.RATIO))
-    return Table("dossier", columns, rows)
+def _dossiers(connection: Connection, by: Dimension, labels: Mapping[str, str]) -> list[Table]:
+    """How full the dossiers are: of each key, and column by column. Areas are counted by themselves."""
+    found = sheets(connection)
+    total = totals(("all", sheet.completeness) for sheet in found)
+    cameras = len(found)
+    filled = Counter(
+        name for sheet in found for name, value in sheet.values.items() if value not in (None, "")
+    )
+    tables = []
+    if by != "camera":
+        groups = totals(
+            ("all" if by == "all" else str(getattr(sheet.camera, by)), sheet.completeness) for sheet in found
+        )
+        rows = tuple(
+            (labels.get(key, key), one.cameras, one.whole, one.mandatory, one.filled, one.filed)
+            for key, one in (groups if by == "all" else groups | total).items()
+        )
+        columns = (
+            ("name", Kind.WORD if by in ("tier", "all") else Kind.TEXT),
+            ("cameras", Kind.COUNT),
+            ("whole", Kind.COUNT),
+            ("mandatory_share", Kind.RATIO),
+            ("filled_share", Kind.RATIO),
+            ("filed", Kind.COUNT),
+        )
+        tables.append(Table("dossiers", columns, rows))
+    fields = tuple(
+        (
+            column.field,
+            "yes" if column.mandatory else "no",
+            filled[column.field],
+            cameras,
+            filled[column.field] / cameras if cameras else None,
+        )
+        for column in COLUMNS
+    )
+    kinds = (
+        ("field", Kind.WORD),
+        ("mandatory", Kind.WORD),
+        ("filled", Kind.COUNT),
+        ("cameras", Kind.COUNT),
+        ("share", Kind.RATIO),
+    )
+    return [*tables, Table("dossier", kinds, fields)]
 
 
 def _exclusions(connection: Connection, known: Span) -> Table:

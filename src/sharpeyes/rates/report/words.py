@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from sharpeyes.domain.dossier import COLUMNS
+
 
 class Lang(StrEnum):
     ZH = "zh"
@@ -15,11 +17,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "title": ("摄像机在线率报告", "Online rate of cameras"),
     "summary": ("概要", "Summary"),
     "rates": ("在线率", "Rates"),
+    "rungs": ("分级在线率", "Rates of the rungs"),
     "trend": ("趋势", "Trend"),
     "worst": ("在线率最低的摄像机", "Cameras with the lowest rate"),
     "causes": ("离线原因", "Offline time by cause"),
     "gaps": ("无可用摄像机的区域", "Areas without a working camera"),
-    "dossier": ("一机一档完整率", "Completeness of the dossier"),
+    "dossiers": ("一机一档完整率", "Completeness of dossiers"),
+    "dossier": ("档案各字段填写率", "Columns of the dossier"),
     "exclusions": ("免责时段", "Exclusions"),
     "contests": ("申诉", "Contested intervals"),
     # what identifies a report
@@ -37,9 +41,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "week": ("周报", "Weekly"),
     "month": ("月报", "Monthly"),
     "note": (
-        "原始在线率=在线时长/(应在线时长−未知时长);调整在线率另扣除已批准的免责时段。覆盖率低于95%时不作结论。",
+        "原始在线率=在线时长/(应在线时长−未知时长);调整在线率另扣除已批准的免责时段。完好率=在线、画面无严重故障且时钟未超差的时长/画面已判定的时长;"
+        "时钟未知不计为不完好。覆盖率低于95%时不作结论。",
         "Raw = online / (obliged - unknown); adjusted leaves out approved exclusions as well. "
-        "No verdict below 95 % coverage.",
+        "Intact = online, no critical fault of the picture, clock not out of tolerance / time in which the picture was "
+        "judged; an unknown clock is not held against a camera. No verdict below 95 % coverage.",
     ),
     "hours": ("小时", "h"),
     # columns
@@ -52,6 +58,23 @@ WORDS: dict[str, tuple[str, str]] = {
     "target": ("目标", "Target"),
     "verdict": ("结论", "Verdict"),
     "adjusted_verdict": ("调整后结论", "Adjusted verdict"),
+    "intact": ("完好率", "Intact rate"),
+    "intact_coverage": ("完好判定覆盖率", "Coverage of intact"),
+    "picture_coverage": ("画面判定覆盖率", "Picture judged"),
+    "clock_coverage": ("时钟已知占比", "Clock known"),
+    "rung_reachable": ("可达", "Reachable"),
+    "rung_rtsp": ("应答", "Answering"),
+    "rung_authenticated": ("认证通过", "Authenticated"),
+    "rung_media": ("码流正常", "Flowing"),
+    "rung_keyframe": ("关键帧完整", "Keyframe"),
+    "rung_decoded": ("可解码", "Decoded"),
+    "rung_changing": ("画面变化", "Changing"),
+    "rung_usable": ("画面可用", "Usable"),
+    "whole": ("必填项齐全", "All mandatory"),
+    "mandatory": ("必填", "Mandatory"),
+    "mandatory_share": ("必填项填写率", "Mandatory filled"),
+    "filled_share": ("全部填写率", "All filled"),
+    "filed": ("已备案", "Filed"),
     "headcount": ("期末在线比", "Online at the end"),
     "online_now": ("期末在线数", "Online then"),
     "total_now": ("期末总数", "Total then"),
@@ -107,16 +130,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "upheld": ("成立", "Upheld"),
     "dismissed": ("不成立", "Dismissed"),
     "unnamed": ("未注明", "Not said"),
-    "code": ("设备编码", "Code"),
-    "manufacturer": ("厂商", "Manufacturer"),
-    "model": ("型号", "Model"),
-    "address": ("IP地址", "IP address"),
-    "mac": ("MAC地址", "MAC"),
-    "serial": ("序列号", "Serial number"),
-    "firmware": ("固件版本", "Firmware"),
-    "codec": ("编码格式", "Codec"),
-    "region": ("行政区域", "Region"),
-    "industry": ("所属行业", "Industry"),
     # causes, as probes name them
     "name_unknown": ("域名无法解析", "Name unknown"),
     "unreachable": ("网络不可达", "Unreachable"),
@@ -134,6 +147,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "undecodable": ("无法解码", "Undecodable"),
     "upstream": ("上级设备故障", "Upstream"),
 }
+
+
+HEADINGS = {column.field: column.heading for column in COLUMNS}
+
+
+def say_field(field: str, lang: Lang) -> str:
+    """A column of the dossier: its official heading, or its name in English."""
+    if lang is Lang.ZH:
+        return HEADINGS.get(field, field)
+    return {"ipv4": "IPv4", "ipv6": "IPv6", "mac": "MAC"}.get(field, field.replace("_", " ").capitalize())
 
 
 def say(word: str, lang: Lang) -> str:
