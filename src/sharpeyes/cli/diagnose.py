@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.cli.account import account
+from sharpeyes.domain.errors import InvalidInputError, SharpEyesError
 
 if TYPE_CHECKING:
+    from sharpeyes.domain.credentials import Credentials
     from sharpeyes.health.diagnose.diagnosis import Diagnosis
     from sharpeyes.health.diagnose.picture import Picture
     from sharpeyes.health.diagnose.reference import ModeReference
+    from sharpeyes.health.probe import ProbeRequest
 
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
 def diagnose(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(metavar="IMAGE|VIDEO...", help="Pictures or short clips, one camera each."),
+    inputs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE|VIDEO|URL...", help="Pictures, short clips or rtsp:// URLs, one camera each."
+        ),
     ] = None,
     reference: Annotated[
         list[Path] | None,
@@ -43,20 +51,36 @@ def diagnose(
     out: Annotated[
         Path | None, typer.Option(metavar="F", help="With --set: write the predictions to this JSON file.")
     ] = None,
+    username: Annotated[str | None, typer.Option(help="Account on the cameras of URLs.")] = None,
+    password_file: Annotated[
+        str | None, typer.Option(metavar="F", help="File that holds its password; - for stdin.")
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=300, help="Seconds until a URL must have given a keyframe.")
+    ] = 10.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is wrong with pictures, and where: dark, blurred, covered, turned, frozen, damaged and more.
 
-    A clip is judged by its first and last picture. What needs the camera's normal picture is "not assessable"
-    without --reference. Exit code 0 if nothing is wrong, 1 if something is, 2 for wrong use.
+    A clip is judged by its first and last picture, a stream by two keyframes seconds apart. What needs the
+    camera's normal picture is "not assessable" without --reference. Exit code 0 if nothing is wrong, 1 if
+    something is or a stream gives no picture, 2 for wrong use.
     """
     if set_dir is not None:
-        if files or out is None or reference or still_dir or mode:
+        if inputs or out is None or reference or still_dir or mode:
             raise InvalidInputError("--set DIR goes with --out FILE and nothing else but --json")
         raise typer.Exit(_whole_set(set_dir, out, as_json))
-    if not files or out is not None:
-        raise InvalidInputError("give pictures or clips to diagnose, or --set DIR --out FILE")
-    found = _files(files, reference or [], mode, still_dir)
+    if not inputs or out is not None:
+        raise InvalidInputError("give pictures, clips or URLs to diagnose, or --set DIR --out FILE")
+    credentials = account(username, password_file)
+    given = [_stream(each, credentials, timeout) if "://" in each else Path(each) for each in inputs]
+    if credentials is not None and all(isinstance(each, Path) for each in given):
+        raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")
+    try:
+        found = _files(given, reference or [], mode, still_dir)
+    except NoPictureError as error:
+        sys.stderr.write(f"sharpeyes: {error}\n")
+        raise typer.Exit(1) from None
     if as_json:
         sys.stdout.write(
             json.dumps(
@@ -69,11 +93,79 @@ def diagnose(
     raise typer.Exit(1 if _faulty(found) else 0)
 
 
-def _faulty(found: Sequence[tuple[Path, Diagnosis]]) -> int:
+class NoPictureError(SharpEyesError):
+    """A stream gave nothing to judge."""
+
+    kind = "unavailable"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A camera to take pictures from. Printed, it shows no account."""
+
+    request: ProbeRequest
+    shown: str
+
+    def __str__(self) -> str:
+        return self.shown
+
+    @property
+    def stem(self) -> str:
+        """For the name of a file."""
+        return re.sub(r"[^A-Za-z0-9]+", "-", self.shown.partition("://")[2]).strip("-")[:100] or "stream"
+
+
+def _stream(url: str, credentials: Credentials | None, timeout: float) -> _Stream:
+    from sharpeyes.health.probe import ProbeRequest
+    from sharpeyes.wire.rtsp.url import parse_url
+
+    scheme = url.partition("://")[0].lower()
+    if scheme not in ("rtsp", "rtsps"):
+        raise InvalidInputError(
+            f"{scheme[:20]}:// URLs are not fetched", mend="Save the picture and give the file"
+        )
+    target, from_url = parse_url(url)
+    request = ProbeRequest(url=target.text, credentials=credentials or from_url, timeout_s=timeout)
+    return _Stream(request, target.masked)
+
+
+async def _watch(stream: _Stream) -> list[Picture]:
+    """Two keyframes seconds apart, decoded. A server that begins every session with the last keyframe that it
+    has is met again until another one comes; one that never has another shows the same picture twice."""
+    from sharpeyes.health.examine import picture_of
+    from sharpeyes.health.probe import probe
+    from sharpeyes.health.quality import PAIR_S, REPEATS
+
+    pictures: list[Picture] = []
+    before = b""
+    for turn in range(REPEATS + 2):
+        if turn:
+            await asyncio.sleep(PAIR_S)
+        result = await probe(stream.request)
+        if result.keyframe is None:
+            failure = result.failure
+            why = "no keyframe" if failure is None else f"{failure.message} ({failure.kind})"
+            raise NoPictureError(f"{stream}: no picture: {why}")
+        data = result.keyframe.data
+        if data == before and turn <= REPEATS:
+            continue
+        picture = picture_of(result.keyframe, result.at)
+        if picture is None:
+            raise NoPictureError(f"{stream}: a keyframe came, and no picture comes out of it")
+        pictures.append(picture)
+        if before:
+            break
+        before = data
+    return pictures
+
+
+def _faulty(found: Sequence[tuple[Path | _Stream, Diagnosis]]) -> int:
     return sum(bool(diagnosis.faults) for _, diagnosis in found)
 
 
-def _read(path: Path) -> list[Picture]:
+def _read(path: Path | _Stream) -> list[Picture]:
+    if isinstance(path, _Stream):
+        return asyncio.run(_watch(path))
     from sharpeyes.health.diagnose.clip import read_clip
     from sharpeyes.health.diagnose.picture import Picture, UnreadablePictureError
 
@@ -97,8 +189,8 @@ def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeRefere
 
 
 def _files(
-    files: Sequence[Path], reference: Sequence[Path], mode: str | None, still_dir: Path | None
-) -> list[tuple[Path, Diagnosis]]:
+    files: Sequence[Path | _Stream], reference: Sequence[Path], mode: str | None, still_dir: Path | None
+) -> list[tuple[Path | _Stream, Diagnosis]]:
     from sharpeyes.health.diagnose.diagnosis import diagnose as judge
     from sharpeyes.health.diagnose.reference import MODES
     from sharpeyes.health.diagnose.still import marked_still
@@ -122,7 +214,7 @@ def _files(
     return found
 
 
-def _print(found: Sequence[tuple[Path, Diagnosis]]) -> None:
+def _print(found: Sequence[tuple[Path | _Stream, Diagnosis]]) -> None:
     from rich.console import Console
     from rich.markup import escape
 

@@ -68,7 +68,7 @@ class PictureExaminer:
         cv2.setNumThreads(1)
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
-        picture = _decoded(keyframe, at)
+        picture = picture_of(keyframe, at)
         if picture is None:
             return Opened(picture=None)
         kept: Kept | None = normal
@@ -124,14 +124,15 @@ class PictureExaminer:
         return float(np.abs(trace.astype(np.int16) - picture.y[4::8, 4::8]).mean()) > _STILL
 
     def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
-        pictures = [picture for each in keyframes if (picture := _decoded(each, at)) is not None]
+        pictures = [picture for each in keyframes if (picture := picture_of(each, at)) is not None]
         return learn(pictures, mode, learned_ms=at).to_bytes() if pictures else None
 
     def load(self, data: bytes) -> ModeReference:
         return ModeReference.from_bytes(data)
 
 
-def _decoded(keyframe: Keyframe, at: Ms) -> Picture | None:
+def picture_of(keyframe: Keyframe, at: Ms) -> Picture | None:
+    """A keyframe decoded, None if no picture comes out of it. Blocks."""
     if keyframe.codec == "jpeg":
         return _jpeg(keyframe.data, at)
     codec: Codec = "h265" if keyframe.codec == "h265" else "h264"
