@@ -44,8 +44,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "原始在线率=在线时长/(应在线时长−未知时长);调整在线率另扣除已批准的免责时段。完好率=在线、画面无严重故障且时钟未超差的时长/画面已判定的时长;"
         "时钟未知不计为不完好。覆盖率低于95%时不作结论。",
         "Raw = online / (obliged - unknown); adjusted leaves out approved exclusions as well. "
-        "Intact = online, no critical fault of the picture, clock not out of tolerance / time in which the picture was "
-        "judged; an unknown clock is not held against a camera. No verdict below 95 % coverage.",
+        "Intact = online, no critical fault of the picture, clock not out of tolerance / time in which the "
+        "picture was judged; an unknown clock is not held against a camera. No verdict below 95 % coverage.",
     ),
     "hours": ("小时", "h"),
     # columns
