@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -316,6 +318,7 @@ class Viewer:
         if sound:
             self.connection.addTransceiver("audio", direction="recvonly")
         self.connection.addTransceiver("video", direction="recvonly")
+        self.arrived: Counter[tuple[str, int]] = Counter()
         self.frames = 0
         self.sizes: set[tuple[int, int]] = set()
         self.picture: np.ndarray | None = None
@@ -334,6 +337,20 @@ class Viewer:
         ice.get_component_candidates = on_loopback
         await self.connection.setLocalDescription(await self.connection.createOffer())
         return self.connection.localDescription.sdp
+
+    def firewall(self, lets_in: Callable[[tuple[str, int]], bool]) -> None:
+        """After :meth:`offer`: what comes from elsewhere is lost. Counts what comes in in ``arrived``."""
+        ice = self.connection.getTransceivers()[0].sender.transport.transport._connection
+        for protocol in ice._protocols:
+
+            def filtered(
+                data: bytes, address: tuple[str, int], take: Any = protocol.datagram_received
+            ) -> None:
+                if lets_in(address[:2]):
+                    self.arrived[address[:2]] += 1
+                    take(data, address)
+
+            protocol.datagram_received = filtered
 
     async def accept(self, answer: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
