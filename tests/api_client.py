@@ -56,7 +56,7 @@ async def client_of(
     if not file.exists():
         file.write_text(textwrap.dedent(CITY), encoding="utf-8")
     service = Service(
-        Settings.read({}, config=file, data_dir=folder / "data", **settings),
+        Settings.read({}, config=file, data_dir=folder / "data", **{"canaries": False, **settings}),
         load(file, environ={}),
         clock=clock,
     )

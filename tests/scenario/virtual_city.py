@@ -229,6 +229,8 @@ class City:
                     start=row.started_ms,
                     end=row.ended_ms,
                     cause=row.cause,
+                    seen_state=row.seen_state and State(row.seen_state),
+                    seen_cause=row.seen_cause,
                 )
             )
         for camera, standing in standings.items():

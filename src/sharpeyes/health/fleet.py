@@ -568,7 +568,7 @@ class Fleet:
         if target.quality_s < unit.target.quality_s:
             unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
         unit.target = target
-        unit.host, unit.endpoint = _host(target.request.url), _endpoint(target.request.url)
+        unit.host, unit.endpoint = _host(target.request.url), endpoint_of(target.request.url)
         judgement = self._declared(target, unit.standing)
         unit.board.place(camera, self._shown(unit))
         if judgement.standing is not unit.standing:
@@ -583,7 +583,7 @@ class Fleet:
             self._gate(target),
             pacing.phase(target.camera.id),
             _host(target.request.url),
-            _endpoint(target.request.url),
+            endpoint_of(target.request.url),
             Standing.newcomer(target.camera.id, self._clock()),
             self.canaries if target.canary else self._board,
             self._no_record if target.canary else self._recorder,
@@ -1176,7 +1176,8 @@ def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").lower()
 
 
-def _endpoint(url: str) -> str:
+def endpoint_of(url: str) -> str:
+    """Host and port behind a URL: what an account is refused at."""
     parts = urlsplit(url)
     default = 322 if parts.scheme == "rtsps" else 554
     return f"{(parts.hostname or '').lower()}:{parts.port or default}"

@@ -16,12 +16,13 @@ from typing import Protocol
 
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.clock import ClockPolicy, ClockReading, ClockState, DeviceClock
+from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import clock as clocks
-from sharpeyes.health.fleet import Fleet, Target
+from sharpeyes.health.fleet import Fleet, Target, endpoint_of
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.selfwatch.reckoner import CLOCK, Account, Glimpse, reckon
@@ -35,6 +36,9 @@ LIVENESS_S = 10.0
 QUALITY_S = 60.0
 """Sooner than most cameras, so that a view that is lost is noticed before they are judged by it."""
 CLOCK_S = 20.0
+WARM_MS = 420_000
+APART_MS, APART = 45_000, 8
+"""Canaries do not show the same at the same time: while one is out of order, most are not."""
 AGAIN_S = 60.0
 """A stage that cannot be opened is tried again so often."""
 _CLOCKS = ClockPolicy(every_s=CLOCK_S)
@@ -42,6 +46,9 @@ _CLOCKS = ClockPolicy(every_s=CLOCK_S)
 
 class Stage(Protocol):
     """Where canaries perform: :class:`~sharpeyes.selfwatch.stage.SimulatedStage`."""
+
+    credentials: Credentials
+    """Their account, all of them."""
 
     async def open(self) -> Mapping[str, str]: ...
 
@@ -78,9 +85,12 @@ class Canaries:
         *,
         clock: Callable[[], Ms],
         detected: Callable[[Show, float], None] = lambda _show, _seconds: None,
-        timing: Callable[[Ms], Schedule] = lambda begin: Schedule(begin=begin),
+        timing: Callable[[Ms, int], Schedule] = lambda begin, number: Schedule(
+            begin=begin, warm_ms=WARM_MS + number % APART * APART_MS
+        ),
     ) -> None:
-        """``detected`` is told how many seconds it took to name what; ``timing`` makes the schedule."""
+        """``detected`` is told how many seconds it took to name what; ``timing`` makes the schedule of the
+        canary of this number."""
         self.performing: dict[str, Canary] = {}
         """By zone."""
         self.trouble: str | None = None
@@ -112,11 +122,11 @@ class Canaries:
     async def _run(self) -> None:
         urls = await self._opened()
         begin = self._clock()
-        for zone, url in urls.items():
-            name, schedule = name_of(zone), self._timing(begin)
+        for number, (zone, url) in enumerate(urls.items()):
+            name, schedule = name_of(zone), self._timing(begin, number)
             self.performing[zone] = Canary(zone, Account.opened(schedule), clocks.newcomer(name, begin))
             self._quality.set_apart(name)
-            self._fleet.put(_target(zone, url))
+            self._fleet.put(_target(zone, url, self._stage.credentials))
         self._tasks.append(asyncio.create_task(self._read_clocks(), name="canary-clocks"))
         while True:
             for canary in self.performing.values():
@@ -146,6 +156,8 @@ class Canaries:
                 show = canary.shown
             else:
                 self.trouble = None
+            if canary.shown is Show.REFUSAL and show is not canary.shown:
+                self._mend_account(canary)
             canary.shown = show
         canary.said = self._glimpse(canary)
         before = canary.account.failing
@@ -165,6 +177,13 @@ class Canaries:
                 log.error("our view of %s is lost: its canary shows %s and is %s", canary.zone, show, why)
             else:
                 log.warning("our view of %s is back", canary.zone)
+
+    def _mend_account(self, canary: Canary) -> None:
+        """The account is in order again: say so, as an operator does, or it would not be tried for long."""
+        entry = self._fleet.canaries.get(name_of(canary.zone))
+        if entry is not None:
+            endpoint = endpoint_of(entry.camera.stream().url)
+            self._fleet.accounts.forgive(endpoint, self._stage.credentials)
 
     def _complain(self, trouble: str) -> None:
         if trouble != self.trouble:
@@ -214,7 +233,7 @@ def name_of(zone: str) -> str:
     return f"canary:{zone}"
 
 
-def _target(zone: str, url: str) -> Target:
+def _target(zone: str, url: str, credentials: Credentials) -> Target:
     camera = Camera(
         id=name_of(zone),
         name=f"Canary of {zone}",
@@ -226,7 +245,7 @@ def _target(zone: str, url: str) -> Target:
     )
     return Target(
         camera=camera,
-        request=ProbeRequest(url=url, credentials=None),
+        request=ProbeRequest(url=url, credentials=credentials),
         cadence_s=LIVENESS_S,
         quality_s=QUALITY_S,
         canary=True,

@@ -45,7 +45,8 @@ class Schedule:
     """Healthy at first, long enough for its view to be learnt; then each fault in turn, for ever."""
 
     begin: Ms
-    warm_ms: int = 420_000
+    warm_ms: int
+    """How long it is healthy at first."""
     fault_ms: int = 180_000
     healthy_ms: int = 180_000
 

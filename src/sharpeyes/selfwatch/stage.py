@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.clock import ClockReading
+from sharpeyes.domain.credentials import Credentials
 from sharpeyes.net.onvif import OnvifClient
 from sharpeyes.selfwatch.schedule import Show
 from sharpeyes.simulator.clip import ClipSpec
 from sharpeyes.simulator.fault import Fault, FaultKind, FaultPhase
-from sharpeyes.simulator.fleet import Addressing, ChannelPlan, DevicePlan, Fleet
+from sharpeyes.simulator.fleet import SIMULATED, Addressing, ChannelPlan, DevicePlan, Fleet
 from sharpeyes.simulator.simulator import Simulator, only_one_loopback
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class SimulatedStage:
 
     zones: tuple[str, ...]
     addresses: Mapping[str, str] = field(default_factory=dict)
+    credentials: Credentials = SIMULATED
     _simulator: Simulator | None = None
     _onvif: OnvifClient | None = None
 
@@ -51,6 +53,7 @@ class SimulatedStage:
                 id=zone,
                 channels=(ChannelPlan(id=zone, name=f"Canary of {zone}", streams=((StreamRole.SUB, CLIP),)),),
                 model="Canary",
+                credentials=self.credentials,
                 discoverable=False,
                 address=self.addresses.get(zone),
             )
