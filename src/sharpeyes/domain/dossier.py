@@ -184,7 +184,7 @@ def place_of(text: str | None) -> Place:
 
     A place before such a room (更衣室门口) or around it (宿舍区) is not that room.
     """
-    word = re.sub("(内|里|内部|室内)$", "", "".join((text or "").split()).casefold())
+    word = re.sub("(内部?|里)$", "", "".join((text or "").split()).casefold())
     if word in {place.value for place in Place}:
         return Place(word)
     for place, words in _PLACES.items():

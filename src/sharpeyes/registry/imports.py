@@ -41,6 +41,7 @@ from sharpeyes.domain.errors import ConflictError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.registry import numbering, registry
+from sharpeyes.registry.completeness import known
 from sharpeyes.registry.import_map import ImportMap
 from sharpeyes.registry.sheet import Row, Table
 from sharpeyes.store import organisation
@@ -285,6 +286,7 @@ class _Planner:
         self.by_id = {camera.id: camera for camera in city.cameras}
         self.by_code = {camera.code: camera for camera in city.cameras if camera.code is not None}
         self.by_key = {name: self._index(name) for name in how.keys}
+        self.regions = registry.regions(city.areas)
         self.above = {area.id: area.parent for area in city.areas}
 
     def row(self, row: Row) -> RowPlan:
@@ -422,7 +424,12 @@ class _Planner:
             raise _Refused("code", f"row {first} is the same camera", "Keep one of the two rows")
         if (kind := self.city.forbidden.get(camera.id)) is not None and camera.retired_ms is None:
             raise _Refused("place_type", f"the law allows no camera where this one stands: {kind}")
-        facts: dict[str, Any] = {name: value for name, value in values.items() if name in FIELDS}
+        learnt = self._learnt(stored) if stored is not None else {}
+        facts: dict[str, Any] = {
+            name: value
+            for name, value in values.items()
+            if name in FIELDS and (value != learnt.get(name) or getattr(dossier_before, name) is not None)
+        }
         dossier = replace(dossier_before, **facts)
         changes = tuple(self._differences(stored, camera, dossier_before, dossier))
         if stored is None:
@@ -443,6 +450,16 @@ class _Planner:
     def _said(values: Mapping[str, Value]) -> frozenset[str]:
         """What a row states by other columns."""
         return frozenset({"area"} if "region" in values else ())
+
+    def _learnt(self, camera: Camera) -> Mapping[str, Value | None]:
+        """What the registry knows of a camera without a dossier: repeated in a file, it is nothing new."""
+        return known(
+            camera,
+            EMPTY,
+            self.city.devices.get(camera.device or ""),
+            region=self.regions.get(camera.area),
+            department=self.city.departments.get(camera.department),
+        )
 
     def _warn_of_duties(self, dossier: Dossier, camera: Camera, problems: list[Problem]) -> None:
         missing = [duty.heading for duty in DUTIES if getattr(dossier, duty.field) is None]
