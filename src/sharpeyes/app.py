@@ -29,6 +29,7 @@ from sharpeyes.api.app import create_api
 from sharpeyes.api.context import Context
 from sharpeyes.api.device_metrics import DeviceCollector
 from sharpeyes.api.metrics import Metrics
+from sharpeyes.api.metrics_rates import LadderCollector, OutboxCollector
 from sharpeyes.api.routes.sign_on import CALLBACK
 from sharpeyes.config import Config, Settings
 from sharpeyes.discovery.enrolment import Enrolment
@@ -56,6 +57,7 @@ from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.net.oidc import Provider, ProviderSettings
 from sharpeyes.net.process import calm_collector, raise_file_limit
+from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
@@ -107,6 +109,7 @@ class Service:
         self.metrics = Metrics()
         zone = ZoneInfo(config.site.timezone)
         self._roller = Roller(self.database, zone, clock)
+        self._census = Census(self.database, clock)
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(
             self.database,
@@ -168,6 +171,8 @@ class Service:
             self.metrics.show(self.board, self.fleet, self.recorder, policies)
             self.metrics.show_pictures(self.board, self.quality)
             self.metrics.registry.register(DeviceCollector(self.devices))
+            self.metrics.registry.register(LadderCollector(self._census))
+            self.metrics.registry.register(OutboxCollector(self.faults.courier))
             await self.evidence.start()
             await self.own_outages.resume()
             await self.fleet.start(targets)

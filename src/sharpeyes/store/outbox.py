@@ -183,8 +183,10 @@ class OutboxCount:
     """When the oldest of them was put in."""
 
 
-def count(connection: Connection) -> list[OutboxCount]:
-    """By recipient and state."""
+def count(
+    connection: Connection, states: Iterable[DeliveryState] = tuple(DeliveryState)
+) -> list[OutboxCount]:
+    """By recipient and state, of these states."""
     query = (
         select(
             outbox.c.recipient,
@@ -192,6 +194,7 @@ def count(connection: Connection) -> list[OutboxCount]:
             func.count().label("number"),
             func.min(outbox.c.created_ms).label("oldest"),
         )
+        .where(outbox.c.state.in_([state.value for state in states]))
         .group_by(outbox.c.recipient, outbox.c.state)
         .order_by(outbox.c.recipient, outbox.c.state)
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from random import random
 
-from sharpeyes.domain.faults import Delivery
+from sharpeyes.domain.faults import Delivery, DeliveryState
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.notify import email, robots, webhook
 from sharpeyes.faults.notify.channels import DingTalk, Email, Webhook, WeCom
@@ -24,6 +26,9 @@ from sharpeyes.store import outbox
 from sharpeyes.store.database import Database
 
 log = logging.getLogger(__name__)
+
+
+_UNSENT = (DeliveryState.PENDING, DeliveryState.DEAD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +51,40 @@ class CourierPolicy:
     """Between two messages to a robot: 20 a minute are allowed."""
     idle_s: float = 5.0
     """The longest sleep between two looks into the outbox."""
+    count_ms: int = 10_000
+    """Between two counts of what waits."""
+    forget_ms: int = 3_600_000
+    """Between two looks for what can be forgotten ..."""
+    keep_ms: int = 180 * 24 * 3_600_000
+    """... which is what was sent so long ago: records are kept for six months."""
 
     def pause(self, failures: int, draw: float) -> int:
         """After so many failures (1 the first): exponential, at most ``longest_ms``, between half and the
         whole of it by ``draw`` (0..1), so that receivers are not met by everybody at once."""
         whole: int = min(self.longest_ms, self.first_ms * 2 ** min(failures - 1, 30))
         return round(whole * (0.5 + draw / 2))
+
+
+CHANNELS = {Email: "email", Webhook: "webhook", WeCom: "wecom", DingTalk: "dingtalk"}
+GONE = "gone"
+"""The channel of recipients that are no longer configured."""
+
+
+@dataclass(slots=True)
+class Post:
+    """How messages fare, by channel; for metrics."""
+
+    sent: Counter[str] = field(default_factory=Counter)
+    """Messages taken by their receivers since the start."""
+    failed: Counter[str] = field(default_factory=Counter)
+    """Attempts that failed since the start."""
+    waiting: Counter[str] = field(default_factory=Counter)
+    """Deliveries in the outbox, when they were last counted."""
+    dead: Counter[str] = field(default_factory=Counter)
+    """Deliveries that were given up."""
+    oldest: dict[str, Ms] = field(default_factory=dict)
+    """When the oldest that waits was put in."""
+    counted: Ms | None = None
 
 
 class Courier:
@@ -77,6 +110,8 @@ class Courier:
         """Recipient -> not before this instant."""
         self._failing: set[str] = set()
         self._woken = asyncio.Event()
+        self.post = Post()
+        self._forgotten: Ms | None = None
 
     def wake(self) -> None:
         """Something was put into the outbox."""
@@ -89,6 +124,7 @@ class Courier:
             self._woken.clear()
             try:
                 tried = await self.deliver_due()
+                await self.look_after()
             except Exception:  # whatever it is, notifications must go on
                 if not broken:
                     log.exception("the outbox cannot be emptied")
@@ -102,6 +138,35 @@ class Courier:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._policy.idle_s):
                     await self._woken.wait()
+
+    async def look_after(self) -> None:
+        """Count what waits, now and then; forget what was sent long ago about tickets that have ended."""
+        now, policy = self._clock(), self._policy
+        if self.post.counted is None or not 0 <= now - self.post.counted < policy.count_ms:
+            counts = await self._database.aread(partial(outbox.count, states=_UNSENT))
+            self.post.waiting, self.post.dead, self.post.oldest = Counter(), Counter(), {}
+            for one in counts:
+                channel = self._channel(one.recipient)
+                if one.state is DeliveryState.DEAD:
+                    self.post.dead[channel] += one.number
+                    continue
+                self.post.waiting[channel] += one.number
+                self.post.oldest[channel] = min(one.oldest, self.post.oldest.get(channel, one.oldest))
+            self.post.counted = now
+        if self._forgotten is None or not 0 <= now - self._forgotten < policy.forget_ms:
+            before = Ms(now - policy.keep_ms)
+            while await self._database.awrite(partial(outbox.forget_sent, before=before)):
+                pass
+            self._forgotten = now
+
+    @property
+    def channels(self) -> list[str]:
+        """Those that somebody is told over."""
+        return sorted({CHANNELS[type(one.channel)] for one in self._recipients.values()})
+
+    def _channel(self, recipient: str) -> str:
+        known = self._recipients.get(recipient)
+        return GONE if known is None else CHANNELS[type(known.channel)]
 
     async def deliver_due(self) -> int:
         """One round: at most one message to each recipient, all at the same time; how many were tried."""
@@ -140,6 +205,7 @@ class Courier:
             at = self._clock()
             done = self._database.awrite(lambda connection: outbox.settle_sent(connection, batch, at=at))
             await asyncio.shield(done)  # whoever stops us now: it was sent
+            self.post.sent[self._channel(first.recipient)] += 1
             if isinstance(recipient.channel, WeCom | DingTalk):
                 self._resting[first.recipient] = Ms(at + self._policy.pace_ms)
             if first.recipient in self._failing:
@@ -165,6 +231,7 @@ class Courier:
 
     async def _failed(self, first: Delivery, batch: str, error: DeliveryError) -> None:
         now, failures = self._clock(), first.attempts + 1
+        self.post.failed[self._channel(first.recipient)] += 1
         pause = self._policy.pause(failures, self._draw())
         if error.retry_after_s is not None:
             pause = max(pause, min(round(error.retry_after_s * 1000), self._policy.longest_ms))
