@@ -184,6 +184,7 @@ class _FleetCollector(Collector):
         for name, help_text, value in (
             ("probes_in_flight", "Probes under way.", stats.in_flight),
             ("probes_waiting", "Of those under way, the ones that only wait for their time-out.", stats.slow),
+            ("probes_paced", "Probes that are due and wait until subnet or zone has room.", stats.paced),
             ("probe_lateness_seconds", "How long after its slot the latest probe began.", stats.late_s),
             ("prober_blind", "1 while most probes fail for the prober's own reasons.", int(stats.blind)),
             ("telemetry_waiting_rows", "Observed, but not stored yet.", self._recorder.waiting),
