@@ -9,6 +9,7 @@ The fleet knows nothing of RTSP: it is given the function that probes. Around ea
   alone. So a thousand mute cameras do not move the cadence of the others;
 - **at which host**: no more than its session budget at once, so that a recorder serves its viewers. If a host
   does not even accept a connection, that answers for all of its channels that were waiting their turn;
+- **in which subnet and zone**: so many at work at once, since the way there may be narrow;
 - **whether at all**: what somebody watches is seen already (:mod:`.viewing`);
 - **with which credentials**: see :mod:`.accounts`;
 - **which pictures are looked at**: a probe whose camera is due for that gives its keyframe to
@@ -52,7 +53,7 @@ from sharpeyes.health.board import Board, Entry
 from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
-from sharpeyes.health.pacing import HostGate
+from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recalled
@@ -178,6 +179,10 @@ class Limits:
     """Pace of the first sweep."""
     host_spacing_s: float = 0.02
     """Pause between two probes of one host."""
+    subnet_in_flight: int = 100
+    """Probes at work at once in one subnet."""
+    zone_in_flight: int = 300
+    """Probes at work at once in one zone."""
     lag_s: float = 1.0
     """A stall of the event loop from which time-outs are put down to it."""
     stop_s: float = 12.0
@@ -204,6 +209,8 @@ class FleetStats:
     in_flight: int = 0
     slow: int = 0
     """Of those in flight, the ones that only wait."""
+    paced: int = 0
+    """Probes that are due and wait until their subnet or zone has room."""
     late_s: float = 0.0
     """How long after its slot the latest probe began."""
     stalls: int = 0
@@ -238,6 +245,7 @@ class _Unit:
     """As it is judged; what the board shows may know better (:mod:`.hindsight`)."""
     board: Board
     record: Record
+    lanes: tuple[Lane[_Unit], ...] = ()
     upstream: Upstream | None = None
     due: float = 0.0
     entry: int = 0
@@ -277,6 +285,8 @@ class _Flight:
     started: float
     login: bool
     task: asyncio.Task[None] | None = None
+    lanes: tuple[Lane[_Unit], ...] = ()
+    """Where it takes room as long as it works."""
     slow: bool = False
     overdue: bool = False
     look: bool = False
@@ -316,6 +326,7 @@ class Fleet:
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, _Unit] = {}
         self._gates: dict[str, HostGate[_Unit]] = {}
+        self._lanes: dict[tuple[str, str], Lane[_Unit]] = {}
         self._pulls: dict[str, list[_Pull]] = {}
         self._viewers: Counter[str] = Counter()
         self._recalled: dict[str, Recalled] = {}
@@ -405,6 +416,7 @@ class Fleet:
             return
         unit.gone = True
         self._leave_gate(unit)
+        self._leave_lanes(unit)
         _reject(unit, NotFoundError(f"camera {camera} was removed"))
         self._leave_look(unit)
         if self._quality is not None:
@@ -567,6 +579,9 @@ class Fleet:
             unit.gate = self._gate(target)
         if target.quality_s < unit.target.quality_s:
             unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
+        if target.camera.zone != unit.target.camera.zone or _host(target.request.url) != unit.host:
+            sooner = self._leave_lanes(unit) or sooner
+            unit.lanes = self._lanes_of(target)
         unit.target = target
         unit.host, unit.endpoint = _host(target.request.url), endpoint_of(target.request.url)
         judgement = self._declared(target, unit.standing)
@@ -587,8 +602,28 @@ class Fleet:
             Standing.newcomer(target.camera.id, self._clock()),
             self.canaries if target.canary else self._board,
             self._no_record if target.canary else self._recorder,
+            self._lanes_of(target),
         )
         return unit
+
+    def _lanes_of(self, target: Target) -> tuple[Lane[_Unit], ...]:
+        """The camera's subnet and zone."""
+        limits = self._limits
+        keys = {
+            ("subnet", pacing.subnet(_host(target.request.url))): limits.subnet_in_flight,
+            ("zone", target.camera.zone): limits.zone_in_flight,
+        }
+        return tuple(self._lanes.setdefault(key, Lane(limit)) for key, limit in keys.items())
+
+    def _leave_lanes(self, unit: _Unit) -> bool:
+        """True if the camera was waiting there, and is in no queue now."""
+        for lane in unit.lanes:
+            if unit in lane.waiting:
+                lane.waiting.remove(unit)
+                self.stats.paced -= 1
+                unit.queued = False
+                return True
+        return False
 
     def _enter(self, unit: _Unit, now: float, newcomers: int) -> None:
         """A camera comes under watch: with the standing that an earlier run left, or as a newcomer."""
@@ -702,12 +737,14 @@ class Fleet:
         wake = float("inf")
         if ready and self._recorder.full:
             wake = now + 0.1
-        elif ready:
+        elif ready or self.stats.paced:
             self._make_room(now)
             limits = self._limits
             while ready and self._working < limits.in_flight and len(self._flights) < limits.sockets:
-                self._begin(ready.popleft(), now)
-            if ready and self._young:
+                unit = ready.popleft()
+                if not self._begin(unit, now):
+                    self._open_lanes(unit.lanes)  # the room that it was called for is not taken
+            if (ready or self.stats.paced) and self._young:
                 wake = self._young[0].started + limits.slow_after_s
         if schedule:
             wake = min(wake, schedule[0][0])
@@ -735,17 +772,33 @@ class Fleet:
                 flight.slow = True
                 self._working -= 1
                 self.stats.slow += 1
+                self._leave_work(flight)
                 if flight.place and not flight.unit.paired:  # who hangs keeps no decoder waiting
                     flight.place = False
                     self._give_place()
 
     # --- one probe -----------------------------------------------------------------------------------
 
-    def _begin(self, unit: _Unit, now: float) -> None:
+    def _leave_work(self, flight: _Flight) -> None:
+        """It takes no room in its subnet and zone any more."""
+        lanes, flight.lanes = flight.lanes, ()
+        for lane in lanes:
+            lane.active -= 1
+        self._open_lanes(lanes)
+
+    def _open_lanes(self, lanes: tuple[Lane[_Unit], ...]) -> None:
+        """Call the next ones, as far as there is room."""
+        for lane in lanes:
+            if lane.waiting and lane.is_open:
+                self.stats.paced -= 1
+                self._ready.appendleft(lane.waiting.popleft())
+
+    def _begin(self, unit: _Unit, now: float) -> bool:
+        """Begin its probe, or put it where it waits; True if it is under way now."""
         gate, target = unit.gate, unit.target
         if unit.gone:
             self._arm(gate, now)
-            return
+            return False
         request, credentials = target.request, target.request.credentials
         named = target.camera.credential or target.credential
         if named is not None and credentials is None:
@@ -753,18 +806,24 @@ class Fleet:
             message = f"credential {named} is not there"
             self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
             self._arm(gate, now)
-            return
+            return False
         if (seen := self._seen(target)) is not None:
             self._begin_seen(unit, seen, now)
-            return
+            return False
         if not gate.is_open(now):
             gate.waiting.append(unit)
             self._arm(gate, now)
-            return
+            return False
+        full = next((lane for lane in unit.lanes if not lane.is_open), None)
+        if full is not None:
+            full.waiting.append(unit)
+            self.stats.paced += 1
+            self._arm(gate, now)
+            return False
         look = now >= unit.look_due and self._may_look(unit)
         if now >= unit.look_due and not look and self._is_patient(unit):
             self._arm(gate, now)
-            return  # it is called when a place is free
+            return False  # it is called when a place is free
         with_login = False
         if credentials is not None:
             permit = self.accounts.ask(unit.endpoint, target.camera.id, credentials, self._clock())
@@ -772,7 +831,7 @@ class Fleet:
                 if look and not unit.paired:
                     self._give_place()
                 gate.waiting.append(unit)
-                return
+                return False
             with_login = permit is Permit.USE
             if not with_login:
                 request = replace(request, withhold_credentials=True)
@@ -782,13 +841,16 @@ class Fleet:
         self._arm(gate, now)
         self.stats.late_s = now - unit.due
         flight = unit.flight = _Flight(
-            unit, target, gate, unit.endpoint, now, with_login, look=look, place=look
+            unit, target, gate, unit.endpoint, now, with_login, lanes=unit.lanes, look=look, place=look
         )
         self._flights.add(flight)
         self._young.append(flight)
         self._working += 1
         self.stats.in_flight = len(self._flights)
+        for lane in flight.lanes:
+            lane.active += 1
         flight.task = self._loop.create_task(self._fly(flight, request))
+        return True
 
     def _seen(self, target: Target) -> ProbeResult | None:
         """What is seen of this very stream by whoever pulls it now."""
@@ -839,6 +901,7 @@ class Fleet:
             self.stats.slow -= 1
         else:
             self._working -= 1
+            self._leave_work(flight)
         gate.leave()
         unit.flight = None
         credentials = target.request.credentials

@@ -7,6 +7,7 @@ by more than a few probes at once, however many channels it has.
 
 from __future__ import annotations
 
+import ipaddress
 import random
 import zlib
 from collections import deque
@@ -88,3 +89,27 @@ class HostGate(Generic[T]):
     def rounds(self) -> int:
         """How many turns it takes until each camera had its own."""
         return -(-self.cameras // self.room)
+
+
+@dataclass(slots=True, eq=False)
+class Lane(Generic[T]):
+    """How many probes are at work at once in one subnet or zone: the link to it may be thin, and the switch
+    in front of it old. Those that only wait for their time-out send nothing and do not count."""
+
+    limit: int
+    active: int = 0
+    waiting: deque[T] = field(default_factory=deque)
+
+    @property
+    def is_open(self) -> bool:
+        return self.active < self.limit
+
+
+def subnet(host: str) -> str:
+    """The network that a literal address lies in: 256 addresses of IPv4, a /64 of IPv6. A name is its own."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    prefix = 24 if address.version == 4 else 64
+    return str(ipaddress.ip_network(f"{host.partition('%')[0]}/{prefix}", strict=False))

@@ -58,3 +58,16 @@ def test_a_gate_lets_in_as_many_as_its_budget_and_one_after_the_other() -> None:
 
 def test_rounds_of_a_host() -> None:
     assert [HostGate(2, 0.0, cameras=n).rounds for n in (0, 1, 2, 3, 32)] == [0, 1, 1, 2, 16]
+
+
+def test_subnets() -> None:
+    hosts = ("10.1.2.3", "10.1.2.200", "10.1.3.1", "fd00:1:2:3::5", "fd00:1:2:3:9::1", "fe80::1%eth0", "cam")
+    assert [pacing.subnet(host) for host in hosts] == [
+        "10.1.2.0/24",
+        "10.1.2.0/24",
+        "10.1.3.0/24",
+        "fd00:1:2:3::/64",
+        "fd00:1:2:3::/64",
+        "fe80::/64",
+        "cam",
+    ]
