@@ -255,7 +255,12 @@ class Service:
     @contextlib.asynccontextmanager
     async def _reckoning(self) -> AsyncIterator[None]:
         """Days added up, old intervals put away; devices asked what is not urgent."""
-        async with self._roller.running(), self._retention.running(), self.devices.running():
+        async with (
+            self._roller.running(),
+            self._retention.running(),
+            self._census.running(),
+            self.devices.running(),
+        ):
             yield
 
     @contextlib.asynccontextmanager
