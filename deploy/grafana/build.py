@@ -339,6 +339,53 @@ def city() -> Dashboard:
             .min(0)
             .max(1)
         )
+        .with_row(Row("Pictures"))
+        .with_panel(
+            course(
+                "Intact",
+                "Online, no critical fault of the picture, clock not known to be out of tolerance, among"
+                " those whose picture was judged. The rate of a month comes from the reports.",
+                "percentunit",
+                query(f"sharpeyes_intact_ratio{{{TIER}}}", "{{tier}}"),
+                width=8,
+            )
+            .max(1)
+            .axis_soft_min(0.8)
+        )
+        .with_panel(
+            course(
+                "Rates of the rungs",
+                "Cameras that come so far, among those where so much was tried: the least of the tiers.",
+                "percentunit",
+                query(f"min by (rung) (sharpeyes_rung_ratio{{{TIER}}})", "{{rung}}"),
+                width=8,
+            )
+            .max(1)
+            .axis_soft_min(0.8)
+        )
+        .with_panel(
+            course(
+                "Deliver, and show nothing of use",
+                "Black, frozen, covered or otherwise critically faulty, among those that deliver. The alert"
+                " is at 10 %.",
+                "percentunit",
+                query(f"sharpeyes_picture_unusable_ratio{{{TIER}}}", "{{tier}}"),
+                width=8,
+            )
+            .min(0)
+            .axis_soft_max(0.15)
+            .thresholds(steps((None, GREEN), (0.1, ORANGE)))
+            .thresholds_style(common.GraphThresholdsStyleConfig().mode(GraphTresholdsStyleMode.DASHED))
+        )
+        .with_panel(
+            course(
+                "Faults of pictures",
+                "Cameras with a confirmed fault, by kind; a camera may have several.",
+                "short",
+                query(f"sum by (kind) (sharpeyes_picture_faults{{{TIER}}}) > 0", "{{kind}}"),
+                width=24,
+            ).min(0)
+        )
         .with_row(Row("Alerts and tickets"))
         .with_panel(
             listing(
@@ -361,6 +408,99 @@ def city() -> Dashboard:
     )
 
 
+def _messages(built: Dashboard) -> Dashboard:
+    """Whether what is to be said leaves."""
+    return (
+        built.with_row(Row("Messages"))
+        .with_panel(
+            course(
+                "Waiting",
+                "Notifications that were not sent yet, those held for a digest or quiet hours included.",
+                "short",
+                query(f"sum by (channel) (sharpeyes_outbox_waiting{{{ONE}}})", "{{channel}}"),
+                query(f"sum by (channel) (sharpeyes_outbox_dead{{{ONE}}})", "{{channel}}, given up"),
+                width=8,
+            ).min(0)
+        )
+        .with_panel(
+            course(
+                "The oldest that waits",
+                "Since when it is in the outbox.",
+                "s",
+                query(
+                    f"time() - min by (channel) (sharpeyes_outbox_oldest_timestamp_seconds{{{ONE}}})",
+                    "{{channel}}",
+                ),
+                width=8,
+            ).min(0)
+        )
+        .with_panel(
+            course(
+                "Sent and failed",
+                "Messages taken by their receivers, and attempts that failed.",
+                "short",
+                query(
+                    f"sum by (channel) (increase(sharpeyes_outbox_sent_total{{{ONE}}}[$__rate_interval]))",
+                    "{{channel}}",
+                ),
+                query(
+                    f"sum by (channel) (increase(sharpeyes_outbox_failed_total{{{ONE}}}[$__rate_interval]))",
+                    "{{channel}}, failed",
+                ),
+                width=8,
+            ).min(0)
+        )
+    )
+
+
+def _canaries(built: Dashboard) -> Dashboard:
+    """Whether the monitor sees what it is shown."""
+    return (
+        built.with_row(Row("Canaries"))
+        .with_panel(
+            course(
+                "Not seen as what they show",
+                "1: what is said of cameras in this network is not to be believed.",
+                "short",
+                query(f"max by (zone) (sharpeyes_canary_failing{{{ONE}}})", "{{zone}}"),
+                width=8,
+            )
+            .min(0)
+            .max(1)
+        )
+        .with_panel(
+            course(
+                "Missed, and false alarms",
+                "Faults shown that nobody named in time; verdicts against a canary that was well.",
+                "short",
+                query(
+                    f"sum by (zone) (increase(sharpeyes_canary_misses_total{{{ONE}}}[$__rate_interval]))",
+                    "{{zone}} missed",
+                ),
+                query(
+                    "sum by (zone)"
+                    f" (increase(sharpeyes_canary_false_alarms_total{{{ONE}}}[$__rate_interval]))",
+                    "{{zone}} false",
+                ),
+                width=8,
+            ).min(0)
+        )
+        .with_panel(
+            course(
+                "Until a fault is named",
+                "Mean over the time shown.",
+                "s",
+                query(
+                    f"sum(increase(sharpeyes_canary_detection_seconds_sum{{{ONE}}}[$__range]))"
+                    f" / (sum(increase(sharpeyes_canary_detection_seconds_count{{{ONE}}}[$__range])) > 0)",
+                    "mean",
+                ),
+                width=8,
+            ).min(0)
+        )
+    )
+
+
 def _rungs() -> Iterator[tuple[str, str]]:
     """Each rung with a pattern of those that include it."""
     rungs = [rung.label for rung in Rung if rung is not Rung.NONE]
@@ -371,7 +511,7 @@ def _rungs() -> Iterator[tuple[str, str]]:
 def prober() -> Dashboard:
     """How the prober itself fares."""
     good_bad = steps((None, GREEN), (1, RED))
-    return (
+    built = (
         dashboard(
             "sharpeyes-prober",
             "SharpEyes: the prober",
@@ -542,6 +682,7 @@ def prober() -> Dashboard:
             ).min(0)
         )
     )
+    return _canaries(_messages(built))
 
 
 def cameras() -> Dashboard:

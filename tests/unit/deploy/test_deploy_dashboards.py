@@ -21,6 +21,7 @@ from api_client import CITY, Client, client_of, until_probed
 from dashboard_queries import DEPLOY, queries
 from sharpeyes.domain.faults import Severity, TicketStage
 from sharpeyes.domain.time import Ms
+from sharpeyes.selfwatch.schedule import Show
 from sharpeyes.simulator.fleet import Addressing, uniform
 from sharpeyes.simulator.simulator import Simulator
 from sharpeyes.store.faults import TicketCount
@@ -66,6 +67,9 @@ async def told(tmp_path: Path) -> dict[str, set[str]]:
             await asyncio.sleep(0.05)  # the first count would undo what is told below
         counts = TicketCount(severity=Severity.MAJOR, stage=TicketStage.ROUTED, open=2, overdue=1)
         client.service.metrics.tell_tickets([counts], Ms(1))
+        client.service.metrics.tell_detected(Show.BLACK, 40.0)
+        while "sharpeyes_canary_failing{" not in (await client.get("/metrics")).text:
+            await asyncio.sleep(0.05)
         paths = ("/metrics", "/metrics/cameras", "/probe?target=gate-1", "/probe?target=gate-2")
         pages = [(await client.get(path)).text for path in paths]
     found: dict[str, set[str]] = {}
@@ -80,7 +84,7 @@ def _watching(folder: Path, url: str) -> AbstractAsyncContextManager[Client]:
     """The usual service, with one camera that delivers: at ``url``."""
     text = textwrap.dedent(CITY).replace("rtsp://127.0.0.1:1/a", url)
     (folder / "cameras.yaml").write_text(text, encoding="utf-8")
-    return client_of(folder, camera_metrics="true")
+    return client_of(folder, camera_metrics="true", canaries="true")
 
 
 def test_they_are_what_the_code_builds(build: ModuleType) -> None:
@@ -122,10 +126,19 @@ def selectors(node: Any) -> Iterator[Any]:
                 yield from selectors(one)
 
 
+def documented() -> dict[str, set[str]]:
+    """The series of the table, those of parts that may be switched off included, with their labels."""
+    rows = re.findall(r"(?m)^\| `((?:sharpeyes|probe)_\w+)` \| (.*?) \|", METRICS.read_text(encoding="utf-8"))
+    found = {name: set(re.findall(r"`(\w+)`", labels)) for name, labels in rows}
+    histograms = {name: labels for name, labels in found.items() if name.endswith("_seconds")}
+    parts = {f"{name}_{part}": labels for name, labels in histograms.items() for part in ("sum", "count")}
+    return found | parts
+
+
 async def test_queries_ask_only_for_what_is_told(told: dict[str, set[str]]) -> None:
     promql = parser()
     recorded = {name for name, _ in rules() if ":" in name}
-    known = told | OF_PROMETHEUS | {name: {"tier", "zone", "result"} for name in recorded}
+    known = documented() | told | OF_PROMETHEUS | {name: {"tier", "zone", "result"} for name in recorded}
     asked = 0
     for place, expr in [*queries(), *rules()]:
         for selector in selectors(promql.parse(expr)):
