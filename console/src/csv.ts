@@ -1,3 +1,5 @@
+import { saveFile } from './act'
+
 /** A table as a file: UTF-8 with a mark, which spreadsheets need to read Chinese, and no cell that is a formula. */
 export function download(name: string, rows: readonly (readonly (string | number | null | undefined)[])[]): void {
   const cell = (value: string | number | null | undefined): string => {
@@ -6,10 +8,5 @@ export function download(name: string, rows: readonly (readonly (string | number
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
   }
   const body = rows.map((row) => row.map(cell).join(',')).join('\r\n')
-  const url = URL.createObjectURL(new Blob(['\ufeff', body, '\r\n'], { type: 'text/csv' }))
-  const link = document.createElement('a')
-  link.href = url
-  link.download = name
-  link.click()
-  setTimeout(() => URL.revokeObjectURL(url), 10_000)
+  saveFile(name, new Blob(['\ufeff', body, '\r\n'], { type: 'text/csv' }))
 }

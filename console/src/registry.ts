@@ -66,6 +66,18 @@ export function areaTree(): { id: string; name: string; depth: number }[] {
   return rows
 }
 
+/** An area and all below it. */
+export function areasBelow(area: string): ReadonlySet<string> {
+  const found = new Set([area])
+  for (let grew = true; grew; ) {
+    grew = false
+    for (const one of registry.areas) {
+      if (one.parent && found.has(one.parent) && !found.has(one.id)) grew = !!found.add(one.id)
+    }
+  }
+  return found
+}
+
 export function isState(value: string): value is State {
   return (STATES as readonly string[]).includes(value)
 }

@@ -28,6 +28,8 @@ export const router = createRouter({
     },
     { path: '/map', component: () => import('./pages/MapPage.vue'), meta: { title: 'nav.map' } },
     { path: '/rates', component: () => import('./pages/RatesPage.vue'), meta: { title: 'nav.rates' } },
+    { path: '/disputes', component: () => import('./pages/DisputesPage.vue'), meta: { title: 'nav.disputes' } },
+    { path: '/reports', component: () => import('./pages/ReportsPage.vue'), meta: { title: 'nav.reports' } },
     { path: '/discovery', component: () => import('./pages/DiscoveryPage.vue'), meta: { title: 'nav.discovery' } },
     { path: '/faults', component: () => import('./pages/FaultsPage.vue'), meta: { title: 'nav.faults' } },
     { path: '/live', component: () => import('./pages/LivePage.vue'), meta: { title: 'nav.live', person: true } },

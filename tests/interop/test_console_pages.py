@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import textwrap
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
-from gateway_town import PASSWORD as CAMERA_PASSWORD
-from gateway_town import LiveCamera
-from rtp_media import encode
+from console_town import PASSWORD, Site, log_in, serving
 from sharpeyes.api.console import ASSETS
-from sharpeyes.app import Service, Started, run
-from sharpeyes.config import Settings, load
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.store.access import find_account
@@ -30,21 +23,6 @@ pytestmark = [
         reason="the console is not built (pip install -e . with access to npm's registry)",
     ),
 ]
-CLIP = encode("h264", width=320, height=180, frames=50, gop=25, options={"b": "500000", "maxrate": "500000"})
-PASSWORD = "a long phrase of words 9"
-CITY = """
-    site: {{name: 滨江, timezone: Asia/Shanghai}}
-    tiers: {{public_security: {{target: 0.98, liveness_s: 5}}}}
-    zones: {{police: {{name: Police, network: 1}}}}
-    departments: {{psb: {{name: Public Security}}, edu: {{name: Education}}}}
-    areas: {{city: {{name: City, children: {{north: {{name: North}}, south: {{name: South}}}}}}}}
-    credentials: {{camera: {{username: viewer, password_file: camera.txt}}}}
-    cameras:
-      - {{id: park, name: 公园门, tier: public_security, department: psb, area: north, zone: police,
-          main: "{url}", credential: camera}}
-      - {{id: dead, name: Dead end, tier: public_security, department: psb, area: south, zone: police,
-          main: "rtsp://127.0.0.1:1/b"}}
-"""
 PAGES = (
     "/",
     "/wall",
@@ -56,39 +34,6 @@ PAGES = (
     "/journal",
     "/settings",
 )
-
-
-@dataclass
-class Site:
-    url: str
-    token: str
-    service: Service
-    camera: LiveCamera
-
-
-@asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Site]:
-    camera = LiveCamera(CLIP)
-    await camera.start()
-    (folder / "camera.txt").write_text(CAMERA_PASSWORD)
-    (folder / "camera.txt").chmod(0o600)
-    file = folder / "cameras.yaml"
-    file.write_text(textwrap.dedent(CITY).format(url=camera.url), encoding="utf-8")
-    settings = Settings.read({}, config=file, data_dir=folder / "data", port=0, view_addresses="127.0.0.1")
-    up: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
-    stop = asyncio.Event()
-    running = asyncio.create_task(run(settings, load(file, environ={}), stop=stop, started=up.set_result))
-    try:
-        done, _ = await asyncio.wait({up, running}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
-        if running in done:
-            running.result()
-        started = up.result()
-        assert started.token is not None
-        yield Site(started.url, started.token.reveal(), started.service, camera)
-    finally:
-        stop.set()
-        await running
-        await camera.kill()
 
 
 @pytest.fixture
@@ -109,14 +54,6 @@ async def sign_in(tab: Tab, site: Site, token: str | None = None) -> None:
     await tab.click("[role=tab]", "API token")
     await tab.type("input[name=token]", site.token if token is None else token)
     await tab.click("button[type=submit]")
-
-
-async def log_in(tab: Tab, site: Site, name: str) -> None:
-    await tab.open(site.url + "/sign-in")
-    await tab.type("input[name=username]", name)
-    await tab.type("input[name=password]", PASSWORD)
-    await tab.click("button[type=submit]")
-    await tab.until("() => location.pathname === '/'")
 
 
 async def test_a_wrong_token_is_refused_with_its_reason_and_a_right_one_opens(site: Site, tab: Tab) -> None:

@@ -72,7 +72,9 @@ async function call(method: string, template: string, options: Any): Promise<unk
   }
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries((options.query ?? {}) as Record<string, unknown>)) {
-    if (value !== undefined && value !== null && value !== '') query.set(name, String(value))
+    for (const one of Array.isArray(value) ? value : [value]) {
+      if (one !== undefined && one !== null && one !== '') query.append(name, String(one))
+    }
   }
   if (query.size) url += `?${query}`
   const headers: Record<string, string> = { Accept: 'application/json', ...credentials.headers() }

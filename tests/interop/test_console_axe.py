@@ -1,0 +1,81 @@
+"""axe-core on every page of the console, in both themes: no serious and no critical finding."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from console_browser import CHROMIUM, Tab, browser
+from console_town import PASSWORD, Site, log_in, serving
+from sharpeyes.api.console import ASSETS
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
+
+AXE = Path(__file__).parents[2] / "console" / "node_modules" / "axe-core" / "axe.min.js"
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
+    pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci in console/)"),
+]
+PAGES = (
+    "/",
+    "/wall",
+    "/cameras",
+    "/cameras/dead",
+    "/map?camera=dead&at=30.21,120.18",
+    "/faults",
+    "/rates",
+    "/live?cameras=park",
+    "/access",
+    "/discovery",
+    "/journal",
+    "/settings",
+)
+ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
+FOUND = """async () => {
+  const {violations} = await axe.run(document, {resultTypes: ['violations']});
+  const told = node => `${node.target} (${[...node.any, ...node.all, ...node.none][0]?.message})`;
+  return violations
+    .filter(one => ['serious', 'critical'].includes(one.impact))
+    .map(one => `${one.id}: ${one.nodes.slice(0, 3).map(told).join('; ')}`);
+}"""
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as site:
+        yield site
+
+
+async def test_axe_finds_nothing_serious_on_any_page(site: Site, tmp_path: Path) -> None:
+    assert not isinstance(site.service.access, Exception)
+    add = site.service.access.people.add
+    secret = Secret(PASSWORD)
+    await add(None, username="wang", name="Wang", department="psb", roles=ROLES, password=secret)
+    await add(None, username="shen", name="Shen", department="psb", roles=[Role.AUDITOR], password=secret)
+    found: dict[str, list[str]] = {}
+    async with browser(tmp_path / "profile") as tab:
+        await tab.size(1366, 768)
+        found["/sign-in"] = await look(tab, site.url + "/sign-in")
+        await log_in(tab, site, "wang")
+        for theme in ("light", "dark"):
+            await tab.call("theme => localStorage.setItem('sharpeyes.theme', theme)", theme)
+            for page in PAGES:
+                found[f"{page} {theme}"] = await look(tab, site.url + page)
+        await tab.click("header button[aria-label='Sign out']")
+        await tab.sees("User name")
+        await log_in(tab, site, "shen")
+        found["/register"] = await look(tab, site.url + "/register")
+    assert "\n".join(f"{page}: {one}" for page, said in found.items() for one in said) == ""
+
+
+async def look(tab: Tab, url: str) -> list[str]:
+    await tab.open(url)
+    await tab.until("() => !document.querySelector('.skeleton')")
+    # A debugger's script is not the page's: the policy, which holds for the page, need not allow it.
+    await tab.ask("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
+    await tab.until("() => document.getAnimations().every(one => one.playState !== 'running')")
+    findings: list[str] = await tab.call(FOUND)
+    return findings
