@@ -315,6 +315,8 @@ class Fleet:
         """How the canaries stand: they are on no other board."""
         self._no_record = NoRecord()
         self._blind: dict[str, Blindness] = {}
+        self._above: frozenset[str] = frozenset()
+        """Cameras whose being offline was last put down to something above them."""
         self._probe = probe
         self._board = board
         self._recorder = recorder
@@ -443,7 +445,10 @@ class Fleet:
         """
         before, self._blind = self._blind, dict(blind)
         changed = {zone for zone in before.keys() | blind.keys() if before.get(zone) != blind.get(zone)}
-        for camera, unit in self._units.items():
+        touched = self._units if changed else [c for c in (*self._above, *upstream) if c in self._units]
+        self._above = frozenset(upstream)
+        for camera in touched:
+            unit = self._units[camera]
             was, zone = unit.upstream, unit.target.camera.zone
             if unit.target.canary or unit.board.get(camera) is None:
                 continue

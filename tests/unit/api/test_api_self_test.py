@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import Connection, select
 
 from api_client import Client, client_of
 from sharpeyes.domain.health import Interval, State
@@ -36,7 +36,7 @@ def unseen(client: Client, camera: str, start: Ms, end: Ms, *, ended: bool = Tru
         seen_cause="timeout",
     )
 
-    def write(connection: object) -> StoredOutage:
+    def write(connection: Connection) -> StoredOutage:
         telemetry.write_batch(connection, intervals=[told])
         begun = own_outages.begin(connection, outage)
         if ended:
@@ -116,6 +116,6 @@ async def test_a_reader_sees_and_does_not_decide(client: Client) -> None:
     assert said.status_code == 403
 
 
-def _entries(connection: object) -> list[str]:
+def _entries(connection: Connection) -> list[str]:
     """The bodies of the register."""
     return [bytes(row.body).decode() for row in connection.execute(select(register_entry))]

@@ -80,3 +80,20 @@ def test_all_wrong_variables_are_told_at_once_and_empty_ones_are_not_set() -> No
     with pytest.raises(InvalidInputError) as caught:
         Settings.read({"SHARPEYES_PORT": "x", "SHARPEYES_HOTS": "y", "SHARPEYES_LOG_LEVEL": ""})
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_canaries_are_on_and_listen_on_loopback_unless_told_otherwise() -> None:
+    assert Settings.read({}).canaries
+    assert Settings.read({}).canary_addresses == {}
+    given = {"SHARPEYES_CANARIES": "off", "SHARPEYES_CANARY_ADDRESSES": "police=10.1.0.5, street=10.2.0.5"}
+    settings = Settings.read(given)
+    assert not settings.canaries
+    assert settings.canary_addresses == {"police": "10.1.0.5", "street": "10.2.0.5"}
+
+
+@pytest.mark.parametrize(
+    "value", ["10.1.0.5", "police=", "police=gate", "=10.1.0.5", "a=::1", "a=1.1.1.1 a=1.1.1.2"]
+)
+def test_addresses_of_canaries_that_are_none(value: str) -> None:
+    with pytest.raises(InvalidInputError, match="SHARPEYES_CANARY_ADDRESSES"):
+        Settings.read({"SHARPEYES_CANARY_ADDRESSES": value})
