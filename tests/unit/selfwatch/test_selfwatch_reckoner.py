@@ -144,3 +144,23 @@ def test_before_the_first_probe_nothing_is_failing() -> None:
     assert story.account.failing is None
     story.say(nothing, SETTLE_MS // 1000 + 1)
     assert story.account.failing == BEGIN, "probes cannot run"
+
+
+def test_a_day_by_the_second_counts_every_fault_once() -> None:
+    """A monitor that names what it sees after 40 s, is blind for ten minutes at noon, and knows no blur."""
+    story, noon = Story(), 12 * 3600
+    while story.second < 24 * 3600:
+        now = Ms(BEGIN + story.second * 1000)
+        phase, step = PLAN.at(now), 20
+        late = now >= phase.start + 40_000
+        said = NAMED.get(phase.show, WELL) if late and phase.show is not Show.BLUR else WELL
+        if noon <= story.second < noon + 600:
+            said = Glimpse(state=State.UNKNOWN, cause="no_descriptors")
+        story.say(said, story.second + step)
+    detected = [show for _, t in story.tallies for show, delay in t.detected if delay == 40.0]
+    missed = [show for _, t in story.tallies for show in t.missed]
+    turns = (24 * 3600 - 300) * 1000 // TURN
+    assert set(missed) == {Show.BLUR}
+    assert turns - 3 <= len(detected) + len(missed) < turns, "but for those that nobody could see"
+    assert {word for _, t in story.tallies for word in t.false_alarms} == set()
+    assert len(detected) == sum(len(t.detected) for _, t in story.tallies)
