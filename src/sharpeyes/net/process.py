@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import resource
+import sys
 
 MOST_FILES = 65_536
 _MACOS_FILES = 10_240
@@ -34,6 +35,12 @@ def raise_file_limit(wanted: int = MOST_FILES) -> int:
         else:
             return ceiling
     return soft
+
+
+def share_often() -> None:
+    """Threads that decode and read the store give way after 1 ms, not 5: a request passes the event loop
+    several times, and would wait for each of them every time."""
+    sys.setswitchinterval(0.001)
 
 
 def calm_collector() -> None:

@@ -27,7 +27,7 @@ from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.registry.edit import Edit, Edited, edit
-from sharpeyes.store.cameras import CameraFilter, get_camera, list_cameras
+from sharpeyes.store.cameras import CameraFilter, get_camera, get_cameras, list_ids
 from sharpeyes.store.organisation import list_areas, subtree
 
 router = APIRouter(prefix="/api/v1/cameras", tags=["cameras"])
@@ -112,25 +112,26 @@ async def list_all(
 ) -> CameraPage:
     """Cameras in the order of their ids, a page at a time."""
 
-    def read(connection: Connection) -> list[Camera]:
+    def read(connection: Connection) -> list[str]:
         areas = None if area is None else subtree(list_areas(connection, include_retired=True), area)
         where = CameraFilter(tier=tier, department=department, areas=areas, zone=zone, text=q)
-        return list_cameras(connection, where)
+        return list_ids(connection, where)
 
+    board = rooms.board
     found = await rooms.database.aread(read)
-    entries = {camera.id: rooms.board.get(camera.id) for camera in found}
     if state is not None:
-        found = [c for c in found if (entry := entries[c.id]) is not None and entry.standing.state is state]
-    total = len(found)
-    if after is not None:
-        found = [camera for camera in found if camera.id > after]
-    page = found[:limit]
+        found = [key for key in found if (one := board.get(key)) is not None and one.standing.state is state]
+    rest = found if after is None else [key for key in found if key > after]
+    page = rest[:limit]
+    cameras = await rooms.database.aread(lambda connection: get_cameras(connection, page))
     return CameraPage(
         items=tuple(
-            CameraShape.of(camera, entries[camera.id], addresses=caller.may(ADDRESSES)) for camera in page
+            CameraShape.of(cameras[key], board.get(key), addresses=caller.may(ADDRESSES))
+            for key in page
+            if key in cameras
         ),
-        total=total,
-        next=page[-1].id if len(found) > limit else None,
+        total=len(found),
+        next=page[-1] if len(rest) > limit else None,
     )
 
 
