@@ -56,7 +56,7 @@ from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.net.oidc import Provider, ProviderSettings
-from sharpeyes.net.process import calm_collector, raise_file_limit
+from sharpeyes.net.process import calm_collector, raise_file_limit, share_often
 from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
@@ -451,6 +451,7 @@ async def run(
     settings: Settings, config: Config, *, stop: asyncio.Event, started: Callable[[Started], None]
 ) -> None:
     """Serve until ``stop`` is set. Raises SharpEyesError if it cannot start, for example on a port in use."""
+    share_often()
     service = Service(settings, config)
     async with service.running() as token:
         api = create_api(context_of(service))
