@@ -50,15 +50,18 @@ PACKET = 1200
 # --- the camera ---------------------------------------------------------------------------------------
 
 
-def stream() -> Clip:
+def stream(*, small: bool = False) -> Clip:
+    """``small``: for what is not about throughput."""
+    if small:
+        return encode("h264", width=320, height=180, fps=5, frames=50, gop=10, options={"b": "60000"})
     rate = {"b": "2000000", "maxrate": "2000000", "bufsize": "2000000"}
     return encode("h264", width=1920, height=1080, frames=100, gop=50, options=rate)
 
 
-def camera(pipe: Connection) -> None:
+def camera(pipe: Connection, small: bool) -> None:
     from gateway_town import LiveCamera
 
-    clip = stream()
+    clip = stream(small=small)
 
     async def serve() -> None:
         live = LiveCamera(clip)
@@ -557,7 +560,7 @@ def main() -> None:
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    filming = context.Process(target=camera, args=(there,), daemon=True)
+    filming = context.Process(target=camera, args=(there, bool(arguments.crowd)), daemon=True)
     filming.start()
     url, bits = here.recv()
     if arguments.crowd:

@@ -8,7 +8,7 @@ import json
 import random
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,17 @@ import websockets
 
 from gateway_town import LOOPBACK, LiveCamera, Town, gateway, served, town
 from rtp_media import encode
+from sharpeyes.access.policy import DEFAULTS
+from sharpeyes.domain.camera import StreamRole
+from sharpeyes.domain.masks import Mask
+from sharpeyes.domain.organisation import Tier
 from sharpeyes.gateway import peer
 from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.gateway.sender import Chunk, GsoSender
+from sharpeyes.simulator.clip import ClipSpec
+from sharpeyes.simulator.fault import Fault, FaultKind
+from sharpeyes.simulator.fleet import Addressing, ChannelPlan, DevicePlan, Fleet
+from sharpeyes.simulator.simulator import Simulator
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
@@ -62,6 +70,7 @@ STATS = """async () => {
     if (item.type === 'inbound-rtp') return item;
   return {};
 }"""
+TOLD = """async (where) => (await fetch(where)).json()"""
 PLAY_MSE = """async (ticket) => {
   const video = window.video = Object.assign(document.createElement('video'), {muted: true, autoplay: true});
   document.body.append(video);
@@ -82,6 +91,22 @@ PLAY_MSE = """async (ticket) => {
       buffer.onupdateend = feed;
     } else { waiting.push(event.data); feed(); }
   };
+}"""
+
+
+PLAY_HLS = """async (ticket) => {
+  const video = window.video = Object.assign(document.createElement('video'), {muted: true, autoplay: true});
+  document.body.append(video);
+  const opened = await fetch('/api/v1/views/park/hls', {
+    method: 'POST', headers: {Authorization: 'Bearer ' + ticket},
+  });
+  const {playlist} = await opened.json();
+  for (;;) {
+    const text = await (await fetch(playlist)).text();
+    if (text.split('EXTINF').length > 3) break;  // it begins with no less
+    await new Promise(done => setTimeout(done, 200));
+  }
+  video.src = playlist;
 }"""
 
 
@@ -157,15 +182,23 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
 class Stage:
     town: Town
     gateway: Gateway
-    camera: LiveCamera
     page: Page
+    camera: LiveCamera | None = None
+    where: str = ""
 
     async def watch(self) -> str:
         """Begin a view under a new grant; gives the grant."""
         grant = await self.town.grant("park")
         made = await self.page.call(WATCH, self.town.ticket("park", grant.id, client=ME))
         assert made["status"] == 201, made
+        self.where = made["where"]
         return grant.id
+
+    async def told(self, state: str, within_s: float = 30) -> None:
+        """Wait until the page is told that its camera is in this state."""
+        async with asyncio.timeout(within_s):
+            while (await self.page.call(TOLD, self.where))["state"] != state:
+                await asyncio.sleep(0.1)
 
     async def decoded(self, count: int, within_s: float = 20) -> dict[str, Any]:
         """Wait until the browser decoded that many more pictures; gives its figures."""
@@ -189,7 +222,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         url = await stack.enter_async_context(served(running))
         page = await stack.enter_async_context(chromium(tmp_path / "profile"))
         await page.open(url)
-        yield Stage(city, running, camera, page)
+        yield Stage(city, running, page, camera)
 
 
 async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stage) -> None:
@@ -208,13 +241,66 @@ async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stag
     assert (await stage.page.call(STATS)).get("packetsReceived") in (last.get("packetsReceived"), None)
 
 
-async def test_a_lost_camera_comes_back_without_a_click(stage: Stage) -> None:
+async def test_a_lost_camera_is_said_to_be_lost_and_comes_back_without_a_click(tmp_path: Path) -> None:
+    """The source is a virtual camera; its viewer asks how it does, as the console does."""
+    place = Addressing(network="127.0.92.1", rtsp_port=0, onvif_port=0, discovery_port=None)
+    spec = ClipSpec(width=320, height=180, kbps=300, gop=25, gops=2)
+    channels = (ChannelPlan(id="view", streams=((StreamRole.MAIN, spec),)),)
+    async with contextlib.AsyncExitStack() as stack:
+        fleet = Fleet(devices=(DevicePlan(id="box", channels=channels),))
+        simulator = await stack.enter_async_context(
+            Simulator(fleet, addressing=place, cache=tmp_path / "clips")
+        )
+        city = await stack.enter_async_context(town(tmp_path, {"park": simulator.endpoints["view"].url}))
+        running = await stack.enter_async_context(gateway(city, LOOPBACK))
+        url = await stack.enter_async_context(served(running))
+        page = await stack.enter_async_context(chromium(tmp_path / "profile"))
+        await page.open(url)
+        stage = Stage(city, running, page)
+        await stage.watch()
+        await stage.decoded(10)
+        await simulator.set_fault("box", Fault(kind=FaultKind.OFF))
+        await stage.told("lost")
+        before = (await page.call(STATS))["framesDecoded"]
+        await simulator.clear_fault("box")
+        await stage.told("playing")
+        stats = await stage.decoded(20)
+        assert stats["framesDecoded"] >= before + 20
+        assert len(city.entries("view_started")) == 1
+        assert city.entries("view_ended") == []
+
+
+@pytest.mark.parametrize("way", ["masks", "watermark", "h265"])
+async def test_what_is_coded_anew_plays(stage: Stage, way: str) -> None:
+    feng = stage.town.id("feng")
+    if way == "masks":
+        await stage.town.desk.set_masks(feng, "park", [Mask(points=((0, 0), (5000, 0), (0, 5000)))])
+    elif way == "watermark":
+        rules = replace(DEFAULTS[Tier.COMMUNITY], burned_watermark=True)
+        await stage.town.desk.set_policy(feng, rules)
+    else:
+        assert stage.camera is not None
+        await stage.camera.kill()
+        stage.camera.clip = encode("h265", width=640, height=360, frames=100, gop=50)
+        await stage.camera.start()
     await stage.watch()
-    await stage.decoded(10)
-    await stage.camera.kill()
-    await asyncio.sleep(0.5)
-    await stage.camera.start()
-    await stage.decoded(20)
+    stats = await stage.decoded(40)
+    assert (stats["frameWidth"], stats["frameHeight"]) == (640, 360)
+    assert stats["framesDropped"] <= 5
+    assert stage.gateway.transcodes == 1
+
+
+async def test_hls_plays(stage: Stage) -> None:
+    if not await stage.page.call(
+        "() => document.createElement('video').canPlayType('application/x-mpegURL')"
+    ):
+        pytest.skip("this Chromium has no HLS of its own")
+    grant = await stage.town.grant("park")
+    await stage.page.call(PLAY_HLS, stage.town.ticket("park", grant.id, client=ME))
+    async with asyncio.timeout(30):
+        while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
+            await asyncio.sleep(0.1)
+    assert await stage.page.call("() => video.error") is None
 
 
 async def test_loss_is_mended_by_the_ring(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,12 +47,19 @@ class Channel:
     @contextlib.contextmanager
     def claimed(self) -> Iterator[None]:
         """While somebody is about to watch, the stream does not end."""
-        self._claims += 1
+        self.hold()
         try:
             yield
         finally:
-            self._claims -= 1
-            self._rest()
+            self.release()
+
+    def hold(self) -> None:
+        """Somebody watches or is about to, until :meth:`release`."""
+        self._claims += 1
+
+    def release(self) -> None:
+        self._claims -= 1
+        self._rest()
 
     @property
     def idle(self) -> bool:

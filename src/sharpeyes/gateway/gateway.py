@@ -233,7 +233,7 @@ class Gateway:
         lease.ended = lambda: self._ended(key, lease, peer)
         try:
             answer = await peer.answer(offer, chosen.offered, channel.hub)
-            self._shown[lease] = channel
+            self._show(lease, channel)
             await self._leases.begin(lease)
         except BaseException:
             self._forget(lease)
@@ -260,9 +260,17 @@ class Gateway:
             session.patience.cancel()
         self._spawn(peer.close())
 
+    def _show(self, lease: Lease, channel: Channel) -> None:
+        """From now on the stream goes on for this viewer, who may take a while to connect."""
+        self._shown[lease] = channel
+        channel.hold()
+
     def _forget(self, lease: Lease) -> None:
         """Its view is over; what was made for it alone is not made any more."""
         channel = self._shown.pop(lease, None)
+        if channel is None:
+            return
+        channel.release()
         if lease.mark and isinstance(channel, Recoding):
             self._drop_recoding(channel)
 
@@ -290,7 +298,7 @@ class Gateway:
             lease.cut = cut
             lease.sent = lambda: made.sent
             lease.ended = lambda: self._forget(lease)
-            self._shown[lease] = channel
+            self._show(lease, channel)
             await self._leases.begin(lease)
             channel.hub.add(muxer)
             return made
@@ -317,7 +325,7 @@ class Gateway:
             self._admitted(ticket, camera, Action.LIVE, client, "hls") as lease,
             self._h264(lease, camera, tile) as (channel, _),
         ):
-            self._shown[lease] = channel
+            self._show(lease, channel)
             try:
                 return await self._hls.open(lease, channel)
             except BaseException:
@@ -423,11 +431,9 @@ class Gateway:
             self._drop_recoding(recoding)
             recoding = None
         if recoding is None:
-            if not self._places.free:
-                awaited = set(self._shown.values())
-                rests = (r for r in self._recodings.values() if r.idle and r not in awaited)
-                if resting := next(rests, None):
-                    self._drop_recoding(resting)
+            resting = next((found for found in self._recodings.values() if found.idle), None)
+            if resting is not None and not self._places.free:
+                self._drop_recoding(resting)
             recoding = self._recodings[key] = Recoding(
                 upstream,
                 self._places,

@@ -42,6 +42,8 @@ from sharpeyes.store.database import Database
 log = logging.getLogger(__name__)
 
 _TICKET = frozenset({Reason.TICKET_INVALID, Reason.TICKET_EXPIRED, Reason.TICKET_USED, Reason.TICKET_CLIENT})
+_AHEAD_S = 1.0
+"""So long before time alone may change an answer, the next one is asked for."""
 _REMEMBERED_S = (0.5, 2.0, 8.0)
 """Waits before an end is tried again to be written down."""
 
@@ -320,14 +322,46 @@ class Leases:
         if until is not None and lease.over is None:
             wait_s = max(0.0, (until - self._clock()) / 1000)
             loop = asyncio.get_running_loop()
-            lease.timer = loop.call_later(min(wait_s, 86_400.0), self._due, lease)
+            lease.timer = loop.call_later(min(max(0.0, wait_s - _AHEAD_S), 86_400.0), self._due, lease)
 
     def _due(self, lease: Lease) -> None:
         lease.timer = None
-        if lease.until is not None and self._clock() < lease.until:
-            self._arm(lease)
+        if lease.until is not None and lease.until - self._clock() > 2 * _AHEAD_S * 1000:
+            self._arm(lease)  # it was further away than a timer reaches
         else:
-            self._spawn(self._again([lease]))
+            self._spawn(self._foresee(lease))
+
+    async def _foresee(self, lease: Lease) -> None:
+        """What the answer will be at the instant that it named. A no is kept ready, so that the picture stops
+        then, and not when a busy database has said so. Who cannot ask must not show."""
+        until = lease.until
+        if until is None or lease.over is not None:
+            return
+        at, why = Ms(max(until, self._clock())), "rights_unknown"
+        try:
+            ((decision, _),) = await self._access.database.aread(
+                lambda c: _decide_all(c, [lease], at, self._access.desk)
+            )
+        except Exception:
+            log.exception("gateway: rights could not be looked at before their end")
+        else:
+            if lease.over is not None or lease.until != until:
+                return  # another answer came meanwhile, with a timer of its own
+            if isinstance(decision, Allowed):
+                lease.allowed = decision
+                self._arm(lease)
+                return
+            why = decision.reason
+        if lease.over is None and lease.until == until and lease.timer is None:
+            self._end_at(lease, until, why)
+
+    def _end_at(self, lease: Lease, until: Ms, why: str) -> None:
+        wait_s = (until - self._clock()) / 1000
+        if wait_s <= 0:
+            self.end(lease, why)
+        else:
+            loop = asyncio.get_running_loop()
+            lease.timer = loop.call_later(min(wait_s, 1.0), self._end_at, lease, until, why)
 
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
