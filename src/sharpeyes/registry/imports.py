@@ -48,7 +48,13 @@ from sharpeyes.store import organisation
 from sharpeyes.store.cameras import CameraFilter, list_cameras
 from sharpeyes.store.credentials import list_credentials
 from sharpeyes.store.devices import list_devices
-from sharpeyes.store.dossiers import forbidden_cameras, list_dossiers, mark_edited, put_dossiers
+from sharpeyes.store.dossiers import (
+    edited_cameras,
+    forbidden_cameras,
+    list_dossiers,
+    mark_edited,
+    put_dossiers,
+)
 from sharpeyes.store.events import Event, record
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
@@ -140,6 +146,8 @@ class City:
     credentials: frozenset[str] = frozenset()
     forbidden: Mapping[str, str] = field(default_factory=dict)
     """Cameras known to stand where the law allows none."""
+    coded: frozenset[str] = frozenset()
+    """Cameras whose number a file stated, and not the registry."""
 
 
 def snapshot(connection: Connection) -> City:
@@ -153,6 +161,7 @@ def snapshot(connection: Connection) -> City:
         zones={one.id: one.name for one in organisation.list_zones(connection)},
         credentials=frozenset(list_credentials(connection)),
         forbidden=forbidden_cameras(connection),
+        coded=frozenset(edited_cameras(connection, "code")),
     )
 
 
@@ -404,7 +413,12 @@ class _Planner:
             raise _Refused(
                 given[0], f"{len(matches)} cameras have {said}", "Add a unified number, or another key"
             )
-        return self.by_id[matches.pop()] if matches else None
+        if not matches:
+            return None
+        camera = self.by_id[matches.pop()]
+        # Channels of one recorder share its address: two stated numbers are two cameras.
+        another = code is not None and camera.id in self.city.coded and camera.code != code
+        return None if another else camera
 
     # --- what becomes of it -------------------------------------------------------------------------
 
@@ -441,7 +455,7 @@ class _Planner:
         if camera.origin is not Origin.CONFIG:
             self.stated[camera.id] = frozenset(
                 name for name in PLACED if stored is None or name in values or name in self._said(values)
-            )
+            ) | ({"code"} if "code" in values else set())
         if stored is None:
             return Outcome.NEW, camera, changes
         return (Outcome.CHANGED if changes else Outcome.UNCHANGED), camera, changes

@@ -141,6 +141,12 @@ def edited(connection: Connection, ids: Iterable[str]) -> dict[str, set[str]]:
     return found
 
 
+def edited_cameras(connection: Connection, field: str) -> set[str]:
+    """Cameras whose ``field`` was set by hand or by a dossier."""
+    query = select(camera_edited.c.camera_id).where(camera_edited.c.field == field)
+    return set(connection.scalars(query))
+
+
 def forbidden_cameras(connection: Connection) -> dict[str, str]:
     """Cameras that are known to stand where the law allows none, with the kind of place."""
     query = select(camera_place).where(camera_place.c.place.in_([place.value for place in FORBIDDEN_PLACES]))

@@ -357,6 +357,12 @@ class TestImport:
         plan = world.plan(sheet(row(设备编码="", IPv4="10.9.9.9")), keys=["ipv4"])
         assert plan.rows[0].camera == "hand"
 
+    def test_two_stated_numbers_are_two_cameras_whatever_they_share(self, world: World) -> None:
+        world.apply(sheet(row()), keys=["ipv4"])
+        plan = world.apply(sheet(row(设备编码=CODE[:-1] + "9")), keys=["ipv4"])
+        assert plan.counts[Outcome.NEW] == 1
+        assert world.camera(f"cam-{CODE}").code == CODE
+
     def test_several_of_one_key(self, world: World) -> None:
         world.apply(sheet(row(), row(设备编码=CODE[:-1] + "9")))
         plan = world.plan(sheet(row(设备编码="")), keys=["ipv4"])
