@@ -87,9 +87,10 @@ def rung_pieces(
 ) -> Iterator[RungPiece]:
     """What :func:`climbed` adds up, cut at nothing but the span: alike pieces of a key are told once."""
     for part in _parts(connection, span, key_of(by), known_until, where):
-        same = (part.key, part.rung, part.untried, part.clock, part.start_ms, part.end_ms)
-        query = select(*same, func.count()).where(*_real(part)).group_by(*same)
-        for key, rung, untried, clock, start, end, cameras in connection.execute(query):
+        columns = (part.key, part.rung, part.untried, part.clock, part.start_ms, part.end_ms)
+        rows = connection.execute(select(*columns).where(*_real(part))).all()
+        for alike, cameras in Counter(map(tuple, rows)).items():
+            key, rung, untried, clock, start, end = alike
             step = Step(rung, bool(untried), clock)
             yield RungPiece(key, step, start, end, cameras)
             if clock != UNKNOWN:

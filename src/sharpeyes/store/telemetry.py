@@ -445,13 +445,11 @@ def pieces(
         walk(span, key, where, state_interval, "state"),
         lasting(span, key, where, camera_state, "state", known_until=known_until),
     ):
-        same = (part.key, part.state, part.start_ms, part.end_ms)
-        query = (
-            select(*same, func.count())
-            .where(part.state.is_not(None), part.end_ms > part.start_ms)
-            .group_by(*same)
+        query = select(part.key, part.state, part.start_ms, part.end_ms).where(
+            part.state.is_not(None), part.end_ms > part.start_ms
         )
-        for name, state, start, end, cameras in connection.execute(query):
+        for alike, cameras in Counter(map(tuple, connection.execute(query).all())).items():
+            name, state, start, end = alike
             yield Piece(name, _STATES[state], start, end, cameras)
 
 
