@@ -40,7 +40,7 @@ def test_any_bytes(data: bytes) -> None:
         read_table(data)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=40, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_sheet_within_a_workbook(data: bytes) -> None:
     with contextlib.suppress(InvalidInputError):
@@ -73,7 +73,7 @@ def test_no_cell_is_a_formula(text: str) -> None:
         assert plain(cell) == text
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.sampled_from(HEADINGS), min_size=2, max_size=6, unique=True),
     st.lists(st.lists(CELL, max_size=6), max_size=4),
