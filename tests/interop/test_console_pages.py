@@ -113,7 +113,7 @@ async def test_the_working_of_a_probe_is_shown_and_a_refusal_says_its_reason(sit
     await tab.click("button", "Declare out of service")
     await tab.click(".el-message-box button", "Confirm")
     await tab.sees("declared in cameras.yaml")  # what it is
-    await tab.sees("maintenance: true")  # and its mend
+    await tab.sees("change it there")  # and its mend
 
 
 async def test_it_speaks_as_the_browser_does(site: Site, tmp_path: Path) -> None:

@@ -126,6 +126,8 @@ export const api = {
     call('POST', path, options as Any) as Promise<Answer<P, 'post'>>,
   patch: <P extends With<'patch'>>(path: P, options: Options<P, 'patch'> = {}) =>
     call('PATCH', path, options as Any) as Promise<Answer<P, 'patch'>>,
+  put: <P extends With<'put'>>(path: P, options: Options<P, 'put'> = {}) =>
+    call('PUT', path, options as Any) as Promise<Answer<P, 'put'>>,
   delete: <P extends With<'delete'>>(path: P, options: Options<P, 'delete'> = {}) =>
     call('DELETE', path, options as Any) as Promise<Answer<P, 'delete'>>,
 }
