@@ -58,10 +58,13 @@ from sharpeyes.health.recorder import Recorder
 from sharpeyes.net.oidc import Provider, ProviderSettings
 from sharpeyes.net.process import calm_collector, raise_file_limit, share_often
 from sharpeyes.rates.census import Census
+from sharpeyes.rates.report.files import FOLDER as REPORTS
+from sharpeyes.rates.report.files import Reporter
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
+from sharpeyes.rates.timeline import Every
 from sharpeyes.registry import registry
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
@@ -110,6 +113,15 @@ class Service:
         zone = ZoneInfo(config.site.timezone)
         self._roller = Roller(self.database, zone, clock)
         self._census = Census(self.database, clock)
+        self._reporter = Reporter(
+            self.database,
+            settings.data_dir / REPORTS,
+            settings.data_dir / REPORTS_KEY,
+            [Every(word) for word in settings.reports],
+            config.site.name,
+            zone,
+            clock,
+        )
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(
             self.database,
@@ -259,6 +271,7 @@ class Service:
             self._roller.running(),
             self._retention.running(),
             self._census.running(),
+            self._reporter.running(),
             self.devices.running(),
         ):
             yield

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,14 +49,14 @@ def report(
 def _write(
     settings: Settings, every: str, label: str, by: str, form: str, lang: str, out: Path | None
 ) -> None:
-    import json
     from typing import cast, get_args
     from zoneinfo import ZoneInfo
 
     from sharpeyes.app import wall_clock
     from sharpeyes.config import load
     from sharpeyes.domain.errors import InvalidInputError
-    from sharpeyes.rates.report.manifest import KEY_FILE, SUFFIX, Signer
+    from sharpeyes.rates.report.files import write_report
+    from sharpeyes.rates.report.manifest import KEY_FILE, Signer
     from sharpeyes.rates.report.period import Period
     from sharpeyes.rates.report.render import Format, render
     from sharpeyes.rates.report.report import gather
@@ -92,8 +91,7 @@ def _write(
         told = Signer(settings.data_dir / KEY_FILE).manifest(found, Format(form), Lang(lang), data)
         database.write(lambda c: put_manifest(c, told, now=now))
     file = out or Path(f"sharpeyes-{label}-{by}.{form}")
-    _replace(file.with_name(file.name + SUFFIX), json.dumps(told, ensure_ascii=False, indent=1).encode())
-    _replace(file, data)
+    write_report(file, data, told)
     typer.echo(f"{file} ({len(data)} bytes, SHA-256 {told['sha256']})")
 
 
@@ -139,19 +137,3 @@ def _check(settings: Settings, file: Path, manifest: Path | None, key: str | Non
 def _no(reason: str) -> None:
     sys.stderr.write(f"not genuine: {reason}\n")
     raise typer.Exit(1)
-
-
-def _replace(file: Path, data: bytes) -> None:
-    """The whole file or the one before, never a part."""
-    from sharpeyes.domain.errors import UnavailableError
-
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as target:
-            target.write(data)
-            target.flush()
-            os.fsync(target.fileno())
-        draft.replace(file)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise UnavailableError(f"--out: {file} cannot be written: {error.strerror}") from None

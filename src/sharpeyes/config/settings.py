@@ -42,6 +42,8 @@ class Settings:
     """Networks that may read ``/metrics`` without a token, besides this machine."""
     camera_metrics: bool = False
     """Whether ``/metrics/cameras`` is served: up to three series a camera."""
+    reports: tuple[str, ...] = ("day", "week", "month")
+    """Periods whose reports are written by themselves, to ``data_dir``/reports; empty: none."""
     view_addresses: tuple[str, ...] = ()
     """Addresses of this machine that live pictures are sent from; empty: all but the loopback one."""
     view_announce: str | None = None
@@ -175,6 +177,13 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(text.replace(",", " ").split())
 
 
+def _periods(text: str) -> tuple[str, ...]:
+    for word in (found := _words(text)):
+        if word not in ("day", "week", "month"):
+            raise ValueError(f"{word[:40]!r} is not one of day, week, month")
+    return tuple(dict.fromkeys(found))
+
+
 def _addresses(text: str) -> tuple[str, ...]:
     return tuple(_address(word) for word in _words(text))
 
@@ -237,6 +246,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "port": _whole(0, 65_535),
     "metrics_allow": _networks,
     "camera_metrics": _flag,
+    "reports": _periods,
     "view_addresses": _addresses,
     "view_announce": _address,
     "view_ports": _ports,

@@ -28,6 +28,7 @@ def test_every_setting_from_the_environment() -> None:
             "SHARPEYES_PORT": "80",
             "SHARPEYES_METRICS_ALLOW": "10.0.0.0/8, 192.0.2.7",
             "SHARPEYES_CAMERA_METRICS": "yes",
+            "SHARPEYES_REPORTS": "month, week",
             "SHARPEYES_LOG_LEVEL": "DEBUG",
             "SHARPEYES_MAX_IN_FLIGHT": "64",
         }
@@ -36,6 +37,7 @@ def test_every_setting_from_the_environment() -> None:
     assert (settings.database.host, settings.database.password) == ("db", "hunter2")
     assert "hunter2" not in repr(settings) + str(settings) + repr(settings.database) + str(settings.database)
     assert (settings.host, settings.port, settings.camera_metrics) == ("::", 80, True)
+    assert settings.reports == ("month", "week")
     assert settings.metrics_allow == (ip_network("10.0.0.0/8"), ip_network("192.0.2.7/32"))
     assert (settings.log_level, settings.max_in_flight) == ("debug", 64)
 
@@ -59,6 +61,7 @@ def test_the_command_line_wins_if_it_says_anything() -> None:
         ("SHARPEYES_MAX_IN_FLIGHT", "0", "is not a whole number from 1 to 20000"),
         ("SHARPEYES_METRICS_ALLOW", "10.0.0.1/8", "'10.0.0.1/8' is not a network; write for example"),
         ("SHARPEYES_CAMERA_METRICS", "maybe", "neither true nor false"),
+        ("SHARPEYES_REPORTS", "month, year", "'year' is not one of day, week, month"),
         ("SHARPEYES_LOG_LEVEL", "loud", "not one of debug, info, warning, error"),
         ("SHARPEYES_DATABASE_URL", "hunter2", "not a database URL; write for example"),
         ("SHARPEYES_HOST", "a b", "not an address or a host name"),
