@@ -130,7 +130,10 @@ class Canaries:
         self._tasks.append(asyncio.create_task(self._read_clocks(), name="canary-clocks"))
         while True:
             for canary in self.performing.values():
-                await self._step(canary)
+                try:
+                    await self._step(canary)
+                except Exception as error:  # noqa: BLE001 (whatever it is, the others perform on)
+                    self._complain(f"the canary of {canary.zone} does not perform: {error!r}")
             await asyncio.sleep(STEP_S)
 
     async def _opened(self) -> Mapping[str, str]:
