@@ -109,6 +109,15 @@ async def test_a_playlist_waits_for_what_it_promises(site: Site) -> None:
     assert (await site.http.get(playlist.replace("index.m3u8", "init-99.mp4"))).status_code == 404
 
 
+async def test_nobody_waits_for_any_number_of_files(site: Site) -> None:
+    playlist = await site.open((await site.town.grant("park")).id)
+    (last,) = re.findall(r'HINT:TYPE=PART,URI="part-(\d+)-', (await site.http.get(playlist)).text)
+    wanted = {"_HLS_msn": int(last) + 1}
+    async with httpx.AsyncClient(limits=httpx.Limits(max_connections=40)) as greedy:
+        answers = await asyncio.gather(*(greedy.get(playlist, params=wanted) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 16 + [429] * 4
+
+
 async def test_two_viewers_share_the_work_and_the_last_one_ends_it(site: Site) -> None:
     grant = await site.town.grant("park")
     first, second = await site.open(grant.id), await site.open(grant.id)

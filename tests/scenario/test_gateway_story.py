@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import av
 import pytest
+from aiortc import RTCPeerConnection
+from aiortc.rtcdtlstransport import RTCDtlsTransport
 
 from gateway_town import HOME, LOOPBACK, PASSWORD, LiveCamera, Town, Viewer, gateway, town
 from rtp_media import encode
@@ -28,10 +31,15 @@ from sharpeyes.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from sharpeyes.gateway.gateway import Gateway, Opened
-from sharpeyes.gateway.peer import extend_codecs
-from sharpeyes.gateway.settings import GatewaySettings, IceSettings, Limits
 from sharpeyes.gateway.channel import PullState
+from sharpeyes.gateway.fmp4 import Muxer
+from sharpeyes.gateway.gateway import Gateway, Opened
+from sharpeyes.gateway.hls import Segmenter
+from sharpeyes.gateway.hub import Viewer as HubViewer
+from sharpeyes.gateway.leases import Lease
+from sharpeyes.gateway.peer import Peer, extend_codecs
+from sharpeyes.gateway.settings import GatewaySettings, IceSettings, Limits
+from sharpeyes.gateway.upstream import Upstream
 
 CLIP = encode("h264", width=320, height=180, frames=50, gop=25)
 
@@ -367,6 +375,64 @@ async def test_everything_is_free_when_all_have_left(scene: Scene) -> None:
     base = _sockets(), len(asyncio.all_tasks())
     await crowd()
     assert (_sockets(), len(asyncio.all_tasks())) == base
+
+
+async def test_everything_is_free_when_two_hundred_leave_at_once(tmp_path: Path) -> None:
+    """By every way to watch. What a few leave behind is the base that the crowd must come back to."""
+    limits = Limits(user=500, department=500, camera=500, gateway=500)
+    async with opened_scene(tmp_path, replace(LOOPBACK, limits=limits)) as scene:
+        grant = await scene.town.grant("park")
+
+        def ticket() -> str:
+            return scene.town.ticket("park", grant.id)
+
+        async def crowd(each: int) -> None:
+            watched = [await scene.watch(ticket()) for _ in range(min(10, each))]
+            feeds = [await scene.gateway.feed("park", ticket(), client=HOME) for _ in range(each)]
+            names = [await scene.gateway.hls("park", ticket(), client=HOME) for _ in range(each)]
+            reading = [feed.segments() for feed in feeds]
+            for segments in reading:
+                await anext(segments)
+            for name in names:
+                assert (await scene.gateway.hls_file(name, "index.m3u8", client=HOME)).data
+            for viewer, _ in watched:
+                await viewer.see(1)
+            assert scene.gateway.views == (count := len(watched) + len(feeds) + len(names))
+            waiting = [asyncio.ensure_future(anext(segments, None)) for segments in reading]
+            ended = len(scene.town.entries("view_ended"))
+            for _, opened in watched:
+                scene.gateway.leave(opened.session, client=HOME)
+            for feed in feeds:
+                feed.close()
+            for name in names:
+                await scene.gateway.hls_leave(name, client=HOME)
+            assert scene.gateway.views == 0
+            await asyncio.gather(*waiting)
+            for viewer in scene.viewers:
+                await viewer.close()
+            scene.viewers.clear()
+            await until(lambda: scene.gateway.pulls == 0 and scene.camera.playing == 0)
+            await until(lambda: len(scene.town.entries("view_ended")) == ended + count)
+
+        await crowd(2)
+        await _settle()
+        base = _sockets(), len(asyncio.all_tasks()), _held()
+        assert set(base[2]) <= {"Upstream"}, f"left behind: {base[2]}"
+        await crowd(95)
+        await _settle()
+        assert (_sockets(), len(asyncio.all_tasks()), _held()) == base
+
+
+async def _settle() -> None:
+    for _ in range(3):
+        await asyncio.sleep(0.1)
+        gc.collect()
+
+
+def _held() -> dict[str, int]:
+    """Living objects of the gateway's own types."""
+    kinds = (Lease, Muxer, HubViewer, Segmenter, Peer, Upstream, RTCPeerConnection, RTCDtlsTransport)
+    return dict(Counter(type(thing).__name__ for thing in gc.get_objects() if isinstance(thing, kinds)))
 
 
 async def test_no_url_and_no_account_of_a_camera_gets_out(

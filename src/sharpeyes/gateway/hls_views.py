@@ -15,15 +15,18 @@ from dataclasses import dataclass
 
 from sharpeyes.access.tickets import Ticket
 from sharpeyes.domain.access import Reason, Refused
-from sharpeyes.domain.errors import ForbiddenError, NotFoundError
+from sharpeyes.domain.errors import ForbiddenError, LimitError, NotFoundError
 from sharpeyes.gateway.channel import Channel
 from sharpeyes.gateway.hls import PLAYLIST, Segmenter
 from sharpeyes.gateway.leases import Lease, Leases
 
 _FILE = re.compile(r"(?:init-(\d{1,9})\.mp4|segment-(\d{1,9})\.m4s|part-(\d{1,9})-(\d{1,6})\.m4s)")
 _REMEMBERED = 10_000
+_WAITING = 16
+"""Requests of one view that may wait for their answer; players have two or three."""
 _FORGET_S = 10.0
 """Refusals of names that were never given out go into the register so often for one address."""
+_REASONS = frozenset(Reason)
 _PLAYLIST_TYPE, _MEDIA_TYPE = "application/vnd.apple.mpegurl", "video/mp4"
 
 
@@ -42,7 +45,18 @@ class _View:
     segmenter: Segmenter
     asked: float
     sent: int = 0
+    waiting: int = 0
+    """Requests that are being answered."""
     patience: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Over:
+    """What is remembered of a view that has ended."""
+
+    ticket: Ticket
+    grant: str | None
+    why: str
 
 
 class HlsViews:
@@ -55,7 +69,7 @@ class HlsViews:
         self._forget = forget
         self._views: dict[str, _View] = {}
         self._segmenters: dict[Channel, Segmenter] = {}
-        self._over: OrderedDict[str, Lease] = OrderedDict()
+        self._over: OrderedDict[str, _Over] = OrderedDict()
         self._told: OrderedDict[tuple[str, str], float] = OrderedDict()
 
     async def open(self, lease: Lease, channel: Channel) -> str:
@@ -81,10 +95,16 @@ class HlsViews:
         NotFoundError, InvalidInputError."""
         view = await self._find(name, client)
         view.asked = asyncio.get_running_loop().time()
-        if file == PLAYLIST:
-            made = HlsFile((await view.segmenter.playlist(segment, part)).encode(), _PLAYLIST_TYPE)
-        else:
-            made = HlsFile(await self._media(view, file), _MEDIA_TYPE)
+        if view.waiting >= _WAITING:
+            raise LimitError(f"{_WAITING} files at a time is the limit of one view", mend="Ask for fewer")
+        view.waiting += 1
+        try:
+            if file == PLAYLIST:
+                made = HlsFile((await view.segmenter.playlist(segment, part)).encode(), _PLAYLIST_TYPE)
+            else:
+                made = HlsFile(await self._media(view, file), _MEDIA_TYPE)
+        finally:
+            view.waiting -= 1
         view = await self._find(name, client)  # it may have ended while this waited
         view.asked = asyncio.get_running_loop().time()
         view.sent += len(made.data)
@@ -112,18 +132,20 @@ class HlsViews:
         if view is not None and view.lease.address == client:
             return view
         if view is not None:
-            await self._note(None, view.lease, client, name, Reason.TICKET_CLIENT)
+            camera, grant = view.lease.ticket.camera, view.lease.grant
+            await self._note(None, Reason.TICKET_CLIENT, client, name, camera, grant)
             raise ForbiddenError("This view was opened by another client (ticket_client)")
         if (over := self._over.get(name)) is not None:
-            await self._note(over.ticket, over, client, name, _reason(over))
+            reason = Reason(over.why) if over.why in _REASONS else Reason.TICKET_USED
+            await self._note(over.ticket, reason, client, name, over.ticket.camera, over.grant)
             raise ForbiddenError(
-                f"The view has ended ({over.over})", mend="Ask for a ticket, and open another"
+                f"The view has ended ({over.why})", mend="Ask for a ticket, and open another"
             )
-        await self._note(None, None, client, "", Reason.TICKET_INVALID)
+        await self._note(None, Reason.TICKET_INVALID, client, "", "", None)
         raise NotFoundError("There is no such view")
 
     async def _note(
-        self, ticket: Ticket | None, lease: Lease | None, client: str, name: str, reason: Reason
+        self, ticket: Ticket | None, reason: Reason, client: str, name: str, camera: str, grant: str | None
     ) -> None:
         """The first refusal of its kind is in the register when this returns."""
         now = asyncio.get_running_loop().time()
@@ -131,7 +153,6 @@ class HlsViews:
         if told is not None and (name or now - told < _FORGET_S):
             return
         refused = Refused(reason=reason, message="A part of a view by HLS was asked for")
-        camera, grant = (lease.ticket.camera, lease.grant) if lease else ("", None)
         await self._leases.note(ticket, refused, camera, grant, client, step="hls")
         self._told[name, client] = now
         if len(self._told) > _REMEMBERED:
@@ -143,7 +164,7 @@ class HlsViews:
         if view.patience is not None:
             view.patience.cancel()
         if view.lease.started is not None:
-            self._over[name] = view.lease
+            self._over[name] = _Over(view.lease.ticket, view.lease.grant, view.lease.over or "")
             if len(self._over) > _REMEMBERED:
                 self._over.popitem(last=False)
         if not any(other.segmenter is view.segmenter for other in self._views.values()):
@@ -158,11 +179,3 @@ class HlsViews:
             self._leases.end(view.lease, "left")
         else:
             view.patience = loop.call_later(rest, self._watch, view)
-
-
-def _reason(lease: Lease) -> Reason:
-    """Why the view is over, in the words for refusals."""
-    try:
-        return Reason(lease.over or "")
-    except ValueError:
-        return Reason.TICKET_USED
