@@ -397,7 +397,8 @@ async def test_everything_is_free_when_two_hundred_leave_at_once(tmp_path: Path)
                 assert (await scene.gateway.hls_file(name, "index.m3u8", client=HOME)).data
             for viewer, _ in watched:
                 await viewer.see(1)
-            assert scene.gateway.views == (count := len(watched) + len(feeds) + len(names))
+            count = len(watched) + len(feeds) + len(names)
+            assert scene.gateway.views == count
             waiting = [asyncio.ensure_future(anext(segments, None)) for segments in reading]
             ended = len(scene.town.entries("view_ended"))
             for _, opened in watched:
