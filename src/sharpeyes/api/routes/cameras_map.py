@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections import Counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -17,7 +19,7 @@ from sharpeyes.domain.health import State
 from sharpeyes.store.cameras import get_cameras, list_light
 from sharpeyes.store.dossiers import Near, list_boundaries
 from sharpeyes.store.dossiers import near as nearest
-from sharpeyes.store.organisation import list_areas, subtree
+from sharpeyes.store.organisation import list_areas
 
 router = APIRouter(prefix="/api/v1", tags=["cameras"], dependencies=[Reader])
 
@@ -93,7 +95,7 @@ async def table(request: Request, rooms: Rooms) -> Response:
                 standing.cause if standing else None,
             ]
         )
-    return packed_json(request, {"columns": COLUMNS, "rows": rows})
+    return await asyncio.to_thread(packed_json, request, {"columns": COLUMNS, "rows": rows})
 
 
 @router.get("/cameras/near")
@@ -158,18 +160,22 @@ async def cover(rooms: Rooms, blind: bool | None = None) -> AreaCovers:
     """Each area in service with all below it: how many cameras it has and how many work. `blind=true`: only
     areas in which none does."""
     areas = await rooms.database.aread(list_areas)
-    tally = rooms.board.tally().by_area
+    parents = {area.id: area.parent for area in areas}
+    counts: Counter[tuple[str, State]] = Counter()
+    for (key, state), number in rooms.board.tally().by_area.items():
+        node: str | None = key
+        while node is not None:
+            counts[node, state] += number
+            node = parents.get(node)
     items = []
     for area in areas:
-        inside = subtree(areas, area.id)
-        counts = {state: sum(tally.get((key, state), 0) for key in inside) for state in State}
-        working = sum(counts[state] for state in WORKING)
+        working = sum(counts[area.id, state] for state in WORKING)
         item = AreaCover(
             area=area.id,
             name=area.name,
-            cameras=sum(counts.values()),
+            cameras=sum(counts[area.id, state] for state in State),
             working=working,
-            unknown=counts[State.UNKNOWN],
+            unknown=counts[area.id, State.UNKNOWN],
             blind=working == 0,
         )
         if blind is None or item.blind is blind:
