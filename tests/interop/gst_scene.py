@@ -1,0 +1,75 @@
+"""A camera made of gst-rtsp-server whose source can be changed; run by Debian's Python, prints its port.
+
+``gst_scene.py DIR``: plays ``DIR/<show>.i420`` (640x360, 5 a second) round and round; a line on standard
+input names the show. ``--check`` only says whether all that is needed is installed.
+"""
+
+import itertools
+import sys
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstApp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstApp, GstRtspServer  # noqa: E402, F401
+
+SIZE = 640 * 360 * 3 // 2
+LAUNCH = (
+    "( appsrc name=src is-live=true format=time do-timestamp=true"
+    " caps=video/x-raw,format=I420,width=640,height=360,framerate=5/1"
+    " ! x264enc tune=zerolatency key-int-max=5 bitrate=3000 speed-preset=ultrafast"
+    " ! rtph264pay name=pay0 config-interval=-1 )"
+)
+
+
+def main() -> None:
+    Gst.init(None)
+    for element in ("x264enc", "rtph264pay", "appsrc"):
+        if Gst.ElementFactory.find(element) is None:
+            sys.exit(f"no {element}")
+    if "--check" in sys.argv:
+        return
+    shows = {}
+    for path in Path(sys.argv[1]).glob("*.i420"):
+        data = path.read_bytes()
+        shows[path.stem] = [data[at : at + SIZE] for at in range(0, len(data), SIZE)]
+    frames = itertools.cycle(shows["normal"])
+    sources = []
+
+    def configure(_factory, media):  # type: ignore[no-untyped-def]
+        source = media.get_element().get_by_name("src")
+        sources.append(source)
+        media.connect("unprepared", lambda _media: sources.remove(source))
+
+    def push() -> bool:
+        frame = next(frames)
+        for source in sources:
+            source.emit("push-buffer", Gst.Buffer.new_wrapped(frame))
+        return True
+
+    def change(_channel, _condition) -> bool:  # type: ignore[no-untyped-def]
+        nonlocal frames
+        line = sys.stdin.readline().strip()
+        if line:
+            frames = itertools.cycle(shows[line])
+        return bool(line)
+
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service("0")
+    factory = GstRtspServer.RTSPMediaFactory()
+    factory.set_launch(LAUNCH)
+    factory.set_shared(True)
+    factory.connect("media-configure", configure)
+    server.get_mount_points().add_factory("/scene", factory)
+    server.attach(None)
+    GLib.timeout_add(200, push)
+    GLib.io_add_watch(sys.stdin, GLib.IO_IN, change)
+    print(server.get_bound_port(), flush=True)
+    GLib.MainLoop().run()
+
+
+if __name__ == "__main__":
+    main()
