@@ -19,6 +19,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Coroutine
@@ -154,6 +155,65 @@ async def floor(port: int, expected: int, count: int, in_flight: int) -> list[No
     return [None] * count
 
 
+C_FLOOR = r"""
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+static const char *methods[] = {"DESCRIBE", "DESCRIBE", "SETUP", "PLAY", "TEARDOWN"};
+static char buffer[262144];
+int main(int argc, char **argv) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
+    long expected = atol(argv[2]), count = atol(argv[3]), done = 0;
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    for (long n = 0; n < count; n++) {
+        int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+        if (connect(fd, (struct sockaddr *)&to, sizeof to)) return 1;
+        for (int step = 0; step < 5; step++) {
+            char request[128];
+            int size = sprintf(request, "%s x RTSP/1.0\r\nCSeq: %d\r\n%s\r\n", methods[step], step + 1,
+                               step ? "Authorization: x\r\n" : "");
+            if (write(fd, request, size) != size) return 1;
+            if (step == 4) break;
+            long received = 0, wanted = step == 3 ? expected : 1;
+            while (received < wanted) {
+                ssize_t got = read(fd, buffer, sizeof buffer);
+                if (got <= 0) return 1;
+                received += got;
+            }
+        }
+        close(fd);
+        done++;
+    }
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    printf("%f\n", (used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1e3 / done
+                    + (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e3 / done);
+}
+"""
+
+
+def c_floor(port: int, expected: int, count: int) -> float | None:
+    """CPU ms of the same exchange in C, one after the other, nothing understood; None without a compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        print("SKIPPED: the floor in C, for want of a compiler 'cc'", file=sys.stderr)
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        source, program = Path(folder) / "floor.c", Path(folder) / "floor"
+        source.write_text(C_FLOOR)
+        subprocess.run([compiler, "-O2", "-o", program, source], check=True)
+        found = [
+            subprocess.run([program, str(port), str(expected), str(count)], check=True, capture_output=True)
+            for _ in range(3)
+        ]
+    return min(float(one.stdout) for one in found)
+
+
 def cpu_of_ffprobe(url: str) -> float | None:
     """CPU seconds of one ffprobe on the same server, None without ffprobe."""
     if shutil.which("ffprobe") is None:
@@ -267,6 +327,10 @@ def main() -> None:
         "asyncio_fleet": measure(lambda: fleet(url, count, in_flight), asyncio.new_event_loop),
         "rss_mb": rss,
     }
+    in_c = c_floor(port, expected, count)
+    if in_c is not None:
+        figures["c_floor_ms"] = in_c
+        figures["c_floor_ratio"] = ours["cpu_ms_a_probe"] / in_c
     peer = cpu_of_ffprobe(url)
     if peer is not None:
         figures["ffprobe_cpu_ms"] = peer * 1000

@@ -181,7 +181,7 @@ class Limits:
     """Pause between two probes of one host."""
     subnet_in_flight: int = 100
     """Probes at work at once in one subnet."""
-    zone_in_flight: int = 300
+    zone_in_flight: int = 400
     """Probes at work at once in one zone."""
     lag_s: float = 1.0
     """A stall of the event loop from which time-outs are put down to it."""

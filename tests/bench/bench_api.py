@@ -1,0 +1,196 @@
+"""How long the API takes to answer while the fleet is at full cadence, its pictures looked at.
+
+Run: python tests/bench/bench_api.py [--cameras N] [--seconds S] [--settle S]      (default: 4000, 60, 150)
+
+The service, its cameras and this client are three processes, as in life; the cameras are virtual and deliver
+640x360 H.264. Requests come one after the other from two connections, with pauses, as from consoles. Printed
+are wall times by route, which on two shared cores hold the work of all three processes, and the service's own
+CPU and memory. "Floor" is the time of a route that does nothing but answer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from bench_sweep import simulator
+
+REQUESTS = 40
+TICKS = os.sysconf("SC_CLK_TCK")
+FLOOR = "/healthz"
+ROUTES = (
+    FLOOR,
+    "/api/v1/cameras?limit=100",
+    "/api/v1/cameras?limit=100&state=online&q=camera-00",
+    "/api/v1/cameras/table",
+    "/api/v1/cameras/{camera}",
+    "/api/v1/cameras/{camera}/probes",
+    "/api/v1/rates?by=tier",
+    "/api/v1/rates?by=department",
+    "/api/v1/status",
+    "/api/v1/tickets?limit=50",
+    "/metrics",
+)
+HEAD = """\
+site: {{name: Bench, timezone: Asia/Shanghai}}
+tiers: {{public_security: {t}, departmental: {t}, community: {t}}}
+zones: {{police: {{name: Police, network: 1}}}}
+departments: {{{departments}}}
+areas: {{city: {{name: City, children: {{{areas}}}}}}}
+credentials: {{simulated: {{username: admin, password_file: password.txt}}}}
+cameras:
+"""
+
+
+def write_city(folder: Path, document: dict[str, Any]) -> Path:
+    tiers = ("public_security", "departmental", "community")
+    text = HEAD.format(
+        t="{liveness_s: 30, quality_s: 300}",
+        departments=", ".join(f"d{n}: {{name: Department {n}}}" for n in range(20)),
+        areas=", ".join(f"a{n}: {{name: Area {n}}}" for n in range(40)),
+    )
+    for number, one in enumerate(document["cameras"]):
+        text += (
+            f"  - {{id: {one['id']}, name: 'Street {number % 97}', tier: {tiers[number % 3]},"
+            f" department: d{number % 20}, area: a{number % 40}, zone: police, credential: simulated,"
+            f' main: "{one["streams"]["main"]}", sub: "{one["streams"]["sub"]}"}}\n'
+        )
+    (folder / "password.txt").write_text("simulated", encoding="utf-8")
+    (folder / "password.txt").chmod(0o600)
+    file = folder / "cameras.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def serve(config: Path, folder: Path) -> tuple[subprocess.Popen[str], str, str]:
+    command = [sys.executable, "-m", "sharpeyes", "serve", "--config", str(config), "--port", "0"]
+    command += ["--data-dir", str(folder / "data"), "--log-level", "warning"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[-1]
+    token = process.stdout.readline().split()[-1]
+    return process, url, token
+
+
+def cpu_of(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def memory_of(pid: int) -> float:
+    found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) / 1024 if found else 0.0
+
+
+async def ask(url: str, token: str, cameras: list[str], until: float, took: dict[str, list[float]]) -> None:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+        while time.monotonic() < until:
+            for route in random.sample(ROUTES, len(ROUTES)):
+                path = route.format(camera=random.choice(cameras))
+                began = time.perf_counter()
+                answer = await client.get(path)
+                took[route].append((time.perf_counter() - began) * 1000)
+                if answer.status_code != 200:
+                    raise RuntimeError(f"{path}: {answer.status_code} {answer.text[:200]}")
+                await asyncio.sleep(random.uniform(0.02, 0.08))
+
+
+async def main(arguments: argparse.Namespace) -> None:
+    cameras, document = simulator(arguments.cameras)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        config = write_city(folder, document)
+        service, url, token = serve(config, folder)
+        try:
+            async with httpx.AsyncClient(
+                base_url=url, headers={"Authorization": f"Bearer {token}"}
+            ) as client:
+                while True:  # until all have been met, and some more
+                    await asyncio.sleep(2)
+                    page = (await client.get("/metrics")).text
+                    known = sum(
+                        map(float, re.findall(r'sharpeyes_cameras\{[^}]*state="online"[^}]*\} (\S+)', page))
+                    )
+                    if known >= 0.99 * arguments.cameras:
+                        break
+            print(f"{arguments.cameras} cameras, all met; at full cadence", flush=True)
+            await asyncio.sleep(arguments.settle)  # the first looks at pictures come in 100 s
+            took: dict[str, list[float]] = defaultdict(list)
+            ids = [one["id"] for one in document["cameras"]]
+            cpu, began = cpu_of(service.pid), time.monotonic()
+            until = began + arguments.seconds
+            await asyncio.gather(*(ask(url, token, ids, until, took) for _ in range(2)))
+            share = (cpu_of(service.pid) - cpu) / (time.monotonic() - began)
+            show(took)
+            await show_cpu(service.pid, url, token, ids)
+            print(
+                f"  service: {100 * share:.0f} % of a core, {memory_of(service.pid):.0f} MB at most;"
+                f" load of the machine {os.getloadavg()[0]:.1f}"
+            )
+            async with httpx.AsyncClient(
+                base_url=url, headers={"Authorization": f"Bearer {token}"}
+            ) as client:
+                page = (await client.get("/metrics")).text
+            for line in page.splitlines():
+                if re.match(
+                    r"sharpeyes_(probe_lateness|quality_lateness|prober_stalls|quality_deferred|probes_total)",
+                    line,
+                ):
+                    print(f"  {line}")
+        finally:
+            for process in (service, cameras):
+                process.terminate()
+                process.wait(30)
+
+
+async def show_cpu(pid: int, url: str, token: str, cameras: list[str]) -> None:
+    """CPU of the service for each route, what it does meanwhile for its cameras taken off."""
+    await asyncio.sleep(1)
+    cpu, began = cpu_of(pid), time.monotonic()
+    await asyncio.sleep(8)
+    idle = (cpu_of(pid) - cpu) / (time.monotonic() - began)
+    print(f"  without requests: {100 * idle:.0f} % of a core")
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+        for route in ROUTES:
+            cpu, began = cpu_of(pid), time.monotonic()
+            for _ in range(REQUESTS):
+                await client.get(route.format(camera=random.choice(cameras)))
+            used = cpu_of(pid) - cpu - idle * (time.monotonic() - began)
+            size = len((await client.get(route.format(camera=cameras[0]))).content)
+            print(
+                f"  {route:<52}{1000 * used / REQUESTS:9.1f} ms CPU a request, {size / 1000:7.1f} KB",
+                flush=True,
+            )
+
+
+def show(took: dict[str, list[float]]) -> None:
+    every = sorted(each for times in took.values() for each in times)
+    for name, times in [*sorted(took.items()), ("all", every)]:
+        found = sorted(times)
+        shares = [found[min(int(share * len(found)), len(found) - 1)] for share in (0.5, 0.95, 0.99, 1.0)]
+        print(
+            f"  {name:<52}{len(found):6}  " + "  ".join(f"{each:7.1f}" for each in shares) + " ms", flush=True
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--cameras", type=int, default=4000)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--settle", type=float, default=150)
+    asyncio.run(main(parser.parse_args()))
