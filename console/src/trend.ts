@@ -10,9 +10,9 @@ export interface Bucket {
 }
 
 const HOUR = 3_600_000
-const YOUNG_STEPS = 15
+const YOUNG_STEPS = 6
 
-/** The last 24 hours in hours; while less than three of them were watched, the last hour in four minutes. */
+/** The last 24 hours in hours; while less than three of them were watched, the last hour in ten minutes. */
 export async function dayTrend(signal: AbortSignal): Promise<Bucket[]> {
   const now = clock.value
   const from = Math.floor(now / HOUR) * HOUR - 23 * HOUR

@@ -12,6 +12,12 @@ export interface Picture {
 
 const CONNECT_MS = 15_000
 
+/** The codecs of cameras that this browser decodes in live views. */
+export function decodes(): ('h264' | 'h265')[] {
+  const known = new Set(RTCRtpReceiver.getCapabilities('video')?.codecs.map((one) => one.mimeType.toLowerCase()))
+  return (['h264', 'h265'] as const).filter((one) => known.has(`video/${one}`))
+}
+
 /** Throws a Problem that says why there is no picture. */
 export async function watch(camera: string, tile: number, signal: AbortSignal): Promise<Picture> {
   const ticket = await api.post('/api/v1/view-tickets', { body: { camera, action: 'live' }, signal })

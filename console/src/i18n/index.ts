@@ -17,16 +17,23 @@ function preferred(): Locale {
 
 export const locale = ref<Locale>(preferred())
 const messages = shallowRef<Messages>(en)
+const service = shallowRef((sentence: string, _reason?: string): string => sentence)
 export const widgets = shallowRef<Language>()
 
 /** Only the language in use is fetched. */
 export async function speak(wanted: Locale): Promise<void> {
   if (wanted === 'zh-CN') {
-    const [words, theirs] = await Promise.all([import('./zh'), import('element-plus/es/locale/lang/zh-cn')])
+    const [words, theirs, sentences] = await Promise.all([
+      import('./zh'),
+      import('element-plus/es/locale/lang/zh-cn'),
+      import('./service.zh'),
+    ])
     messages.value = words.zh
     widgets.value = theirs.default
+    service.value = sentences.tell
   } else {
     messages.value = en
+    service.value = (sentence) => sentence
     widgets.value = (await import('element-plus/es/locale/lang/en')).default
   }
   locale.value = wanted
@@ -43,6 +50,11 @@ watchEffect(() => {
 
 export function t(key: Key, places: Record<string, string | number> = {}): string {
   return messages.value[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(places[name] ?? whole))
+}
+
+/** A sentence of the service, in the language in use if it is known there. */
+export function told(sentence: string, reason?: string): string {
+  return service.value(sentence, reason)
 }
 
 /** A word of the service (a cause, a kind of event): translated if it is known, else as it came. */
