@@ -15,7 +15,15 @@ PROBLEM = "application/problem+json"
 class TestWhoMayAsk:
     async def test_every_route_but_health_and_metrics_needs_a_token(self, client: Client) -> None:
         paths = (await client.get("/openapi.json")).json()["paths"]
-        free = {"/healthz", "/readyz", "/metrics", "/metrics/cameras", "/sd", "/probe"}
+        free = {
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/metrics/cameras",
+            "/sd",
+            "/probe",
+            "/api/v1/session/ways",
+        }
         asked = 0
         for path, methods in paths.items():
             for method in methods:
@@ -23,6 +31,8 @@ class TestWhoMayAsk:
                 answer = await client.request(method, url, headers={"Authorization": ""})
                 if path in free or (method, path) == ("post", "/api/v1/session"):
                     assert answer.status_code in (200, 404, 422), path
+                elif path.startswith("/api/v1/session/oidc"):
+                    assert answer.headers["location"].startswith("/sign-in?problem="), path
                 elif path.startswith("/api/v1/views/sessions/"):
                     # A view's own address is unguessable and bound to its client: it is what WHEP has.
                     assert answer.status_code in (404, 422), f"{method} {path}"
