@@ -85,3 +85,25 @@ def test_cameras_that_move_or_go_while_they_wait_are_neither_lost_nor_in_the_way
             await fleet.stop()
 
         run(story())
+
+
+def test_a_camera_whose_evidence_changed_goes_ahead_of_those_that_are_merely_due(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = place.build({f"h{n}": 1 for n in range(60)})
+        place.took_s = 1.0  # 60 cameras, 30 s, one at a time: half of the slots cannot be kept
+
+        async def story() -> None:
+            fleet, board = place.fleet(Limits(in_flight=1, slow_after_s=5.0))
+            await fleet.start([place.target(c) for c in cameras])
+            await asyncio.sleep(200)
+            assert len(fleet._ready) > 10
+            place.behaviour[cameras[7].id] = "refuses"
+            await asyncio.sleep(150)
+            assert board.tally().by_state[State.OFFLINE] == 1
+            await fleet.stop()
+
+        run(story())
+        failing = [at for at in place.starts[cameras[7].id] if at > 200]
+        assert failing[2] - failing[0] <= 2 * (30 / 3 * 1.05 + 2.0)
+        others = [at for at in place.starts[cameras[8].id] if at > 200]
+        assert min(b - a for a, b in itertools.pairwise(others)) > 40
