@@ -4,6 +4,7 @@
     python tests/bench/bench_gateway.py --kinds gso --viewers 24 --cameras 24
     python tests/bench/bench_gateway.py --revocations 100
     python tests/bench/bench_gateway.py --expiries 100
+    python tests/bench/bench_gateway.py --first-pictures 20
     python tests/bench/bench_gateway.py --crowd 1000
 
 Three processes on loopback: a camera (1080p25, about 2 Mbit/s, RTP over RTSP), the server under test, the
@@ -394,6 +395,85 @@ async def endings(url: str, rounds: int, how: str) -> dict[str, float]:
     }
 
 
+# --- the first picture --------------------------------------------------------------------------------
+
+FIRST = """async (ticket) => {
+  const began = performance.now();
+  const pc = new RTCPeerConnection();
+  const video = Object.assign(document.createElement('video'), {muted: true, autoplay: true});
+  document.body.append(video);
+  pc.ontrack = event => {
+    event.receiver.jitterBufferTarget = 0;
+    video.srcObject = new MediaStream([event.track]);
+  };
+  pc.addTransceiver('video', {direction: 'recvonly'});
+  await pc.setLocalDescription(await pc.createOffer());
+  const answer = await fetch('/api/v1/views/park/whep', {
+    method: 'POST', body: pc.localDescription.sdp,
+    headers: {'Content-Type': 'application/sdp', Authorization: 'Bearer ' + ticket},
+  });
+  const where = answer.headers.get('Location');
+  const seen = new Promise(done => video.requestVideoFrameCallback(done));
+  await pc.setRemoteDescription({type: 'answer', sdp: await answer.text()});
+  pc.onicecandidate = event => event.candidate && fetch(where, {
+    method: 'PATCH', headers: {'Content-Type': 'application/trickle-ice-sdpfrag'},
+    body: `a=mid:${event.candidate.sdpMid}\\r\\na=${event.candidate.candidate}\\r\\n`,
+  });
+  await seen;
+  const took = performance.now() - began;
+  await fetch(where, {method: 'DELETE'});
+  pc.close();
+  video.remove();
+  return took;
+}"""
+
+
+async def first_pictures(url: str, rounds: int) -> dict[str, float]:
+    """Milliseconds in Chromium from the click to the first picture shown: of a camera that is pulled already
+    (in the middle of its group of pictures), of one that is not (it begins with a key picture), and of one
+    with a mask, which a process codes anew, running already and not."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
+    from test_gateway_chromium import ME, chromium
+
+    from gateway_town import LOOPBACK, gateway, served, town
+    from sharpeyes.domain.masks import Mask
+
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        async with (
+            town(folder, {"park": url}) as city,
+            gateway(city, replace(LOOPBACK, grace_s=0.2)) as running,
+            served(running) as site,
+            chromium(folder / "profile") as page,
+        ):
+            await page.open(site)
+            grant = await city.grant("park")
+
+            def ticket() -> str:
+                return city.ticket("park", grant.id, client=ME)
+
+            await page.call(FIRST, ticket())  # the browser's own first time
+            for masked in (False, True):
+                if masked:
+                    mask = Mask(points=((0, 0), (3000, 0), (0, 3000)))
+                    await city.desk.set_masks(city.id("feng"), "park", [mask])
+                for warm in (True, False):
+                    kept = await running.feed("park", ticket(), client=ME) if warm else None
+                    took = []
+                    for turn in range(rounds):
+                        while not warm and running.pulls:
+                            await asyncio.sleep(0.05)
+                        await asyncio.sleep(0.3 + 0.13 * (turn % 10))
+                        took.append(await page.call(FIRST, ticket()))
+                    if kept is not None:
+                        kept.close()
+                    took.sort()
+                    label = f"{'warm' if warm else 'cold'}{'_coded_anew' if masked else ''}"
+                    figures |= {f"{label}_ms_p50": took[rounds // 2], f"{label}_ms_max": took[-1]}
+    return figures
+
+
 # --- a crowd that leaves ------------------------------------------------------------------------------
 
 
@@ -479,7 +559,7 @@ def crowd_viewers(pipe: Connection, number: int) -> None:
     uvloop.run(watch())
 
 
-def crowd(url: str, number: int, rounds: int = 2) -> list[dict[str, Any]]:
+def crowd(url: str, number: int, rounds: int) -> list[dict[str, Any]]:
     """What the gateway holds before a crowd, with it, and after it has left, all at once. The base to come
     back to is that after the first crowd: code and pools that are made once are made then."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -558,7 +638,9 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=1, help="Viewers are spread over so many cameras.")
     parser.add_argument("--revocations", type=int, default=0, help="Rounds; measures nothing else.")
     parser.add_argument("--expiries", type=int, default=0, help="Rounds; measures nothing else.")
+    parser.add_argument("--first-pictures", type=int, default=0, help="Rounds in Chromium; nothing else.")
     parser.add_argument("--crowd", type=int, default=0, help="Viewers who leave at once; nothing else.")
+    parser.add_argument("--rounds", type=int, default=2, help="Crowds, one after the other.")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     context = multiprocessing.get_context("spawn")
@@ -567,8 +649,12 @@ def main() -> None:
     filming.start()
     url, bits = here.recv()
     if arguments.crowd:
-        for row in crowd(url, arguments.crowd):
+        for row in crowd(url, arguments.crowd, arguments.rounds):
             print(json.dumps(row), flush=True)
+        filming.kill()
+        return
+    if arguments.first_pictures:
+        print(json.dumps(uvloop.run(first_pictures(url, arguments.first_pictures)), indent=2))
         filming.kill()
         return
     if rounds := arguments.revocations or arguments.expiries:
