@@ -401,7 +401,8 @@ class Quality:
         if memory is not None:
             self._remember(memory, None)
         self._references.pop(camera, None)
-        self._apart.pop(camera, None)
+        if camera in self._apart:
+            self._apart[camera] = _Apart()  # it stays apart: a look may be under way
 
     async def accept_view(self, camera: str, connection_write: Callable[[Connection], None]) -> None:
         """What it shows from now on is its normal view; ``connection_write`` joins the transaction."""
