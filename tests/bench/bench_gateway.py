@@ -388,10 +388,10 @@ async def endings(url: str, rounds: int, how: str) -> dict[str, float]:
     return {
         "rounds": rounds,
         "last_packet_ms_p50": to_last[rounds // 2],
-        "last_packet_ms_p99": to_last[min(rounds - 1, rounds * 99 // 100)],
+        "last_packet_ms_p99": to_last[-(-rounds * 99 // 100) - 1],
         "last_packet_ms_max": to_last[-1],
         "first_packet_ms_p50": to_first[rounds // 2],
-        "first_packet_ms_p99": to_first[min(rounds - 1, rounds * 99 // 100)],
+        "first_packet_ms_p99": to_first[-(-rounds * 99 // 100) - 1],
     }
 
 
