@@ -359,7 +359,7 @@ async def endings(url: str, rounds: int, how: str) -> dict[str, float]:
         async with town(Path(folder), {"park": url}) as city, gateway(city, LOOPBACK) as running:
             kept = await running.feed("park", city.ticket("park", (await city.grant("park")).id), client=HOME)
             for _ in range(rounds):
-                grant = await city.grant("park", life_ms=None if how == "revoked" else 1000)
+                grant = await city.grant("park", life_ms=None if how == "revoked" else 3000)
                 viewer = Viewer()
                 me = id(viewer.connection.getTransceivers()[0].sender.transport.transport._connection)
                 offer = await viewer.offer()

@@ -169,7 +169,10 @@ def mask_still(jpeg: bytes, masks: Sequence[Mask], *, shape: tuple[int, int]) ->
     painted over. UnavailableError if that cannot be done: then it must not be shown."""
     if not masks:
         return jpeg
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    try:
+        picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        picture = None
     if picture is None or picture.shape[0] < shape[0] or picture.shape[1] != shape[1]:
         raise UnavailableError("this still cannot be masked, so it is not shown")
     for mask in masks:
