@@ -103,6 +103,11 @@ class Tab:
                 "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=codes.get(key, 0)
             )
 
+    async def press_at(self, x: float, y: float) -> None:
+        """Click at a point of the page."""
+        for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
+            await self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
     async def size(self, width: int, height: int) -> None:
         await self.ask(
             "Emulation.setDeviceMetricsOverride",

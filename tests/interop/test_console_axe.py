@@ -29,9 +29,17 @@ PAGES = (
     "/rates",
     "/live?cameras=park",
     "/access",
+    "/disputes",
+    "/disputes?tab=contests",
+    "/reports",
     "/discovery",
     "/journal",
     "/settings",
+    "/settings?tab=account",
+    "/settings?tab=users",
+    "/settings?tab=policies",
+    "/settings?tab=messages",
+    "/settings?tab=tokens",
 )
 ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
 FOUND = """async () => {

@@ -1,0 +1,135 @@
+"""Work at the console in a browser: from the map to a picture, an exclusion by two, an account, a report."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert
+
+from console_browser import CHROMIUM, Tab, browser
+from console_town import PASSWORD, Site, log_in, serving
+from sharpeyes.api.console import ASSETS
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.store.dossier_schema import dossier
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
+]
+PLACES = {"park": (120.18, 30.21), "dead": (120.19, 30.22)}
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as site:
+        yield site
+
+
+@pytest.fixture
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
+    async with browser(tmp_path / "profile") as tab:
+        await tab.size(1366, 768)
+        yield tab
+
+
+async def add(site: Site, name: str, *roles: Role) -> None:
+    assert not isinstance(site.service.access, Exception)
+    await site.service.access.people.add(
+        None, username=name, name=name.title(), department="psb", roles=roles, password=Secret(PASSWORD)
+    )
+
+
+async def leave(tab: Tab) -> None:
+    await tab.click("header button[aria-label='Sign out']")
+    await tab.sees("User name")
+
+
+async def test_from_the_map_to_the_picture(site: Site, tab: Tab) -> None:
+    await add(site, "wang", Role.OPERATOR)
+    rows = [
+        {"camera_id": key, "longitude": longitude, "latitude": latitude, "changed_ms": 0}
+        for key, (longitude, latitude) in PLACES.items()
+    ]
+    await site.service.database.awrite(lambda connection: connection.execute(insert(dossier), rows))
+    await log_in(tab, site, "wang")
+    await tab.open(site.url + "/map")
+    await tab.sees("Not working, in sight: 1")
+    await tab.until("() => document.querySelector('.fleet-layer')?.width > 0")
+    # Where the camera that plays was drawn: the lower left corner of what is fitted.
+    await tab.type("input[placeholder^=Latitude]", "30.2101, 120.18")
+    await tab.click("form[role=search] button", "Cameras near")
+    await tab.until("() => /公园门\\s*11 m/.test(document.querySelector('aside').innerText)")
+    at = await tab.call(
+        "() => { const box = document.querySelector('.leaflet-container').getBoundingClientRect();"
+        " return [box.x + box.width / 2, box.y + box.height / 2]; }"
+    )
+    await tab.press_at(at[0], at[1] + 1)  # some pixels from the middle of the map, within the mark
+    await tab.click("aside a", "Watch")
+    await tab.until("() => location.pathname + location.search === '/live?cameras=park'")
+    await tab.until("() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames > 5")
+    assert tab.complaints == []
+
+
+async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disables_accounts(
+    site: Site, tab: Tab
+) -> None:
+    await add(site, "wang", Role.OPERATOR)
+    await add(site, "chen", Role.ADMIN)
+    await log_in(tab, site, "wang")
+    asked = await tab.call(
+        """async () => {
+          const {csrf} = await (await fetch('/api/v1/session')).json();
+          const hour = n => new Date(Date.now() + n * 3600e3).toISOString();
+          return (await fetch('/api/v1/exclusions', {
+            method: 'POST',
+            headers: {'Content-Type': 'application/json', 'X-CSRF-Token': csrf},
+            body: JSON.stringify({scope: 'camera', subjects: ['dead'], from: hour(1), to: hour(5),
+              reason: 'Power cut', evidence: 'Notice 118'}),
+          })).status;
+        }"""
+    )
+    assert asked == 201
+    await tab.open(site.url + "/disputes")
+    await tab.sees("Power cut")
+    await tab.sees("Your own: another person decides")
+    await leave(tab)
+
+    await log_in(tab, site, "chen")
+    await tab.open(site.url + "/disputes?stage=pending")
+    await tab.click("button", "Approve")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("No exclusion touches")  # none is pending any more
+    await tab.open(site.url + "/disputes?stage=approved")
+    await tab.sees("Chen")
+
+    await tab.open(site.url + "/settings?tab=users")
+    await tab.click("button", "New account")
+    await tab.type(".el-dialog label:nth-of-type(1) input", "zhou")
+    await tab.type(".el-dialog label:nth-of-type(2) input", "Zhou")
+    await tab.click(".el-dialog .el-select__wrapper")
+    await tab.click(".el-select-dropdown__item", "Education")
+    await tab.click(".el-dialog .el-checkbox", "Auditor")
+    await tab.click(".el-dialog .el-checkbox", "Operator")
+    await tab.click(".el-dialog button", "Confirm")
+    await tab.sees("an auditor has no other role")
+    await tab.click(".el-dialog .el-checkbox", "Auditor")
+    await tab.click(".el-dialog button", "Confirm")
+    await tab.until("() => document.querySelector('table').innerText.includes('Zhou')")
+    await tab.until("() => !document.querySelector('.el-overlay')?.getClientRects().length")
+    await tab.until(
+        """() => { const row = [...document.querySelectorAll('tr')].find(e => e.innerText.includes('Zhou'));
+          const button = [...row.querySelectorAll('button')].find(e => e.innerText === 'Disable');
+          button?.click(); return !!button; }"""
+    )
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("Disabled")
+
+    await tab.open(site.url + "/reports")
+    await tab.click("button", "Make and download")
+    digest = await tab.until("() => /SHA-256 (\\w{64})/.exec(document.body.innerText)?.[1]")
+    known = await tab.call("async d => (await fetch('/api/v1/reports/manifests/' + d)).status", digest)
+    assert known == 200
+    assert tab.complaints == []
