@@ -107,32 +107,43 @@ def worst(
     known = [m.span for m in months(connection) if any(_inside(m.span, part) for part in whole)]
     days = [piece for part in whole for piece in _without(part, known)]
     m, c = membership.c, camera_month.c
+    seen: list[Select[Any]] = []
+    if known:
+        starts = [month.start for month in known]
+        months_of = select(c.camera_id, c.online_ms.label("online"), c.offline_ms.label("offline"))
+        seen.append(months_of.where(c.started_ms.in_(starts)))
+    if days:
+        seen.append(_days(days))
+    for part in ragged:
+        seen += camera_times(part, known_until)
+    # Mostly the page ends before those of which nothing was seen: all members are read only if it does not.
+    found = list(connection.scalars(_page(seen, limit, offset, unseen=False))) if seen else []
+    if len(found) == limit:
+        return found
     there = select(m.camera_id, literal(0).label("online"), literal(0).label("offline")).where(
         m.started_ms < span.end, or_(m.ended_ms.is_(None), m.ended_ms > span.start)
     )
-    parts: list[Select[Any]] = [there]
-    if known:
-        starts = [month.start for month in known]
-        parts.append(select(c.camera_id, c.online_ms, c.offline_ms).where(c.started_ms.in_(starts)))
-    if days:
-        parts.append(_days(days))
-    for part in ragged:
-        parts += camera_times(part, known_until)
-    all_of_them = union_all(*parts).subquery("parts").c
-    online, offline = func.sum(all_of_them.online), func.sum(all_of_them.offline)
+    return list(connection.scalars(_page([there, *seen], limit, offset, unseen=True)))
+
+
+def _page(parts: Sequence[Select[Any]], limit: int, offset: int, *, unseen: bool) -> Select[Any]:
+    """Cameras in their order; ``unseen``: those of which nothing was seen, too."""
+    rows = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("parts").c
+    camera_id = next(iter(rows))
+    online, offline = func.sum(rows.online), func.sum(rows.offline)
     query = (
-        select(all_of_them.camera_id)
-        .group_by(all_of_them.camera_id)
+        select(camera_id)
+        .group_by(camera_id)
         .order_by(
             case((online + offline == 0, 1), else_=0),
             cast(online, Float) / func.nullif(online + offline, 0),
             offline.desc(),
-            all_of_them.camera_id,
+            camera_id,
         )
         .limit(limit)
         .offset(offset)
     )
-    return list(connection.scalars(query))
+    return query if unseen else query.having(online + offline > 0)
 
 
 def _days(spans: Iterable[Span]) -> Select[Any]:
