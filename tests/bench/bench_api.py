@@ -97,7 +97,7 @@ def memory_of(pid: int) -> float:
 
 async def ask(url: str, token: str, cameras: list[str], until: float, took: dict[str, list[float]]) -> None:
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         while time.monotonic() < until:
             for route in random.sample(ROUTES, len(ROUTES)):
                 path = route.format(camera=random.choice(cameras))
@@ -115,10 +115,9 @@ async def main(arguments: argparse.Namespace) -> None:
         folder = Path(name)
         config = write_city(folder, document)
         service, url, token = serve(config, folder)
+        headers = {"Authorization": f"Bearer {token}"}
         try:
-            async with httpx.AsyncClient(
-                base_url=url, headers={"Authorization": f"Bearer {token}"}
-            ) as client:
+            async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
                 while True:  # until all have been met, and some more
                     await asyncio.sleep(2)
                     page = (await client.get("/metrics")).text
@@ -141,9 +140,7 @@ async def main(arguments: argparse.Namespace) -> None:
                 f"  service: {100 * share:.0f} % of a core, {memory_of(service.pid):.0f} MB at most;"
                 f" load of the machine {os.getloadavg()[0]:.1f}"
             )
-            async with httpx.AsyncClient(
-                base_url=url, headers={"Authorization": f"Bearer {token}"}
-            ) as client:
+            async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
                 page = (await client.get("/metrics")).text
             for line in page.splitlines():
                 if re.match(
@@ -165,7 +162,7 @@ async def show_cpu(pid: int, url: str, token: str, cameras: list[str]) -> None:
     idle = (cpu_of(pid) - cpu) / (time.monotonic() - began)
     print(f"  without requests: {100 * idle:.0f} % of a core")
     headers = {"Authorization": f"Bearer {token}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         for route in ROUTES:
             cpu, began = cpu_of(pid), time.monotonic()
             for _ in range(REQUESTS):
