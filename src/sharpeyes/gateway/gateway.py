@@ -135,6 +135,7 @@ class Gateway:
             self._drop(upstream)
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._places.close()
 
     @property
     def views(self) -> int:

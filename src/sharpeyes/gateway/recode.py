@@ -35,6 +35,8 @@ _UNSENT = 16 * 1024 * 1024
 """Bytes that wait for the process; with more, it begins again with the next key picture."""
 _END_S = 1.0
 """Within so long a process that has closed its output is expected to have ended."""
+_SPARE_AFTER_S = 3.0
+"""When what was asked for runs, and the processor has time for the next one."""
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
 _SHOWN = frozenset((1, 5, 7, 8))
@@ -43,11 +45,15 @@ _PASSED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL")
 
 
 class Places:
-    """How many processes may run, and how many do."""
+    """How many processes may run, how many do, and one that is started already: to start takes longer than a
+    viewer wants to wait."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.taken = 0
+        self.spare: asyncio.subprocess.Process | None = None
+        """It waits for its orders. There is none before the first process was asked for."""
+        self._filling: asyncio.Task[None] | None = None
 
     @property
     def free(self) -> bool:
@@ -64,6 +70,50 @@ class Places:
 
     def give_back(self) -> None:
         self.taken -= 1
+
+    async def process(self) -> asyncio.subprocess.Process:
+        """A process that waits for its orders. OSError."""
+        process, self.spare = self.spare, None
+        if process is None or process.returncode is not None:
+            process = await _started()
+        if self._filling is None or self._filling.done():
+            self._filling = asyncio.create_task(self._fill(), name="recode spare")
+        return process
+
+    async def close(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
+        if self.spare is not None:
+            await _ended(self.spare)
+            self.spare = None
+
+    async def _fill(self) -> None:
+        await asyncio.sleep(_SPARE_AFTER_S)
+        with contextlib.suppress(OSError):
+            self.spare = await _started()
+
+
+async def _started() -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "sharpeyes.gateway.burn",
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        env={name: os.environ[name] for name in _PASSED if name in os.environ},
+        limit=2 * MAX_MESSAGE,
+    )
+
+
+async def _ended(process: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    if process.stdin is not None:
+        process.stdin.close()
+    await process.wait()
 
 
 class Recoding(Channel, Watcher):
@@ -168,17 +218,7 @@ class Recoding(Channel, Watcher):
     async def _once(self) -> str:
         """One process, from its beginning to its end, and what is to be said of that."""
         said = await asyncio.to_thread(self._said)
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "sharpeyes.gateway.burn",
-            str(os.getpid()),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            env={name: os.environ[name] for name in _PASSED if name in os.environ},
-            limit=2 * MAX_MESSAGE,
-        )
+        process = await self._places.process()
         try:
             assert process.stdin is not None
             assert process.stdout is not None
@@ -197,10 +237,7 @@ class Recoding(Channel, Watcher):
         finally:
             self.process = None
             self.upstream.hub.remove(self)
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            process.stdin.close() if process.stdin else None
-            await process.wait()
+            await _ended(process)
 
     def _burned(self, data: bytes, key: bool, at: int) -> None:
         """What the process made; it reads what cameras send, so it is not trusted more than they are."""
