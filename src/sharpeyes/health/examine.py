@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from dataclasses import fields as dataclass_fields
-from typing import Any, TypeVar
+from typing import Any
 
 import cv2
 import numpy as np
@@ -18,46 +17,25 @@ from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
-from sharpeyes.health.diagnose.screen import Glance, Normal, screen
+from sharpeyes.health.diagnose.screen import Glance, screen
 from sharpeyes.health.diagnose.still import marked_still
 from sharpeyes.health.quality import Checked, Opened
 from sharpeyes.health.sight import Finding
 
-_FIELD_STEPS = 127
 _STILL = 1.0
 """Steps of brightness by which pixels of two pictures differ on average, from which nobody need ask whether
 they are the same one: noise and light do as much."""
-T = TypeVar("T", Glance, Normal)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kept:
-    """What the next screening of a camera compares with, packed to 110 KB."""
+    """What the next screening of a camera compares with: under 20 KB."""
 
     mode: str
-    normal: Normal
-    glance: Glance
-
-
-def _packed(value: T) -> T:
-    """Orientation fields in steps of 1/127, other fractions with 16 bits: a quarter of the memory."""
-    fields = {"field": np.round(value.field * _FIELD_STEPS).astype(np.int8)}
-    return replace(value, **fields | _as(value, np.float32, np.float16))
-
-
-def _unpacked(value: T) -> T:
-    fields = {"field": value.field.astype(np.float32) / _FIELD_STEPS}
-    return replace(value, **_as(value, np.float16, np.float32) | fields)
-
-
-def _as(value: Glance | Normal, given: type[np.generic], wanted: type[np.generic]) -> dict[str, Any]:
-    """The arrays of one type in another, but for the field."""
-    arrays = {f.name: getattr(value, f.name) for f in dataclass_fields(value) if f.name != "field"}
-    return {
-        name: array.astype(wanted)
-        for name, array in arrays.items()
-        if isinstance(array, np.ndarray) and array.dtype == given
-    }
+    passed: bytes
+    """The glance at the last picture that passed the full checks, packed."""
+    sample: NDArray[np.uint8]
+    """Of the last keyframe."""
 
 
 class PictureExaminer:
@@ -78,12 +56,12 @@ class PictureExaminer:
         if mode != kept.mode:
             return Opened(picture=picture, mode=mode)
         glance = Glance.at(picture)
-        screening = screen(_unpacked(kept.glance), glance, _unpacked(kept.normal))
+        screening = screen(Glance.from_bytes(kept.passed), kept.sample, glance)
         return Opened(
             picture=picture,
             mode=mode,
             plain=screening.plain,
-            normal=replace(kept, glance=_packed(glance)),
+            normal=replace(kept, sample=glance.sample),
         )
 
     def check(
@@ -111,9 +89,7 @@ class PictureExaminer:
             ),
             document=diagnosis.to_plain(),
             still=marked_still(picture, diagnosis) if findings else None,
-            normal=None
-            if reference is None
-            else Kept(diagnosis.mode, _packed(reference.normal), _packed(Glance.at(picture))),
+            normal=None if reference is None or findings else _kept(diagnosis.mode, picture),
         )
 
     def trace(self, picture: Picture) -> NDArray[np.uint8]:
@@ -129,6 +105,11 @@ class PictureExaminer:
 
     def load(self, data: bytes) -> ModeReference:
         return ModeReference.from_bytes(data)
+
+
+def _kept(mode: str, picture: Picture) -> Kept:
+    glance = Glance.at(picture)
+    return Kept(mode, glance.to_bytes(), glance.sample)
 
 
 def picture_of(keyframe: Keyframe, at: Ms) -> Picture | None:

@@ -52,8 +52,6 @@ PAIR_S = 2.0
 REPEATS = 5
 """A second keyframe that is the first, byte for byte, is asked for again so often: many servers begin a
 session with the last keyframe that they have, and the next may be ten seconds away."""
-SCREENED = 1000
-"""Cameras that screening remembers what it needs for, 110 KB each; those beyond have full checks always."""
 FULL_EVERY = 12
 """Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
 SUSPECT = 1 / 15
@@ -267,7 +265,6 @@ class Quality:
         self._database = database
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._failing = False
-        self._screened = 0
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._apart: dict[str, _Apart] = {}
@@ -323,7 +320,7 @@ class Quality:
         if first is None and opened.plain and not self._full_is_due(camera, memory, opened, before):
             stats.plain += 1
             memory.plain_run += 1
-            self._remember(memory, opened.normal)
+            memory.normal = opened.normal
             seen = Seen(at=at, mode=opened.mode)
             if self.patient:
                 return self._look_later(memory, opened, seen)
@@ -340,7 +337,7 @@ class Quality:
             memory.before = opened.picture
             return Look(None, again=True)
         if not checked.findings:
-            self._remember(memory, checked.normal)
+            memory.normal = checked.normal
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
         if first is None:
             return self._look_later(memory, opened, seen)
@@ -383,12 +380,6 @@ class Quality:
             )
         self._failing = True
 
-    def _remember(self, memory: _Memory, normal: Any) -> None:
-        if memory.normal is None and self._screened >= SCREENED:
-            return
-        self._screened += (normal is not None) - (memory.normal is not None)
-        memory.normal = normal
-
     def drop(self, camera: str) -> None:
         """The second picture of a pair does not come."""
         memory = self._memories.get(camera)
@@ -397,9 +388,7 @@ class Quality:
 
     def forget(self, camera: str) -> None:
         """The camera is watched no more."""
-        memory = self._memories.pop(camera, None)
-        if memory is not None:
-            self._remember(memory, None)
+        self._memories.pop(camera, None)
         self._references.pop(camera, None)
         if camera in self._apart:
             self._apart[camera] = _Apart()  # it stays apart: a look may be under way

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scene import pair, picture, scene
+from made_scene import pair, picture, scene, with_traffic
 from typer.testing import CliRunner
 
 from sharpeyes.domain.health import PictureFault
@@ -23,7 +24,7 @@ from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
-from sharpeyes.health.diagnose.screen import Glance, screen
+from sharpeyes.health.diagnose.screen import Glance, Screening, changes, screen
 from sharpeyes.health.diagnose.still import marked_still
 
 DAY = scene()
@@ -109,38 +110,55 @@ def test_the_mode_is_seen_where_nobody_says_it() -> None:
     assert choose_mode(grey, {}, "day") == "day"
 
 
-class TestScreen:
-    def test_a_normal_picture_is_spared(self, reference: ModeReference) -> None:
-        before, after = (Glance.at(p) for p in pair(DAY))
-        assert screen(before, after, reference.normal).plain
+class TestScreening:
+    passed, before = (Glance.at(picture(DAY, seed)) for seed in (31, 32))
+
+    def test_the_next_normal_picture_is_plain(self) -> None:
+        for seed, light in enumerate((0.97, 1.0, 1.03)):
+            after = Glance.at(picture(with_traffic(DAY * light, seed), 40 + seed))
+            assert screen(self.passed, self.before.sample, after) == Screening(True, ())
 
     @pytest.mark.parametrize(
         "image",
         [
             DAY * 0.2,
             DAY * 2.5,
-            cv2.GaussianBlur(DAY, (0, 0), 3),
-            np.roll(DAY, 40, axis=1),
-            DAY + np.float32([40, 0, -30]),
+            cv2.GaussianBlur(DAY, (0, 0), 2),
+            np.roll(DAY, 24, axis=1),
+            DAY + np.float32([20, 0, -12]),
+            np.repeat(DAY.mean(axis=2, keepdims=True), 3, axis=2),
+            DAY + 14 * np.sin(np.arange(360) / 4)[:, None, None].astype(np.float32),
         ],
-        ids=["dark", "bright", "blurred", "moved", "cast"],
+        ids=["dark", "bright", "blurred", "moved", "cast", "grey", "stripes"],
     )
-    def test_a_faulty_picture_is_not(self, image: np.ndarray, reference: ModeReference) -> None:
-        before, after = (Glance.at(p) for p in pair(np.clip(image, 0, 255)))
-        result = screen(before, after, reference.normal)
+    def test_a_faulty_picture_is_not(self, image: np.ndarray) -> None:
+        after = Glance.at(picture(np.clip(image, 0, 255), 50))
+        result = screen(self.passed, self.before.sample, after)
         assert not result.plain
         assert result.beyond
 
-    def test_a_frozen_picture_is_not(self, reference: ModeReference) -> None:
-        glance = Glance.at(picture(DAY, 1))
-        assert screen(glance, glance, reference.normal).beyond == ("same",)
+    def test_noise_is_not(self) -> None:
+        noisy = Glance.at(picture(DAY, 51, noise=9))
+        assert "noise" in screen(self.passed, self.before.sample, noisy).beyond
 
-    def test_nothing_is_plain_without_a_reference_or_an_earlier_keyframe(
-        self, reference: ModeReference
-    ) -> None:
-        glance = Glance.at(picture(DAY, 1))
-        assert not screen(glance, glance, None).plain
-        assert not screen(None, glance, reference.normal).plain
+    def test_a_frozen_picture_is_not(self) -> None:
+        assert screen(self.passed, self.before.sample, self.before).beyond == ("still",)
+
+    def test_a_picture_that_was_encoded_again_is_not(self) -> None:
+        again = self.before.sample.astype(np.int16)
+        again.ravel()[::5] -= 2
+        after = replace(self.before, sample=again.clip(0, 255).astype(np.uint8))
+        assert screen(self.passed, self.before.sample, after).beyond == ("still",)
+
+    def test_nothing_is_plain_before_the_full_checks_passed_a_picture(self) -> None:
+        assert not screen(None, self.before.sample, self.before).plain
+
+    def test_a_glance_survives_its_bytes(self) -> None:
+        data = self.passed.to_bytes()
+        assert len(data) < 14_000
+        again = Glance.from_bytes(data)
+        after = Glance.at(picture(DAY * 0.9, 60))
+        assert changes(again, self.before.sample, after) == changes(self.passed, self.before.sample, after)
 
 
 def encoded(codec: str, frames: int = 1) -> bytes:

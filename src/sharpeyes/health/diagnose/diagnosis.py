@@ -19,7 +19,7 @@ from sharpeyes.health.diagnose.words import names_of
 CHECKS_VERSION = "1"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
 
-_WITHOUT_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
+MAY_LACK_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
 """Kinds that may be said beside a lost signal: a decoder can make grey, and black may be the dark."""
 
 
@@ -128,7 +128,8 @@ def _margin(check: Check, values: Mapping[str, float]) -> float:
     rule = -math.inf if check.margin is None else 2 * check.margin(values)
     if not check.inputs:
         return rule
-    return max(rule, models.load().forests[str(check.kind)].margin(values))
+    trained = models.load().forests[str(check.kind)].margin(values)
+    return trained + check.rule_weight * rule if check.rule_weight else trained
 
 
 def _missing(check: Check, features: Features, mode: str) -> Message | None:
@@ -155,7 +156,7 @@ def _read(
     margin = scores[check.kind]
     fault = margin > 0
     # without a signal there is no scene to be blurred or covered
-    if fault and scores[PictureFault.SIGNAL_LOST] > 0 and check.kind not in _WITHOUT_SIGNAL:
+    if fault and scores[PictureFault.SIGNAL_LOST] > 0 and check.kind not in MAY_LACK_SIGNAL:
         fault, margin = False, min(margin, -0.1)
     evidence = tuple(Evidence(name, values[name], _normal(features, name)) for name in check.shown)
     shown = {e.name: e.value for e in evidence}

@@ -93,9 +93,11 @@ class Check:
     profiles: Callable[[Look], dict[str, NDArray[np.float32]]] = _no_profiles
     region: Callable[[Features], Region] = _everywhere
     margin: Callable[[Values], float] | None = None
-    """Hand-set rule: > 0 is a fault. Where a model is trained as well (`inputs`), either may find it."""
+    """Hand-set rule: > 0 is a fault."""
     inputs: tuple[str, ...] = ()
-    """Beginnings of the names of the values that the trained model reads."""
+    """Beginnings of the names of the values that the trained model reads, if there is one."""
+    rule_weight: float = 1.0
+    """Beside a trained model: the rule's part in the sum of both."""
     needs_reference: bool = False
     uses_foreign: bool = False
     """A reference of another mode will do."""

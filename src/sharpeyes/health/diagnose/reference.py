@@ -11,7 +11,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.features import QUARTER, Look, Map, block_means, median, percentiles
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
-from sharpeyes.health.diagnose.screen import Normal, learn_normal
 
 Mode = Literal["day", "ir", "night", "mono"]
 MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
@@ -55,8 +54,6 @@ class ModeReference:
     faint_spread: Map
     values: Mapping[str, tuple[float, float]]
     profiles: Mapping[str, NDArray[np.float32]]
-    normal: Normal
-    """For the screening."""
 
     @cached_property
     def persistence(self) -> Map:
@@ -116,12 +113,6 @@ class ModeReference:
             arrays[name] = getattr(self, name).astype(np.float16)
         for name, profile in self.profiles.items():
             arrays[f"profile_{name}"] = profile.astype(np.float16)
-        for name in _NORMAL_ARRAYS:
-            arrays[f"normal_{name}"] = getattr(self.normal, name).astype(np.float16)
-        own = sorted(self.normal.own)
-        arrays["normal_own_names"] = np.array(own, np.str_)
-        arrays["normal_own"] = np.array([self.normal.own[name] for name in own], np.float64)
-        arrays["normal_scalars"] = np.array([self.normal.noise, self.normal.detail, self.normal.specks])
         out = io.BytesIO()
         np.savez_compressed(out, allow_pickle=False, **arrays)
         return out.getvalue()
@@ -151,7 +142,6 @@ class ModeReference:
                         for name in kept.files
                         if name.startswith("profile_")
                     },
-                    normal=_read_normal(kept),
                     **simple,
                 )
         except (OSError, KeyError, EOFError, ValueError) as error:
@@ -159,14 +149,6 @@ class ModeReference:
 
 
 _SIMPLE = ("thumb", "thumb_spread", "usual_agreement", "agreement_spread", "usual_faint", "faint_spread")
-_NORMAL_ARRAYS = ("luma", "luma_spread", "chroma", "field", "agreement", "strength")
-
-
-def _read_normal(kept: Mapping[str, NDArray[Any]]) -> Normal:
-    noise, detail, specks = (float(value) for value in kept["normal_scalars"])
-    own = {str(n): float(v) for n, v in zip(kept["normal_own_names"], kept["normal_own"], strict=True)}
-    arrays = {name: kept[f"normal_{name}"].astype(np.float32) for name in _NORMAL_ARRAYS}
-    return Normal(**arrays, noise=noise, detail=detail, specks=specks, own=own)
 
 
 def _half_blocks(half: Map) -> Map:
@@ -249,7 +231,6 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
             name: np.asarray(np.median(np.stack([p[name] for p in profiles]), axis=0), np.float32)
             for name in profiles[0]
         },
-        normal=learn_normal(pictures),
     )
 
 

@@ -366,4 +366,5 @@ CHECK = Check(
     needs_reference=True,
     margin=margin,
     inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
+    rule_weight=0.5,
 )
