@@ -221,16 +221,6 @@ def _touches(connection: Connection, camera_id: str) -> ColumnElement[bool]:
     )
 
 
-def mark_area_exclusions(connection: Connection) -> None:
-    """The tree of areas has changed, and with it what the approved exclusions of areas cover."""
-    e = exclusion.c
-    query = select(e.started_ms, e.ended_ms).where(
-        e.stage == ExclusionStage.APPROVED.value, e.scope == ExclusionScope.AREA.value
-    )
-    for start, end in connection.execute(query).all():
-        mark_stale(connection, start, end)
-
-
 def members_of(connection: Connection, items: Iterable[Exclusion]) -> ColumnElement[bool]:
     """The condition on memberships by which any of these exclusions covers them."""
     m, s = membership.c, exclusion_subject.c

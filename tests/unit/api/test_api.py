@@ -34,7 +34,7 @@ class TestWhoMayAsk:
                 elif path.startswith("/api/v1/session/oidc"):
                     assert answer.headers["location"].startswith("/sign-in?problem="), path
                 elif path.startswith(("/api/v1/views/sessions/", "/api/v1/views/hls/")):
-                    # A view's own address is unguessable and bound to its client: it is what WHEP and HLS have.
+                    # A view's own address is unguessable and bound to its client: all that WHEP and HLS have.
                     assert answer.status_code in (404, 422), f"{method} {path}"
                 else:
                     assert answer.status_code == 401, f"{method} {path}"

@@ -76,8 +76,8 @@ async def probes(
     responses={200: {"content": {"image/jpeg": {}}, "description": "A marked-up picture, 640x360."}},
 )
 async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: StillViewer) -> Response:
-    """A still of a diagnosis, under the camera's privacy masks of today. It counts as footage: that it was looked
-    at, and by whom, is journalled."""
+    """A still of a diagnosis, under the camera's privacy masks of today. It counts as footage: that it was
+    looked at, and by whom, is journalled."""
     if rooms.quality is None or rooms.quality.evidence is None:
         raise UnavailableError("no evidence is kept here")
     kept = await rooms.quality.evidence.read(camera_id, still_id)

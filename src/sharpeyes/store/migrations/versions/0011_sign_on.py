@@ -13,7 +13,9 @@ def upgrade() -> None:
     with op.batch_alter_table("user_account") as user:
         user.add_column(sa.Column("issuer", sa.Text()))
         user.add_column(sa.Column("issuer_subject", sa.Text()))
-        user.create_unique_constraint(op.f("uq_user_account_issuer_issuer_subject"), ["issuer", "issuer_subject"])
+        user.create_unique_constraint(
+            op.f("uq_user_account_issuer_issuer_subject"), ["issuer", "issuer_subject"]
+        )
 
 
 def downgrade() -> None:
