@@ -462,7 +462,7 @@ async def first_pictures(url: str, rounds: int) -> dict[str, float]:
                     kept = await running.feed("park", ticket(), client=ME) if warm else None
                     took = []
                     for turn in range(rounds):
-                        while not warm and running.pulls:
+                        while not warm and (running.pulls or (masked and not running._places.spare)):
                             await asyncio.sleep(0.05)
                         await asyncio.sleep(0.3 + 0.13 * (turn % 10))
                         took.append(await page.call(FIRST, ticket()))
