@@ -171,7 +171,8 @@ class Gateway:
         if facts is None:
             return Verdict(How.UNKNOWN, burned.hindrances)
         running = not burned.watermark and any(made[:2] == key for made in self._recodings)
-        return judge(facts, decodes, burned, free=running or self._places.free)
+        free = running or self._places.free or any(made.idle for made in self._recodings.values())
+        return judge(facts, decodes, burned, free=free)
 
     # -- WebRTC (WHEP, RFC 9725 turned around)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from api_client import Client
@@ -48,6 +50,25 @@ async def test_masks_are_set_by_those_who_may_and_registered(staff: Staff) -> No
 async def test_a_mask_that_covers_nothing_is_refused(staff: Staff, points: list[list[float]]) -> None:
     form = {"masks": [{"points": points}]}
     assert (await staff["feng"].put("/api/v1/cameras/gate-1/masks", json=form)).status_code == 422
+
+
+async def test_a_still_is_shown_under_the_masks_of_today(client: Client, staff: Staff) -> None:
+    picture = cv2.imencode(".jpg", np.full((384, 640, 3), 200, np.uint8))[1].tobytes()
+    still = await client.service.evidence.keep("gate-1", "still", picture, keep_ms=60_000)
+
+    async def shown() -> np.ndarray:
+        answer = await client.get(f"/api/v1/cameras/gate-1/stills/{still}")
+        assert answer.status_code == 200
+        return np.asarray(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+    assert (await shown())[30, 120] > 190
+    await staff["feng"].put("/api/v1/cameras/gate-1/masks", json=MASKS)
+    masked = await shown()
+    assert masked[30, 120] < 60
+    assert masked[300, 500] > 190
+    client.service.database.write(lambda c: c.exec_driver_sql("UPDATE camera_mask SET masks = '[{}]'"))
+    with pytest.raises(KeyError):  # what the masks are cannot be read: an error, and no picture
+        await shown()
 
 
 async def test_what_a_browser_will_see_is_said_beforehand(client: Client, staff: Staff) -> None:
