@@ -1,5 +1,5 @@
 /** Thousands of cameras on a Leaflet map: clustered by Supercluster, drawn on one canvas, found again by a click. */
-import { Browser, DomUtil, Layer, point, type LatLng, type LeafletMouseEvent, type Map as Leaflet } from 'leaflet'
+import { Bounds, Browser, DomUtil, latLng, Layer, point, type LatLng, type LeafletMouseEvent, type Map as Leaflet } from 'leaflet'
 import Supercluster from 'supercluster'
 import type { Palette } from '../charts/palette'
 import type { Light } from '../fleet'
@@ -10,10 +10,13 @@ export interface Placed extends Light {
   readonly longitude: number
   readonly latitude: number
 }
+/** `x` and `y`: points of the map's layers, which stay while it is moved. */
 export type Mark =
   | { kind: 'camera'; camera: Placed; x: number; y: number; size: number }
   | { kind: 'cluster'; id: number; at: LatLng; counts: Counts; x: number; y: number; size: number }
 
+/** Of the map's size, drawn beyond each edge, so that it can be moved without drawing. */
+const MARGIN = 0.25
 const RADIUS_REM = 3.4
 const CAMERA_REM = 1
 /** Beyond the deepest zoom, so that cameras on one pole stay together and are listed. */
@@ -35,6 +38,7 @@ export class FleetLayer extends Layer {
   private marks: Mark[] = []
   private look: Palette | undefined
   private chosen = ''
+  private drawn: Bounds | undefined
   private map: Leaflet | undefined
 
   constructor(
@@ -52,7 +56,8 @@ export class FleetLayer extends Layer {
     pane.style.zIndex = '610'
     pane.style.pointerEvents = 'none'
     pane.append(this.canvas)
-    map.on('move viewreset resize zoomend', this.draw, this)
+    map.on('moveend viewreset resize zoomend', this.draw, this)
+    map.on('move', this.moved, this)
     map.on('click', this.clicked, this)
     map.on('mousemove', this.hovered, this)
     this.draw()
@@ -60,7 +65,8 @@ export class FleetLayer extends Layer {
   }
 
   onRemove(map: Leaflet): this {
-    map.off('move viewreset resize zoomend', this.draw, this)
+    map.off('moveend viewreset resize zoomend', this.draw, this)
+    map.off('move', this.moved, this)
     map.off('click', this.clicked, this)
     map.off('mousemove', this.hovered, this)
     this.canvas.remove()
@@ -102,7 +108,10 @@ export class FleetLayer extends Layer {
   private draw(): void {
     const { map, look, index } = this
     if (!map || !look || !index) return
-    const size = map.getSize()
+    const pad = map.getSize().multiplyBy(MARGIN).floor()
+    const size = map.getSize().add(pad.multiplyBy(2))
+    const corner = map.containerPointToLayerPoint(pad.multiplyBy(-1))
+    this.drawn = new Bounds(corner, corner.add(size))
     const ratio = Browser.retina ? 2 : 1
     const [wide, high] = [size.x * ratio, size.y * ratio]
     if (this.canvas.width !== wide || this.canvas.height !== high) {
@@ -111,18 +120,18 @@ export class FleetLayer extends Layer {
       this.canvas.style.width = `${size.x}px`
       this.canvas.style.height = `${size.y}px`
     }
-    DomUtil.setPosition(this.canvas, map.containerPointToLayerPoint([0, 0]))
-    const bounds = map.getBounds().pad(0.1)
+    DomUtil.setPosition(this.canvas, corner)
+    const bounds = map.getBounds().pad(MARGIN + 0.1)
     const found = index.getClusters(
       [bounds.getWest(), bounds.getSouth(), bounds.getEast(), bounds.getNorth()],
       Math.floor(map.getZoom()),
     )
     this.marks = found.map((feature): Mark => {
       const [longitude, latitude] = feature.geometry.coordinates as [number, number]
-      const { x, y } = map.latLngToContainerPoint([latitude, longitude])
+      const { x, y } = map.latLngToLayerPoint([latitude, longitude])
       const told = feature.properties
       if ('cluster_id' in told) {
-        const at = map.containerPointToLatLng([x, y])
+        const at = latLng(latitude, longitude)
         return { kind: 'cluster', id: told.cluster_id, at, counts: told, x, y, size: sizeOf(told.point_count, look.rem) }
       }
       return { kind: 'camera', camera: told as Placed, x, y, size: CAMERA_REM * look.rem }
@@ -131,6 +140,7 @@ export class FleetLayer extends Layer {
     const to = this.canvas.getContext('2d')!
     to.setTransform(ratio, 0, 0, ratio, 0, 0)
     to.clearRect(0, 0, size.x, size.y)
+    to.translate(-corner.x, -corner.y)
     for (const mark of this.marks) {
       if (mark.kind === 'cluster') drawCluster(to, mark.x, mark.y, mark.size, mark.counts, look)
       else {
@@ -141,8 +151,16 @@ export class FleetLayer extends Layer {
     }
   }
 
+  /** The canvas moves with the map; it is drawn anew where it ends. */
+  private moved(): void {
+    const { map, drawn } = this
+    if (!map || !drawn) return
+    const corner = map.containerPointToLayerPoint([0, 0])
+    if (!drawn.contains(new Bounds(corner, corner.add(map.getSize())))) this.draw()
+  }
+
   private at(event: LeafletMouseEvent): Mark | undefined {
-    const here = event.containerPoint
+    const here = event.layerPoint
     // The last drawn is on top; a finger is wider than a mark.
     return this.marks.findLast((mark) => here.distanceTo(point(mark.x, mark.y)) <= mark.size / 2 + 3)
   }

@@ -24,9 +24,6 @@ export function drawCamera(
   to.save()
   to.translate(x, y)
   to.strokeStyle = to.fillStyle = look[state]
-  // A rim in the colour of the ground, so that neighbours stay apart.
-  to.shadowColor = look.panel
-  to.shadowBlur = r / 2
   to.beginPath()
   if (state === 'online') {
     to.arc(0, 0, r * 0.8, 0, 2 * Math.PI)
@@ -58,7 +55,6 @@ export function drawCamera(
     to.arc(0, 0, r * 0.9, 0, 2 * Math.PI)
     to.fillStyle = look.panel
     to.fill()
-    to.shadowBlur = 0
     to.setLineDash([size * 0.2, size * 0.12])
     to.stroke()
     letter(to, '?', size * 0.8, look.unknown, look)
@@ -83,10 +79,11 @@ export function drawCluster(
   to.beginPath()
   to.arc(0, 0, r, 0, 2 * Math.PI)
   to.fillStyle = look.panel
-  to.shadowColor = 'rgb(0 0 0 / 35%)'
-  to.shadowBlur = 4
   to.fill()
-  to.shadowBlur = 0
+  // A rim, so that neighbours stay apart; a blurred shadow would cost more than all the rest.
+  to.lineWidth = 2
+  to.strokeStyle = look.line
+  to.stroke()
   let from = -Math.PI / 2
   for (const state of STATES) {
     const share = (2 * Math.PI * counts[state]) / total
@@ -109,7 +106,7 @@ export function drawCluster(
     to.translate(0, size * 0.27)
     const text = short(counts[bad])
     const wide = to.measureText(text).width * 0.8
-    drawCamera(to, -wide / 2 - 1, 0, size * 0.17, bad, { ...look, font: look.font })
+    drawCamera(to, -wide / 2 - 1, 0, size * 0.17, bad, look)
     to.translate(size * 0.1, 0)
     letter(to, text, size * 0.22, look[bad], look)
   }
