@@ -422,8 +422,10 @@ class Gateway:
         """What this viewer joins: the camera's stream, or what is made of it for everybody with the same
         masks, or for this one. It does not end while the block lasts."""
         if not recoded:
-            assert not lease.masks
-            assert lease.mark is None
+            if (
+                lease.masks or lease.mark is not None
+            ):  # whatever went wrong before: never this stream as it is
+                raise UnavailableError("this camera's picture must be coded anew, which was not arranged")
             yield upstream
             return
         source = upstream.source
