@@ -1,6 +1,6 @@
 """Small trees that weigh the evidence where no single limit does: trained by `train`, read from one file.
 
-model.json (plain text, under 100 KB) has per kind: the names of the values that it reads, boosted trees of
+model.json (plain text, about 100 KB) has per kind: the names of the values that it reads, boosted trees of
 depth <= 3 (feature, limit, whether "unknown" goes left, children or leaf value), and the cut that the
 false-alarm budget allows. Every split is on a value that the checks measure and can show.
 """

@@ -137,4 +137,13 @@ CHECK = Check(
     values=values,
     profiles=profiles,
     margin=margin,
+    inputs=(
+        "blur_",
+        "shift_tiles",
+        "shift_cos",
+        "grain_noise",
+        "cover_kept",
+        "lost_edges",
+        "still_p",
+    ),
 )

@@ -325,4 +325,14 @@ CHECK = Check(
     needs_reference=True,
     uses_foreign=True,
     margin=margin,
+    inputs=(
+        "shift_",
+        "cover_kept",
+        "cover_lost",
+        "cover_new",
+        "blur_cosine",
+        "damage_rows",
+        "damage_lost",
+    ),
+    rule_weight=0.0,
 )
