@@ -28,7 +28,7 @@ PROSE = ("title", "description", "summary")
 
 def document() -> dict[str, Any]:
     """The service's OpenAPI document."""
-    return create_api(MagicMock()).openapi()  # nothing is called: only the routes are looked at
+    return create_api(MagicMock(map_tiles=None)).openapi()  # nothing is called: only the routes are looked at
 
 
 def digest(document: dict[str, Any]) -> str:

@@ -216,6 +216,7 @@ class Service:
                 zone,
                 provider=provider_of(self.settings),
                 sign_on_label=self.settings.oidc_label,
+                keep_days=self.settings.register_keep_days,
                 reviews=self.metrics.tell_reviews,
             )
             try:
@@ -442,6 +443,8 @@ def context_of(service: Service) -> Context:
         camera_metrics=service.settings.camera_metrics,
         site=service.config.site.name,
         timezone=service.config.site.timezone,
+        map_tiles=service.settings.map_tiles,
+        map_credit=service.settings.map_credit,
         reports_key=service.settings.data_dir / REPORTS_KEY,
         telemetry_failing=lambda: service.recorder.failing,
         stopping=service.stopping,

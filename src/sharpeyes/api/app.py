@@ -83,5 +83,5 @@ def create_api(context: Context) -> FastAPI:
         api.include_router(room.router)
     for room in (exclusions, contests, reports, self_test, devices):
         api.include_router(room.router)
-    api.include_router(console_routes())  # last: it answers what nothing above does
+    api.include_router(console_routes(tiles=context.map_tiles))  # last: it answers what nothing above does
     return api

@@ -9,6 +9,7 @@ from __future__ import annotations
 import mimetypes
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
@@ -50,13 +51,25 @@ SERVICE = ("api", "healthz", "readyz", "metrics", "probe", "sd", "openapi.json")
 """First parts of paths that are never pages."""
 
 
-def console_routes(assets: Path = ASSETS) -> APIRouter:
+def policy(tiles: str | None) -> dict[str, str]:
+    """The headers of every page: images also from the host of the map's tiles, if it has one."""
+    url = urlsplit(tiles or "")
+    if not url.netloc:
+        return SECURITY
+    name = "Content-Security-Policy"
+    return SECURITY | {
+        name: SECURITY[name].replace("img-src 'self'", f"img-src 'self' {url.scheme}://{url.netloc}")
+    }
+
+
+def console_routes(assets: Path = ASSETS, *, tiles: str | None = None) -> APIRouter:
     """The console's routes; to be included last, since they answer whatever is left."""
+    security = policy(tiles)
     router = APIRouter(include_in_schema=False)
 
     @router.get("/assets/{name}")
     async def asset(request: Request, name: str) -> Response:
-        return _file(request, assets / "assets", name, IMMUTABLE)
+        return _file(request, assets / "assets", name, IMMUTABLE, security)
 
     @router.get("/{path:path}")
     async def page(request: Request, path: str) -> Response:
@@ -64,22 +77,22 @@ def console_routes(assets: Path = ASSETS) -> APIRouter:
         if first in SERVICE:
             raise HTTPException(HTTPStatus.NOT_FOUND)
         if path and "/" not in path and (assets / path).is_file() and path != "index.html":
-            return _file(request, assets, path, "no-cache")
+            return _file(request, assets, path, "no-cache", security)
         if "." in path.rpartition("/")[2]:  # a file that is not there, not a page
             raise HTTPException(HTTPStatus.NOT_FOUND)
         if not (assets / "index.html").is_file():
-            return HTMLResponse(UNBUILT, headers=SECURITY)
-        return _file(request, assets, "index.html", "no-cache")
+            return HTMLResponse(UNBUILT, headers=security)
+        return _file(request, assets, "index.html", "no-cache", security)
 
     return router
 
 
-def _file(request: Request, folder: Path, name: str, caching: str) -> Response:
+def _file(request: Request, folder: Path, name: str, caching: str, security: dict[str, str]) -> Response:
     """One file of one folder, compressed if it is there compressed and the browser takes that."""
     file = folder / name
     if "/" in name or "\\" in name or name.startswith(".") or not file.is_file():
         raise HTTPException(HTTPStatus.NOT_FOUND)
-    headers = SECURITY | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
+    headers = security | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
     kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
     accepted = {
         part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")

@@ -62,6 +62,9 @@ class Context:
     """Name of the city or district."""
     timezone: str = "UTC"
     """IANA name of its time zone."""
+    map_tiles: str | None = None
+    """Address of the tiles under the map, if there are any."""
+    map_credit: str = ""
     reports_key: Path = Path("reports.key")
     """What reports are signed with; made when the first one is given out."""
     telemetry_failing: Callable[[], bool] = lambda: False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
@@ -72,6 +73,13 @@ class Settings:
     """Which claim is the user name of accounts here."""
     oidc_label: str = "Single sign-on"
     """What its button says."""
+    map_tiles: str | None = None
+    """Tiles under the console's map, ``https://tiles.example/{z}/{x}/{y}.png``, or a path of this origin;
+    None: areas and cameras alone. The one other host that the console's pages may load from."""
+    map_credit: str = ""
+    """Whom the tiles are from, as their licence wants it said on the map."""
+    register_keep_days: int = 1096
+    """Days that the register keeps what its entries say; the law wants six months, 184 days, at the least."""
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
@@ -226,6 +234,17 @@ def _by_zone(text: str) -> Mapping[str, str]:
     return found
 
 
+def _tiles(text: str) -> str:
+    url = urlsplit(text)
+    site = url.scheme in ("http", "https") and re.fullmatch(r"[A-Za-z0-9.-]+(:\d{1,5})?", url.netloc)
+    own = not url.scheme and not url.netloc and text.startswith("/")
+    if not (site or own) or any(f"{{{part}}}" not in text for part in "zxy"):
+        raise ValueError(
+            f"{text[:80]!r} is no address of tiles; write for example https://tiles.example/{{z}}/{{x}}/{{y}}.png"
+        )
+    return text
+
+
 def _flag(text: str) -> bool:
     if text.lower() not in ("1", "0", "true", "false", "yes", "no", "on", "off"):
         raise ValueError(f"{text[:40]!r} is neither true nor false")
@@ -262,6 +281,9 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "oidc_client_secret": Secret,
     "oidc_username_claim": str,
     "oidc_label": str,
+    "map_tiles": _tiles,
+    "map_credit": str,
+    "register_keep_days": _whole(184, 36_500),
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
     "canaries": _flag,

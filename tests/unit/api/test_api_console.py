@@ -105,3 +105,23 @@ async def test_the_service_answers_its_own_paths(client: Client) -> None:
     assert (await client.get("/openapi.json")).json()["info"]["title"] == "SharpEyes"
     assert (await client.get("/api/v1/nothing")).headers["content-type"] == "application/problem+json"
     assert (await client.get("/")).headers["content-type"].startswith("text/html")
+
+
+@pytest.mark.parametrize(
+    ("tiles", "images"),
+    [
+        (None, "'self' data: blob:"),
+        ("/tiles/{z}/{x}/{y}.png", "'self' data: blob:"),
+        ("https://tiles.example:8443/{z}/{x}/{y}.png", "'self' https://tiles.example:8443 data: blob:"),
+    ],
+)
+async def test_images_come_from_the_host_of_the_tiles_that_is_configured(
+    assets: Path, tiles: str | None, images: str
+) -> None:
+    api = FastAPI()
+    api.include_router(console_routes(assets, tiles=tiles))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://sharpeyes") as client:
+        told = (await client.get("/map")).headers["content-security-policy"]
+    policy = dict(part.strip().partition(" ")[::2] for part in told.split(";"))
+    assert policy["img-src"] == images
+    assert policy["script-src"] == policy["connect-src"] == "'self'"

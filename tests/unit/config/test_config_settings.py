@@ -100,3 +100,24 @@ def test_canaries_are_on_and_listen_on_loopback_unless_told_otherwise() -> None:
 def test_addresses_of_canaries_that_are_none(value: str) -> None:
     with pytest.raises(InvalidInputError, match="SHARPEYES_CANARY_ADDRESSES"):
         Settings.read({"SHARPEYES_CANARY_ADDRESSES": value})
+
+
+@pytest.mark.parametrize("value", ["https://tiles.example/{z}/{x}/{y}.png", "/tiles/{z}/{x}/{y}.webp"])
+def test_tiles_of_the_map(value: str) -> None:
+    assert Settings.read({"SHARPEYES_MAP_TILES": value}).map_tiles == value
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "https://tiles.example/{z}/{x}.png",
+        "https://{s}.tiles.example/{z}/{x}/{y}.png",
+        "https://a; script-src *//{z}/{x}/{y}",
+        "//tiles.example/{z}/{x}/{y}.png",
+        "ftp://tiles.example/{z}/{x}/{y}.png",
+        "tiles/{z}/{x}/{y}.png",
+    ],
+)
+def test_tiles_that_are_none(value: str) -> None:
+    with pytest.raises(InvalidInputError, match="SHARPEYES_MAP_TILES"):
+        Settings.read({"SHARPEYES_MAP_TILES": value})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import PlainTextResponse, Response, StreamingResponse
 from prometheus_client import generate_latest
+from pydantic import Field
 
-from sharpeyes.api.auth import metrics_reader
+from sharpeyes.api.auth import Reader, metrics_reader
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.metrics import CONTENT_TYPE, camera_page
 from sharpeyes.api.schemas import Shape
@@ -17,8 +18,21 @@ from sharpeyes.domain.errors import NotFoundError, UnavailableError
 router = APIRouter(tags=["service"])
 
 
+class MapShape(Shape):
+    """What lies under the areas and cameras of a map."""
+
+    tiles: Annotated[str | None, Field(description="With {z}, {x} and {y}; null: nothing.")]
+    credit: Annotated[str, Field(description="Whom they are from, to be shown with them.")]
+
+
 class Alive(Shape):
     status: Literal["ok"] = "ok"
+
+
+@router.get("/api/v1/map", dependencies=[Reader])
+async def map_ground(rooms: Rooms) -> MapShape:
+    """The tiles of the site's map, as configured."""
+    return MapShape(tiles=rooms.map_tiles, credit=rooms.map_credit)
 
 
 @router.get("/healthz")
