@@ -25,14 +25,23 @@ PAGES = {
     "wall": "/wall",
     "cameras": "/cameras",
     "camera": "/cameras/{camera}",
+    "map": "/map",
     "faults": "/faults",
     "rates": "/rates?by=department",
+    "exclusions": "/disputes",
+    "contests": "/disputes?tab=contests",
+    "reports": "/reports",
     "discovery": "/discovery",
     "live": "/live?numbers=1&cameras={watched}",
     "access": "/access",
     "register": "/register",
     "journal": "/journal",
     "settings": "/settings",
+    "account": "/settings?tab=account",
+    "users": "/settings?tab=users",
+    "policies": "/settings?tab=policies",
+    "messages": "/settings?tab=messages",
+    "tokens": "/settings?tab=tokens",
 }
 SETTLE_S = 1.2
 
