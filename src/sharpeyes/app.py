@@ -216,6 +216,7 @@ class Service:
                 zone,
                 provider=provider_of(self.settings),
                 sign_on_label=self.settings.oidc_label,
+                keep_days=self.settings.register_keep_days,
                 reviews=self.metrics.tell_reviews,
             )
             try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.desk import Desk
 from sharpeyes.access.people import People
+from sharpeyes.access.register import retention
 from sharpeyes.access.register.writer import CHECKPOINT_FILE, KEY_FILE, ORIGIN, Register, signer_at
 from sharpeyes.access.sign_on import SignOn
 from sharpeyes.access.tickets import TicketOffice
@@ -59,10 +60,12 @@ async def open_access(
     origin: str = ORIGIN,
     provider: Provider | None = None,
     sign_on_label: str = "",
+    keep_days: int = retention.KEEP_DAYS,
     reviews: Callable[[int, int], None] = lambda _waiting, _overdue: None,
 ) -> AsyncIterator[Access]:
     """The rooms, with their key files in ``folder``, for as long as the block lasts.
 
+    ``keep_days``: how long the register keeps what its entries say.
     ``reviews`` is told again and again how many emergency overrides wait for their review: in time, overdue.
     Raises RegisterDamagedError if the register is not the one that was signed.
     """
@@ -92,10 +95,14 @@ async def open_access(
             reviews(waiting, overdue)
             return waiting + overdue
 
+        async def forget() -> int:
+            return await retention.prune(database, signer, clock(), keep_days)
+
         deaf = changes.listen(_say_overrides)
         chores = [
             asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
             asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
+            asyncio.create_task(_every(PURGE_S, forget), name="access-retention"),
             asyncio.create_task(_every(REVIEWS_S, count), name="access-reviews"),
         ]
         try:

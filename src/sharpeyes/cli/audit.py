@@ -72,6 +72,8 @@ def verify(
                 "checkpoints": verdict.checkpoints,
                 "checkpoint_file": text is not None,
                 "root": verdict.root.hex(),
+                "pruned": verdict.pruned,
+                "pruned_upto": verdict.pruned_upto,
                 "findings": [
                     {"wrong": item.wrong, "entry": item.entry, "message": item.message}
                     for item in verdict.findings
@@ -81,6 +83,11 @@ def verify(
     else:
         for item in verdict.findings:
             typer.echo(item.message)
+        if verdict.pruned_upto:
+            typer.echo(
+                f"{verdict.pruned} entries pruned by retention until entry {verdict.pruned_upto}, "
+                "their hashes stand"
+            )
         state = "whole" if verdict.ok else "NOT whole"
         typer.echo(
             f"The register is {state}: {verdict.entries} entries, {verdict.covered} of them covered by "
@@ -165,6 +172,45 @@ def prove(
     with _database(data_dir) as database:
         proof = database.read(lambda connection: prove_inclusion(connection, number))
     _print(proof.as_json())
+
+
+@audit.command()
+def prune(
+    apply: Annotated[
+        bool, typer.Option("--apply/--dry-run", help="Remove them, or only say what would go.")
+    ] = False,
+    keep_days: Annotated[
+        int | None, typer.Option(min=184, help="Days that are kept.  [default: as the service keeps them]")
+    ] = None,
+    data_dir: DataDir = None,
+    origin: Origin = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove what entries older than three years say, as the service does once a day. Their hashes stay, so
+    that everything else can still be proven. It may be interrupted, and the service may run meanwhile."""
+    import asyncio
+
+    from sharpeyes.access.register import retention
+    from sharpeyes.access.register.writer import KEY_FILE, ORIGIN, signer_at
+    from sharpeyes.config.settings import Settings
+    from sharpeyes.domain.errors import InvalidInputError
+
+    folder = _folder(data_dir)
+    days = keep_days or Settings.read(data_dir=data_dir).register_keep_days
+    now = _now()
+    with _database(data_dir) as database:
+        found = database.read(lambda connection: retention.due(connection, now, days))
+        if apply and found.count:
+            if not (folder / KEY_FILE).exists():
+                raise InvalidInputError(
+                    f"there is no key of a register in {folder}", mend="A removal is signed: run it there"
+                )
+            signer = signer_at(folder / KEY_FILE, origin or ORIGIN)[0]
+            asyncio.run(retention.prune(database, signer, now, days))
+    if as_json:
+        _print({"applied": apply, "entries": found.count, "upto": found.upto})
+        return
+    typer.echo(f"{found.count} entries {'were' if apply else 'would be'} pruned, until entry {found.upto}")
 
 
 @audit.command()

@@ -1,8 +1,9 @@
 """Tables of authorised views: people, requests, grants, overrides, and the register of all that was done.
 
-They belong to the one schema (see ``schema``). The register's three tables are append-only: triggers, made
-by the migration, refuse every update, delete and insertion out of order. (A later migration that has SQLite
-write one of them anew must make its triggers anew as well.)
+They belong to the one schema (see ``schema``). The register's tables are append-only: triggers, made by the
+migration, refuse every update, delete and insertion out of order, but for one: what an entry said may be
+taken out once its removal was announced on the register and signed. (A later migration that has SQLite write
+one of them anew must make its triggers anew as well.)
 """
 
 from __future__ import annotations
@@ -169,7 +170,9 @@ register_entry = Table(
     Column("camera_id", ID, index=True),
     Column("leaf", HASH, nullable=False),  # of the body
     Column("link", HASH, nullable=False),  # of the link before and this leaf
-    Column("body", LargeBinary, nullable=False),  # canonical JSON, see access/register/entry.py
+    Column(
+        "body", LargeBinary, nullable=False
+    ),  # canonical JSON, see access/register/entry.py; empty: removed
     CheckConstraint("seq >= 1", name="counted"),
 )
 
@@ -191,47 +194,87 @@ register_checkpoint = Table(
     Column("note", Text, nullable=False),
 )
 
+register_pruning = Table(
+    # What entries said before an instant is removed, their hashes stay: announced by entry ``seq``.
+    "register_pruning",
+    metadata,
+    Column("seq", Millis, primary_key=True, autoincrement=False),
+    Column("upto", Millis, nullable=False),  # number of the last entry that goes
+    Column("before_ms", Millis, nullable=False),
+)
+
 # What the application never does is refused by the database too: to alter the register, somebody must first
 # take the triggers away, and then the hashes still tell.
+
+SHORTEST_KEEP_DAYS = 184
+"""Six months, as the law wants them at the least; in ms, the number that the triggers know."""
+
+PRUNED = "pruned"
+"""The kind of an entry whose words were removed."""
+
+_FORGETS = (
+    "NEW.seq = OLD.seq AND NEW.leaf = OLD.leaf AND NEW.link = OLD.link AND length(NEW.body) = 0 "
+    "AND NEW.at_ms = 0 AND NEW.kind = 'pruned' AND NEW.user_id IS NULL AND NEW.camera_id IS NULL "
+    "AND EXISTS (SELECT 1 FROM register_pruning WHERE upto >= OLD.seq AND before_ms > OLD.at_ms)"
+)
+_ANNOUNCED = (
+    "NEW.upto < NEW.seq "
+    "AND NOT EXISTS (SELECT 1 FROM register_pruning WHERE seq >= NEW.seq OR upto >= NEW.upto) "
+    "AND EXISTS (SELECT 1 FROM register_entry WHERE seq = NEW.seq AND kind = 'retention' "
+    "AND at_ms - NEW.before_ms >= 15897600000) "
+    "AND EXISTS (SELECT 1 FROM register_checkpoint WHERE size >= NEW.seq)"
+)
 
 
 def _sqlite(table: str) -> list[str]:
     refuse = "BEGIN SELECT RAISE(ABORT, 'the register is append-only'); END"
+    unless = f"WHEN NOT ({_FORGETS}) " if table == "register_entry" else ""
     return [
-        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {refuse}",
+        f"CREATE TRIGGER {table}_no_update BEFORE UPDATE ON {table} {unless}{refuse}",
         f"CREATE TRIGGER {table}_no_delete BEFORE DELETE ON {table} {refuse}",
+        f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} WHEN {_OUT_OF_ORDER[table]} {refuse}",
     ]
 
 
 def _postgresql(table: str) -> list[str]:
     run = "EXECUTE FUNCTION register_append_only()"
-    return [
-        "CREATE OR REPLACE FUNCTION register_append_only() RETURNS trigger LANGUAGE plpgsql AS "
-        "$$BEGIN RAISE EXCEPTION 'the register is append-only'; END$$",
-        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW {run}",
+    change = "EXECUTE FUNCTION register_forget()" if table == "register_entry" else run
+    made = [
+        _function("register_append_only", ""),
+        _function(
+            "register_forget", f"IF TG_OP = 'UPDATE' THEN IF {_FORGETS} THEN RETURN NEW; END IF; END IF; "
+        ),
+        f"CREATE TRIGGER {table}_no_change BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW {change}",
         f"CREATE TRIGGER {table}_no_truncate BEFORE TRUNCATE ON {table} FOR EACH STATEMENT {run}",
     ]
+    if table == "register_pruning":
+        made += [
+            _function("register_announced", f"IF {_ANNOUNCED} THEN RETURN NEW; END IF; "),
+            f"CREATE TRIGGER {table}_in_order BEFORE INSERT ON {table} "
+            "FOR EACH ROW EXECUTE FUNCTION register_announced()",
+        ]
+    return made
+
+
+def _function(name: str, unless: str) -> str:
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
+        f"$$BEGIN {unless}RAISE EXCEPTION 'the register is append-only'; END$$"
+    )
 
 
 # INSERT OR REPLACE removes rows without asking the triggers above, hence one that asks before the insert.
-_IN_ORDER = {
+_OUT_OF_ORDER = {
     "register_entry": "NEW.seq <> (SELECT coalesce(max(seq), 0) + 1 FROM register_entry)",
     "register_node": (
         "EXISTS (SELECT 1 FROM register_node WHERE level = NEW.level AND position = NEW.position)"
     ),
     "register_checkpoint": "EXISTS (SELECT 1 FROM register_checkpoint WHERE size >= NEW.size)",
+    "register_pruning": f"NOT ({_ANNOUNCED})",
 }
 
-for _table in (register_entry, register_node, register_checkpoint):
-    _in_order = (
-        f"CREATE TRIGGER {_table.name}_in_order BEFORE INSERT ON {_table.name} "
-        f"WHEN {_IN_ORDER[_table.name]} "
-        "BEGIN SELECT RAISE(ABORT, 'the register is append-only'); END"
-    )
-    for _dialect, _statements in (
-        ("sqlite", [*_sqlite(_table.name), _in_order]),
-        ("postgresql", _postgresql(_table.name)),
-    ):
-        for _statement in _statements:
+for _table in (register_entry, register_node, register_checkpoint, register_pruning):
+    for _dialect, _make in (("sqlite", _sqlite), ("postgresql", _postgresql)):
+        for _statement in _make(_table.name):
             _ddl = DDL(_statement)  # type: ignore[no-untyped-call]
             event.listen(_table, "after_create", _ddl.execute_if(dialect=_dialect))

@@ -1,14 +1,21 @@
-"""The register's rows: appended, read, never changed. Hashing and meaning are in ``access.register``."""
+"""The register's rows: appended, read, never changed; only what the oldest said is taken out in the end.
+Hashing and meaning are in ``access.register``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text
+from sqlalchemy import Connection, Row, and_, func, insert, or_, select, text, update
 
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.access_schema import register_checkpoint, register_entry, register_node
+from sharpeyes.store.access_schema import (
+    PRUNED,
+    register_checkpoint,
+    register_entry,
+    register_node,
+    register_pruning,
+)
 
 CHUNK = 4096
 """Rows read at a time when the whole register is read."""
@@ -36,6 +43,11 @@ class EntryRow(NamedTuple):
     link: bytes
     body: bytes
 
+    @property
+    def pruned(self) -> bool:
+        """Whether what it said was removed; its hashes stay."""
+        return not self.body
+
 
 class CheckpointRow(NamedTuple):
     """One checkpoint as stored."""
@@ -43,6 +55,15 @@ class CheckpointRow(NamedTuple):
     size: int
     at_ms: int
     note: str
+
+
+class PruningRow(NamedTuple):
+    """What was announced by entry ``seq``: the words of the entries up to ``upto`` go."""
+
+    seq: int
+    upto: int
+    before_ms: Ms
+    """Each of them is older than this."""
 
 
 _ENTRY = select(*(register_entry.c[name] for name in EntryRow._fields))
@@ -158,8 +179,10 @@ def find_entries(
     before: int | None = None,
     limit: int = 100,
 ) -> list[EntryRow]:
-    """Newest first; ``before`` is the number of the last entry already seen."""
-    query = _ENTRY.order_by(register_entry.c.seq.desc()).limit(limit)
+    """Newest first; ``before`` is the number of the last entry already seen. Without those whose removal was
+    announced."""
+    query = _ENTRY.where(register_entry.c.seq > pruned_upto(connection))
+    query = query.order_by(register_entry.c.seq.desc()).limit(limit)
     if kind is not None:
         query = query.where(register_entry.c.kind == kind)
     if user is not None:
@@ -183,10 +206,13 @@ def read_kinds_after(connection: Connection, after: int, kinds: Sequence[str]) -
 
 def find_span(connection: Connection, start: Ms, end: Ms) -> tuple[int, int]:
     """The numbers of the first and the last entry of ``[start, end)``; (0, 0) if it has none. What lies
-    between them belongs to an account without gaps, though its time may be a trifle outside."""
+    between them belongs to an account without gaps, though its time may be a trifle outside. Entries whose
+    removal was announced are not in it."""
     row = connection.execute(
         select(func.min(register_entry.c.seq), func.max(register_entry.c.seq)).where(
-            register_entry.c.at_ms >= start, register_entry.c.at_ms < end
+            register_entry.c.at_ms >= start,
+            register_entry.c.at_ms < end,
+            register_entry.c.seq > pruned_upto(connection),
         )
     ).one()
     return (row[0], row[1]) if row[0] is not None else (0, 0)
@@ -211,6 +237,63 @@ def read_checkpoints(connection: Connection, after: int = 0) -> list[CheckpointR
         .order_by(register_checkpoint.c.size)
     )
     return [CheckpointRow(row.size, row.at_ms, row.note) for row in connection.execute(query)]
+
+
+# --- removal of the oldest ----------------------------------------------------------------------------
+
+
+def read_prunings(connection: Connection) -> list[PruningRow]:
+    """All announcements, newest first."""
+    rows = connection.execute(select(register_pruning).order_by(register_pruning.c.seq.desc()))
+    return [PruningRow(row.seq, row.upto, row.before_ms) for row in rows]
+
+
+def pruned_upto(connection: Connection) -> int:
+    """The last entry whose removal was announced; 0: none was."""
+    found: int | None = connection.execute(select(func.max(register_pruning.c.upto))).scalar_one()
+    return found or 0
+
+
+def last_before(connection: Connection, after: int, before: Ms) -> int:
+    """The last entry such that it and all since ``after`` are older than ``before``; ``after`` if none is."""
+    column = register_entry.c
+    query = select(column.seq).where(column.seq > after, column.at_ms >= before)
+    first_kept = connection.execute(query.order_by(column.seq).limit(1)).scalar_one_or_none()
+    return read_head(connection).size if first_kept is None else first_kept - 1
+
+
+def add_pruning(connection: Connection, row: PruningRow) -> None:
+    connection.execute(insert(register_pruning).values(**row._asdict()))
+
+
+def first_unpruned(connection: Connection, upto: int) -> int:
+    """The first entry of the register that still says something; ``upto`` + 1 if none up to there does. They
+    are emptied in order, so that a search by halves finds it."""
+    low, high = 1, upto + 1
+    while low < high:
+        middle = (low + high) // 2
+        row = read_entry(connection, middle)
+        if row is not None and row.pruned:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+def empty_entries(connection: Connection, first: int, last: int) -> int:
+    """Take out what these entries said, so that the file does not keep it either. Their hashes stay."""
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite:  # else the old bytes stay in pages that are free
+        connection.exec_driver_sql("PRAGMA secure_delete = ON")
+    column = register_entry.c
+    count = connection.execute(
+        update(register_entry)
+        .where(column.seq >= first, column.seq <= last)
+        .values(at_ms=0, kind=PRUNED, user_id=None, camera_id=None, body=b"")
+    ).rowcount
+    if sqlite:
+        connection.exec_driver_sql("PRAGMA secure_delete = OFF")
+    return count
 
 
 def _entry(row: Row[Any]) -> EntryRow:

@@ -42,6 +42,8 @@ class Kind(StrEnum):
     POLICY_CHANGED = "policy_changed"
     RIGHT_CHANGED = "right_changed"
     """A grant was issued, extended, narrowed or revoked, or a user's roles changed: ``details.change``."""
+    RETENTION = "retention"
+    """What the oldest entries said is removed, up to ``details.upto``; signed in ``details.statement``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

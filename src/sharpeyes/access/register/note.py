@@ -28,6 +28,8 @@ ED25519 = b"\x01"
 SIGNATURE_BYTES = 64
 DASH = "\u2014 "
 LARGEST_SIZE = 1 << 53
+REMOVAL = "/retention"
+"""Behind the register's name in what is signed of a removal."""
 
 
 class NoteError(InvalidInputError):
@@ -46,6 +48,21 @@ class Checkpoint:
 
     def text(self) -> str:
         return f"{self.origin}\n{self.size}\n{_b64(self.root)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """What the entries up to ``upto`` said is removed; ``root`` is over them. Signed like a checkpoint, under
+    another first line, so that neither passes for the other."""
+
+    origin: str
+    upto: int
+    root: bytes
+    before: int
+    """Each of them is older than this instant, in ms."""
+
+    def text(self) -> str:
+        return f"{self.origin}{REMOVAL}\n{self.upto}\n{_b64(self.root)}\nbefore {self.before}\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +94,27 @@ class Verifier:
         return f"{self.origin}+{self.key_id.hex()}+{_b64(ED25519 + self.public)}"
 
     def open(self, note: str) -> Checkpoint:
-        """The checkpoint in a note that this key signed; NoteError otherwise. Other signatures are passed
-        over, as signed-note asks, so that witnesses can add theirs."""
+        """The checkpoint in a note that this key signed; NoteError otherwise."""
+        checkpoint = _parse(self._signed(note))
+        if checkpoint.origin != self.origin:
+            raise NoteError(f"the checkpoint is of another register: {checkpoint.origin!r}")
+        return checkpoint
+
+    def open_removal(self, note: str) -> Removal:
+        """The removal that this key signed; NoteError otherwise."""
+        text = self._signed(note)
+        stated = _parse(text)
+        before = text.split("\n")[3].removeprefix("before ")
+        if not (before.isascii() and before.isdigit() and len(before) < 17):
+            raise NoteError("the removal does not say before when")
+        removal = Removal(self.origin, stated.size, stated.root, int(before))
+        if removal.text() != text:
+            raise NoteError("this is no removal of this register")
+        return removal
+
+    def _signed(self, note: str) -> str:
+        """The text above the signatures, which this key signed. Other signatures are passed over, as
+        signed-note asks, so that witnesses can add theirs."""
         text, blank, signatures = note.partition("\n\n")
         if not blank:
             raise NoteError("the checkpoint has no signature")
@@ -98,10 +134,7 @@ class Verifier:
                 Ed25519PublicKey.from_public_bytes(self.public).verify(signature[4:], text.encode())
             except (InvalidSignature, ValueError):
                 raise NoteError("the signature does not hold: forged or damaged") from None
-            checkpoint = _parse(text)
-            if checkpoint.origin != self.origin:
-                raise NoteError(f"the checkpoint is of another register: {checkpoint.origin!r}")
-            return checkpoint
+            return text
         raise NoteError("the checkpoint is not signed by this register's key")
 
 
@@ -116,7 +149,12 @@ class Signer:
         self.verifier = Verifier(checked_origin(origin), self._key.public_key().public_bytes_raw())
 
     def sign(self, size: int, root: bytes) -> str:
-        text = Checkpoint(self.verifier.origin, size, root).text()
+        return self._note(Checkpoint(self.verifier.origin, size, root).text())
+
+    def sign_removal(self, upto: int, root: bytes, before: int) -> str:
+        return self._note(Removal(self.verifier.origin, upto, root, before).text())
+
+    def _note(self, text: str) -> str:
         signature = self.verifier.key_id + self._key.sign(text.encode())
         return f"{text}\n{DASH}{self.verifier.origin} {_b64(signature)}\n"
 

@@ -31,7 +31,15 @@ from sharpeyes.access.register.tree import (
     verify_inclusion,
 )
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
-from sharpeyes.store.register import last_checkpoint, read_entries, read_entry, read_head, read_nodes_at
+from sharpeyes.store.register import (
+    EntryRow,
+    last_checkpoint,
+    pruned_upto,
+    read_entries,
+    read_entry,
+    read_head,
+    read_nodes_at,
+)
 
 FORMAT = "sharpeyes-register-1"
 LONGEST_LINE = 4 * LARGEST_BODY
@@ -86,6 +94,7 @@ def prove_inclusion(connection: Connection, seq: int) -> Inclusion:
     row = read_entry(connection, seq)
     if row is None:
         raise NotFoundError(f"the register has no entry {seq}")
+    check_said(row)
     note, size = _last_note(connection)
     if seq > size:
         raise NotFoundError(
@@ -111,6 +120,10 @@ def export(connection: Connection, first: int, last: int) -> Iterator[str]:
         raise NotFoundError(
             f"no entry from {first} on is covered by a checkpoint", mend="One is signed every minute"
         )
+    if first <= (gone := pruned_upto(connection)):
+        raise NotFoundError(
+            f"what the entries up to {gone} said was removed by retention", mend="Begin after them"
+        )
     yield _line(
         {
             "format": FORMAT,
@@ -125,6 +138,15 @@ def export(connection: Connection, first: int, last: int) -> Iterator[str]:
     for rows in read_entries(connection, first - 1, last):
         for row in rows:
             yield _line({"seq": row.seq, "entry": row.body.decode()})
+
+
+def check_said(row: EntryRow) -> None:
+    """NotFoundError if what the entry said is no longer kept."""
+    if row.pruned:
+        raise NotFoundError(
+            f"what entry {row.seq} said was removed by retention; its hash stands",
+            mend="An export that was taken before has it, and can be checked",
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

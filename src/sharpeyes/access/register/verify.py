@@ -9,6 +9,7 @@ an entry inserted        the chain breaks there (with new numbers after it: at t
 everything re-chained    the root is not the one that a checkpoint was signed over
 the tail cut off         a checkpoint, in the database or in the file outside it, covers more entries
 a checkpoint forged      its signature does not hold
+an entry emptied         no removal that the register announced and its key signed covers it
 
 What nothing can show is a cut of entries that no checkpoint covers yet: at most a minute's, or 1,000.
 """
@@ -23,17 +24,21 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from sharpeyes.access.register.chain import next_link
-from sharpeyes.access.register.entry import decode
-from sharpeyes.access.register.note import NoteError, Verifier, split
+from sharpeyes.access.register.entry import Kind, decode
+from sharpeyes.access.register.note import NoteError, Removal, Verifier, split
 from sharpeyes.access.register.tree import Frontier, leaf_hash
 from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.store.access_schema import PRUNED
 from sharpeyes.store.register import (
     GENESIS,
     EntryRow,
+    PruningRow,
     reach_of_nodes,
     read_checkpoints,
     read_entries,
+    read_entry,
     read_nodes,
+    read_prunings,
 )
 
 MOST_FINDINGS = 100
@@ -52,6 +57,8 @@ class Wrong(StrEnum):
     REWRITTEN = "rewritten"
     CUT = "cut"
     CHECKPOINT = "checkpoint"
+    EMPTIED = "emptied"
+    """By somebody, not by retention."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,10 @@ class Verdict:
     covered: int
     """Entries up to the last checkpoint that fits: what is proven, not just consistent in itself."""
     root: bytes
+    pruned: int
+    """Entries whose words retention removed; their hashes are checked like all others."""
+    pruned_upto: int
+    """The last entry whose removal was announced; 0: none."""
     findings: tuple[Finding, ...]
 
     @property
@@ -94,6 +105,13 @@ class _Check:
     """The state of one pass."""
 
     signed: dict[int, list[_Signed]]
+    removal: Removal | None = None
+    """The last one that was announced and signed."""
+    announced: int = 0
+    """The entry that says so."""
+    pruned: int = 0
+    emptied_from: int | None = None
+    """Beginning of the run of entries that somebody emptied, and that the pass is in."""
     tree: Frontier = field(default_factory=Frontier)
     link: bytes | None = GENESIS
     """None: not known, since the entry before is missing."""
@@ -116,6 +134,7 @@ def verify(
     is kept outside the database; without it a register that was replaced whole, key and all, passes."""
     check = _Check(defaultdict(list))
     _collect_checkpoints(check, connection, verifiers, checkpoint_file)
+    _find_removal(check, connection, verifiers)
     for rows in read_entries(connection):
         nodes: list[tuple[int, int, bytes]] = []
         for row in rows:
@@ -129,6 +148,8 @@ def verify(
         checkpoints=len(check.signed),
         covered=check.covered,
         root=check.tree.root(),
+        pruned=check.pruned,
+        pruned_upto=check.removal.upto if check.removal else 0,
         findings=tuple(check.findings),
     )
 
@@ -166,6 +187,61 @@ def _collect_checkpoints(
             )
 
 
+def _find_removal(check: _Check, connection: Connection, verifiers: Sequence[Verifier]) -> None:
+    """The newest removal that holds. Those before it may have lost their words to it."""
+    for row in read_prunings(connection):
+        entry = read_entry(connection, row.seq)
+        removal = _removal(row, entry, verifiers) if entry else None
+        if removal is not None:
+            check.removal, check.announced = removal, row.seq
+            return
+        check.find(
+            Wrong.EMPTIED,
+            row.seq,
+            f"entry {row.seq} does not announce, or the register's key did not sign, the removal of the "
+            f"entries up to {row.upto} that the database speaks of",
+        )
+
+
+def _removal(row: PruningRow, entry: EntryRow, verifiers: Sequence[Verifier]) -> Removal | None:
+    try:
+        said = decode(entry.body)
+    except InvalidInputError:
+        return None
+    if said.kind is not Kind.RETENTION or leaf_hash(entry.body) != entry.leaf:
+        return None
+    for verifier in verifiers:
+        try:
+            removal = verifier.open_removal(str(said.details.get("statement")))
+        except NoteError:
+            continue
+        if (removal.upto, removal.before) == (row.upto, row.before_ms):
+            return removal
+    return None
+
+
+def _check_emptied(check: _Check, row: EntryRow) -> None:
+    """An entry that says nothing any more: whether it may."""
+    if check.removal and row.seq <= check.removal.upto:
+        check.pruned += 1
+        if (row.at_ms, row.kind, row.user_id, row.camera_id) != (0, PRUNED, None, None):
+            check.find(Wrong.CHANGED, row.seq, f"entry {row.seq} was changed after its words were removed")
+    elif check.emptied_from is None:
+        check.emptied_from = row.seq
+
+
+def _end_emptied(check: _Check, last: int) -> None:
+    """Tell of the run of entries that were emptied up to ``last``, if there was one: once, however long."""
+    if check.emptied_from is not None:
+        check.find(
+            Wrong.EMPTIED,
+            check.emptied_from,
+            f"entries {check.emptied_from} to {last} were emptied, and no removal that this register's key "
+            "signed covers them",
+        )
+        check.emptied_from = None
+
+
 def _check_row(check: _Check, row: EntryRow) -> list[tuple[int, int, bytes]]:
     """Check one entry against itself and the one before it; returns the nodes that it completes."""
     due = check.seq + 1
@@ -174,8 +250,12 @@ def _check_row(check: _Check, row: EntryRow) -> list[tuple[int, int, bytes]]:
         what = f"entry {due} is" if last == due else f"entries {due} to {last} are"
         check.find(Wrong.MISSING, due, f"{what} missing: deleted")
         check.link, check.gap = None, True
+    if not row.pruned:
+        _end_emptied(check, check.seq)
     check.seq = row.seq
-    if leaf_hash(row.body) != row.leaf:
+    if row.pruned:
+        _check_emptied(check, row)
+    elif leaf_hash(row.body) != row.leaf:
         check.find(
             Wrong.CHANGED, row.seq, f"entry {row.seq} was changed: its content does not match its hash"
         )
@@ -210,6 +290,13 @@ def _columns_that_differ(row: EntryRow) -> str:
 
 def _check_signed(check: _Check) -> None:
     """Compare the root here with what was signed over this many entries."""
+    removal = check.removal
+    if removal and removal.upto == check.seq and not check.gap and removal.root != check.tree.root():
+        check.find(
+            Wrong.REWRITTEN,
+            1,
+            f"entries 1 to {check.seq} are not those whose removal was signed: their hashes were rewritten",
+        )
     all_signed = check.signed.get(check.seq)
     if not all_signed or check.gap or check.rewritten:
         return
@@ -251,6 +338,13 @@ def _check_nodes(check: _Check, connection: Connection, nodes: list[tuple[int, i
 
 
 def _check_end(check: _Check, connection: Connection) -> None:
+    _end_emptied(check, check.seq)
+    if check.pruned and check.announced > check.covered and not check.rewritten:
+        check.find(
+            Wrong.CHECKPOINT,
+            check.announced,
+            f"no checkpoint that holds covers entry {check.announced}, which announces the removal of others",
+        )
     longest = max(check.signed, default=0)
     if longest > check.seq:
         where = check.signed[longest][0].where

@@ -83,6 +83,7 @@ async def entry(rooms: Rooms, caller: Auditor, seq: Seq) -> RegisterEntry:  # no
     row = await rooms.database.aread(lambda connection: read_entry(connection, seq))
     if row is None:
         raise NotFoundError(f"the register has no entry {seq}")
+    proof.check_said(row)
     return RegisterEntry.of(row)
 
 
