@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
-from collections import defaultdict
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,55 +17,13 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sharpeyes.app import Service, Started
-    from sharpeyes.simulator.fleet import Fleet
+    from sharpeyes.cli.demo_town import Town
+    from sharpeyes.config import Config
+    from sharpeyes.domain.credentials import Secret
+    from sharpeyes.simulator.simulator import Simulator
 
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """A department of the demo, and the network that its cameras are in."""
-
-    department: str
-    name: str
-    industry: str
-    tier: str
-    area: str
-    zone: str
-
-
-OWNERS = (
-    Owner("police", "Public Security Bureau", "00", "public_security", "riverside", "police-video"),
-    Owner("traffic", "Traffic Police", "04", "public_security", "old-town", "police-video"),
-    Owner("education", "Education Bureau", "11", "departmental", "old-town", "sector"),
-    Owner("health", "Health Commission", "09", "departmental", "riverside", "sector"),
-    Owner("streets", "Riverside Street Office", "01", "community", "riverside-east", "community"),
-    Owner("estates", "Housing Estates", "01", "community", "old-town", "community"),
-)
-
-HEADER = """\
-# The demo's city, written by 'sharpeyes demo': a small example of a cameras.yaml.
-site: {name: Demo city, timezone: Asia/Shanghai}
-tiers:
-  public_security: {target: 0.98, liveness_s: 10}
-  departmental: {target: 0.95, liveness_s: 10}
-  community: {target: 0.90, liveness_s: 10}
-zones:
-  police-video: {name: Police video network, network: 1}
-  sector: {name: Government extranet, network: 6}
-  community: {name: Community network, network: 7}
-areas:
-  city:
-    name: Demo city
-    code: "330108"
-    children:
-      riverside:
-        name: Riverside
-        code: "33010801"
-        children:
-          riverside-east: {name: Riverside East}
-      old-town: {name: Old Town, code: "33010802"}
-credentials:
-  simulated: {username: admin, password_file: password.txt}
-"""
+MARKER = ".sharpeyes-demo"
+"""A directory with it is a demo's, and may be emptied."""
 
 
 def demo(
@@ -84,9 +43,9 @@ def demo(
     They are found over ONVIF on loopback addresses and checked like any others. Ctrl-C ends it.
     """
     from rich.console import Console
-    from rich.progress import Progress
 
-    from sharpeyes.app import run, until_signalled
+    from sharpeyes.app import listening, run, until_signalled
+    from sharpeyes.cli.demo_town import cameras_yaml, settle
     from sharpeyes.cli.logs import set_up_logs
     from sharpeyes.config import Settings, load
     from sharpeyes.simulator.fleet import SIMULATED, Addressing, city
@@ -94,91 +53,170 @@ def demo(
 
     set_up_logs(log_level)
     console = Console()
-    fleet, networks = _settle(city(cameras, seed=seed), onvif_port)
-    faults = {device.id: device.fault for device in fleet.devices if device.fault is not None}
-    # A camera that is down from the beginning is never found: faults come once all are enrolled.
-    fleet = replace(fleet, devices=tuple(replace(device, fault=None) for device in fleet.devices))
-    _make_empty(data_dir)
-    (data_dir / "password.txt").write_text(SIMULATED.password.reveal(), encoding="utf-8")
-    (data_dir / "password.txt").chmod(0o600)
+    town = settle(city(cameras, seed=seed), seed=seed)
     file = data_dir / "cameras.yaml"
-    file.write_text(HEADER + networks, encoding="utf-8")
     settings = Settings.read({}, config=file, data_dir=data_dir / "data", host=host, port=port)
-    config = load(file)
 
     async def main(stop: asyncio.Event) -> None:
         place = Addressing(rtsp_port=rtsp_port, onvif_port=onvif_port, discovery_port=None)
-        simulator = Simulator(fleet, addressing=place)
-        with Progress(console=console, transient=True) as bar:
-            drawing = bar.add_task("Drawing the city's pictures, once", total=None)
-            await simulator.start(lambda done, total: bar.update(drawing, completed=done, total=total))
-        watching: list[asyncio.Task[None]] = []
+        simulator = Simulator(town.fleet, addressing=place)
+        shown: list[asyncio.Task[None]] = []
 
-        async def story(service: Service) -> None:
-            await service.enrolment.searched.wait()
-            for device, fault in faults.items():
-                await simulator.set_fault(device, fault)
-
-        def greet(started: Started) -> None:
-            _greet(console, started)
-            watching.append(asyncio.create_task(story(started.service), name="demo-story"))
-            watching.append(asyncio.create_task(_watch(console, started.service), name="demo-table"))
+        def begin(started: Started) -> None:
+            shown.append(asyncio.create_task(_show(console, started, simulator, town), name="demo"))
+            shown[0].add_done_callback(lambda _: stop.set())
 
         try:
-            await run(settings, config, stop=stop, started=greet)
+            if not await _drawn(console, simulator, stop):
+                return
+            file.write_text(cameras_yaml(town, simulator.endpoints, onvif_port, "password.txt"), "utf-8")
+            await run(settings, _hasty(load(file)), stop=stop, started=begin)
         finally:
-            for task in watching:
+            for task in shown:
                 task.cancel()
-            await asyncio.gather(*watching, return_exceptions=True)
+            ends = await asyncio.gather(*shown, return_exceptions=True)
             await simulator.stop()
+        for end in ends:
+            if isinstance(end, Exception):
+                raise end
 
-    until_signalled(main)
+    # Whoever waits for the drawing shall not learn only then that a port is taken.
+    _check_ports(town, rtsp_port, onvif_port)
+    with listening(settings.host, settings.port):
+        pass
+    with _emptied(data_dir):
+        (data_dir / "password.txt").write_text(SIMULATED.password.reveal(), encoding="utf-8")
+        (data_dir / "password.txt").chmod(0o600)
+        until_signalled(main)
     console.print("The demo has ended.")
 
 
-def _settle(fleet: Fleet, onvif_port: int) -> tuple[Fleet, str]:
-    """Give every device an address in its owner's network; also the networks as YAML."""
-    groups: dict[Owner, list[int]] = defaultdict(list)
-    for number, device in enumerate(fleet.devices):
-        owners = [owner for owner in OWNERS if owner.tier == device.tier]
-        groups[owners[number % len(owners)]].append(number)
-    devices = list(fleet.devices)
-    departments = (f'  {one.department}: {{name: {one.name}, industry: "{one.industry}"}}' for one in OWNERS)
-    lines = ["departments:", *departments, "networks:"]
-    for third, owner in enumerate(OWNERS, 11):
-        for host, number in enumerate(groups[owner], 1):
-            devices[number] = replace(devices[number], address=f"127.0.{third}.{host}")
-        # The smallest network that holds them, its own address and its broadcast address left out.
-        prefix = 32 - max(2, (len(groups[owner]) + 1).bit_length())
-        lines.append(
-            f"  - {{cidr: 127.0.{third}.0/{prefix}, tier: {owner.tier}, department: {owner.department},"
-            f" area: {owner.area}, zone: {owner.zone}, credential: simulated, ports: [{onvif_port}],"
-            f' methods: [sweep], camera_name: "{{channel}}"}}'
+async def _show(console: Console, started: Started, simulator: Simulator, town: Town) -> None:
+    """Everything that a visitor sees: the greeting, then the city as it comes to life."""
+    from sharpeyes.app import context_of
+    from sharpeyes.cli import demo_story as story
+    from sharpeyes.store.cameras import list_cameras
+
+    service, access = started.service, context_of(started.service).access
+    passwords = story.draw_passwords()
+    people = await story.employ(access, passwords)
+    _greet(console, started, passwords)
+
+    def say(what: str) -> None:
+        console.print(f"{_time(service)}  {what}", highlight=False, soft_wrap=True)
+
+    async def live() -> None:
+        await service.enrolment.searched.wait()
+        dossiers = service.settings.data_dir.parent / "dossiers.csv"
+        came = await story.import_dossiers(service, town, dossiers)
+        say(f"Dossiers imported from {dossiers}: {came}")
+        await story.fill_in(access, await service.database.aread(list_cameras), people)
+        await story.play(simulator, town, say)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(live())
+        group.create_task(_watch(console, service))
+
+
+async def _drawn(console: Console, simulator: Simulator, stop: asyncio.Event) -> bool:
+    """Start the simulator; False if somebody had enough before its pictures were drawn."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as bar:
+        drawing = bar.add_task("Drawing the city's pictures, once", total=None)
+        starting = asyncio.create_task(
+            simulator.start(lambda done, total: bar.update(drawing, completed=done, total=total))
         )
-    return replace(fleet, devices=tuple(devices)), "\n".join(lines) + "\n"
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if stop.is_set():
+            starting.cancel()
+        await asyncio.gather(starting, return_exceptions=stop.is_set())
+    return not stop.is_set()
 
 
-def _make_empty(folder: Path) -> None:
-    """The demo begins anew each time: yesterday's virtual outages are nobody's history."""
-    marker = folder / ".sharpeyes-demo"
+def _hasty(config: Config) -> Config:
+    """Tickets sooner than a city wants them: a fault of this one lasts minutes."""
+    from sharpeyes.domain.faults import Severity
+    from sharpeyes.faults.policy import DAY, HOUR, MINUTE, SECOND, FaultPolicy, Times
+
+    times = {
+        Severity.CRITICAL: Times(raise_after=20 * SECOND, acknowledge=15 * MINUTE, resolve=4 * HOUR),
+        Severity.MAJOR: Times(raise_after=45 * SECOND, acknowledge=HOUR, resolve=DAY),
+        Severity.MINOR: Times(raise_after=60 * SECOND, acknowledge=8 * HOUR, resolve=3 * DAY),
+    }
+    policy = FaultPolicy(times=times, settle_ms=30 * SECOND)
+    return replace(config, faults=replace(config.faults, policy=policy))
+
+
+def _check_ports(town: Town, rtsp_port: int, onvif_port: int) -> None:
+    """UnavailableError that names the option, if another program (or demo) has a port of the cameras."""
+    from sharpeyes.domain.errors import UnavailableError
+    from sharpeyes.simulator.device import listener
+
+    address = town.fleet.devices[0].address or ""
+    with contextlib.ExitStack() as stack:
+        for option, port in (("--rtsp-port", rtsp_port), ("--onvif-port", onvif_port)):
+            try:
+                stack.enter_context(contextlib.closing(listener(address, port, 1)))
+            except UnavailableError as error:
+                mend = f"Stop what listens there, or choose another with {option}"
+                raise UnavailableError(f"{option}: {error.message}", mend=mend) from None
+
+
+@contextlib.contextmanager
+def _emptied(folder: Path) -> Iterator[None]:
+    """The demo begins anew each time: yesterday's virtual outages are nobody's history. One demo a folder."""
+    from sharpeyes.app import sole_user
+
+    marker = folder / MARKER
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise typer.BadParameter(f"{folder} is in use for something else", param_hint="--data-dir")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     marker.touch()
+    with sole_user(folder):
+        for child in folder.iterdir():
+            if child.is_dir():
+                shutil.rmtree(child)
+            elif child.name not in (MARKER, "lock"):
+                child.unlink()
+        yield
 
 
-def _greet(console: Console, started: Started) -> None:
+def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) -> None:
     assert started.token is not None  # the data directory was empty
     url, token = started.url, started.token.reveal()
-    console.print(f"[bold]SharpEyes listens on {url}[/bold]  (Ctrl-C ends the demo)\n")
-    console.print(f"  console  {url}/  (sign in with the token)", soft_wrap=True, highlight=False)
-    console.print(f"  token    {token}", soft_wrap=True, highlight=False)
-    console.print(f"  metrics  {url}/metrics", soft_wrap=True, highlight=False)
-    for path in ("rates?by=tier", "cameras?state=offline", "discovery"):
-        line = f"  try      curl -H 'Authorization: Bearer {token}' '{url}/api/v1/{path}'"
+
+    def tell(line: str) -> None:
         console.print(line, soft_wrap=True, highlight=False)
-    console.print()
+
+    tell(f"[bold]SharpEyes listens on {url}[/bold]  (Ctrl-C ends the demo)\n")
+    tell(f"  console  {url}/  (sign in as one of these, or with the token)")
+    tell(f"  token    {token}  (an administrator's: sees everything but pictures)")
+    tell(f"  metrics  {url}/metrics")
+    tell(f"  try      curl -H 'Authorization: Bearer {token}' '{url}/api/v1/rates?by=tier'\n")
+    console.print(_accounts(passwords))
+    tell(
+        "\n  A request of the school waits: traffic-chief and traffic-deputy approve it, school watches,"
+        "\n  traffic-chief revokes, auditor reads the register. Operators watch their own cameras at once.\n"
+    )
+
+
+def _accounts(passwords: Mapping[str, Secret]) -> Table:
+    """Shown now or never; others at every start."""
+    from rich.table import Table
+
+    from sharpeyes.cli.demo_town import ACCOUNTS, OWNERS, SUPERVISION
+
+    names = dict([SUPERVISION, *((owner.department, owner.name) for owner in OWNERS)])
+    table = Table(box=None, padding=(0, 2))
+    for title in ("user", "password", "role", "department"):
+        table.add_column(title, no_wrap=True)
+    for account in ACCOUNTS:
+        password = passwords[account.username].reveal()
+        table.add_row(account.username, password, account.role.value, names[account.department])
+    return table
 
 
 async def _watch(console: Console, service: Service) -> None:
@@ -194,7 +232,7 @@ async def _watch(console: Console, service: Service) -> None:
     while True:
         await asyncio.sleep(1)
         if (line := _line(service)) != said:
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, soft_wrap=True)
             said = line
 
 
@@ -226,12 +264,21 @@ def _table(service: Service) -> Table:
     return table
 
 
+def _time(service: Service) -> str:
+    """The wall clock of the city, as the console shows it."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    zone = ZoneInfo(service.config.site.timezone)
+    return f"{datetime.fromtimestamp(service.clock() / 1000, zone):%H:%M:%S}"
+
+
 def _line(service: Service) -> str:
     """What is going on, in a line."""
     from sharpeyes.domain.health import State
 
     run = service.enrolment.last
-    if run is None or (run.ended is None and not len(service.board)):
+    if run is None or not service.enrolment.searched.is_set():
         return f"searching: {run.step or 'begin'} {run.done}/{run.total}" if run else "searching"
     states = service.board.tally().by_state
     counts = ", ".join(f"{states[state]} {state}" for state in State if states.get(state))
