@@ -204,3 +204,11 @@ def test_one_picture_cannot_be_frozen() -> None:
     reading = judge(None, picture(DAY, 3)).reading(PictureFault.FROZEN)
     assert reading.outcome is Outcome.NOT_ASSESSABLE
     assert reading.explanation.key == "diagnose.needs_two"
+
+
+def test_one_reference_picture_is_enough_for_what_is_plain_and_alarms_at_nothing_else() -> None:
+    one = {"day": learn([picture(DAY, 5)], "day")}
+    before, after = (picture(with_traffic(DAY * 0.96, seed), seed, time_ms=seed) for seed in (81, 82))
+    assert not diagnose(after, before, one, mode="day").faults
+    before, after = pair(moved(-80, 30))
+    assert "scene_shift" in kinds(diagnose(after, before, one, mode="day"))

@@ -21,6 +21,11 @@ CHECKS_VERSION = "2"
 
 MAY_LACK_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
 """Kinds that may be said beside a lost signal: a decoder can make grey, and black may be the dark."""
+_AGAINST_NORMAL = frozenset(
+    {PictureFault.OCCLUDED, PictureFault.SCENE_SHIFT, PictureFault.COLOR_CAST, PictureFault.BLURRED}
+)
+_FEW = 3
+_FEW_MARGIN = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,10 @@ def diagnose(
     values |= margins(values)
     values["has_ref"] = float(reference is not None)
     scores = {check.kind: _margin(check, values) for check in CHECKS}
+    if reference is not None and reference.pictures < _FEW:
+        # how much normal pictures differ is not known from one or two: only what is plain counts
+        for kind in _AGAINST_NORMAL:
+            scores[kind] -= _FEW_MARGIN
     readings = tuple(_read(check, features, values, scores, chosen) for check in CHECKS)
     return Diagnosis(
         mode=chosen,
