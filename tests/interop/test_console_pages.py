@@ -88,7 +88,7 @@ async def test_every_page_keeps_the_policy_and_asks_nobody_else(site: Site, tab:
     assert tab.hosts == {urlsplit(site.url).netloc}
 
 
-async def test_filters_are_in_the_address_and_search_is_instant(site: Site, tab: Tab) -> None:
+async def test_filters_are_in_the_address_search_is_instant_and_arrows_move(site: Site, tab: Tab) -> None:
     await sign_in(tab, site)
     await tab.sees("Public security")
     await tab.open(site.url + "/cameras")
@@ -96,6 +96,18 @@ async def test_filters_are_in_the_address_and_search_is_instant(site: Site, tab:
     await tab.type(".search input", "公园")
     await tab.sees("1 of 2")
     assert await tab.call("() => new URLSearchParams(location.search).get('q')") == "公园"
+    await tab.type(".search input", "")
+    await tab.sees("2 of 2")
+    await tab.call("() => document.querySelector('.rows').focus()")
+    focused = "t => document.activeElement.matches('[data-row] a') && document.activeElement.innerText === t"
+    for key, name in (
+        ("ArrowDown", "Dead end"),
+        ("ArrowDown", "公园门"),
+        ("ArrowUp", "Dead end"),
+        ("End", "公园门"),
+    ):
+        await tab.press(key)
+        await tab.until(focused, name)
     await tab.open(site.url + "/cameras?area=south")
     await tab.sees("1 of 2")
     await tab.sees("Dead end")
