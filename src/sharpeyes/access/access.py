@@ -103,6 +103,7 @@ async def open_access(
             asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
             asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
             asyncio.create_task(_every(PURGE_S, forget), name="access-retention"),
+            asyncio.create_task(_every(EXPIRE_S, register.sum_up), name="access-refusals"),
             asyncio.create_task(_every(REVIEWS_S, count), name="access-reviews"),
         ]
         try:

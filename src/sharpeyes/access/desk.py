@@ -111,7 +111,7 @@ class Desk:
         self, by: str, camera: str, action: Action, grant: str | None = None, *, address: str
     ) -> Decision:
         """May this user do this now? Under the grant named, else under whichever right serves best. A
-        refusal is in the register before it is given."""
+        refusal is in the register before it is given; WaitError instead of one more of too many."""
         now = self._clock()
         answer, subject = await self._database.aread(
             lambda connection: self._decide(connection, by, camera, action, grant, now)
@@ -405,8 +405,10 @@ class Desk:
     # --- within ---------------------------------------------------------------------------------------
 
     async def _take(self, by: str, name: str, about: str, step: Step[T]) -> T:
-        """One step in one transaction with its entries; a refusal goes into the register as well."""
+        """One step in one transaction with its entries; a refusal goes into the register as well. WaitError
+        for whoever was refused too often of late."""
         now = self._clock()
+        self._register.refusals.check(by, now)
 
         def change(connection: Connection) -> tuple[Sequence[Entry], T]:
             return step(connection, get_subject(connection, by), now)

@@ -182,13 +182,24 @@ def refused(
     )
 
 
-def forbidden(at: Ms, subject: Subject | None, message: str, step: str, about: str) -> Entry:
-    """A step of the life of a request or grant that this person may not take."""
+def forbidden(
+    at: Ms,
+    subject: Subject | None,
+    message: str,
+    step: str,
+    about: str,
+    *,
+    caller: str = HOST,
+    address: str | None = None,
+) -> Entry:
+    """A step that somebody may not take; ``caller``: who, where that is a token and no person."""
+    who = by(subject) if subject else {"name": caller}
     return Entry(
         kind=Kind.REFUSAL,
         at=at,
+        address=address,
         details={"reason": Reason.ROLE, "step": step, "message": message, "about": about},
-        **by(subject),
+        **who,
     )
 
 

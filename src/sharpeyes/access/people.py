@@ -16,7 +16,7 @@ from sharpeyes.access.passwords import check_strength, hash_password, matches, o
 from sharpeyes.access.register.entry import Detail, Entry
 from sharpeyes.access.register.writer import Register
 from sharpeyes.access.sessions import SessionPolicy
-from sharpeyes.access.throttle import Throttle
+from sharpeyes.access.throttle import Throttle, WaitError
 from sharpeyes.domain.access import Role, Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import (
@@ -56,16 +56,6 @@ HASHING = 2
 """Passwords hashed at a time: 19 MiB and a core each."""
 MOST_WAITING = 64
 """Log-ins that wait for a hash; beyond them, come again."""
-
-
-class WaitError(UnavailableError):
-    """Too many failed log-ins of late."""
-
-    kind = "throttled"
-
-    def __init__(self, wait_ms: int) -> None:
-        self.retry_after_s = -(-wait_ms // 1000)
-        super().__init__("too many failed attempts", mend=f"Try again in {self.retry_after_s} s")
 
 
 class CodeNeededError(UnauthenticatedError):

@@ -15,11 +15,22 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 
+from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.time import Ms
 
 QUIET_MS = 15 * 60_000
 MOST_KEYS = 50_000
 """The longest unused is forgotten first: memory stays bounded, whatever names are tried."""
+
+
+class WaitError(UnavailableError):
+    """Too often of late."""
+
+    kind = "throttled"
+
+    def __init__(self, wait_ms: int, message: str = "too many failed attempts") -> None:
+        self.retry_after_s = -(-wait_ms // 1000)
+        super().__init__(message, mend=f"Try again in {self.retry_after_s} s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +75,7 @@ class Throttle:
             return wait
         for key, _ in keys:
             count = self._counts.get(key)
-            if count is None or now - count.last >= QUIET_MS:
+            if count is None or abs(now - count.last) >= QUIET_MS:
                 count = self._counts[key] = _Count(0, now)
             count.failures += 1
             count.last = now
@@ -89,9 +100,10 @@ class Throttle:
 
     def _wait(self, key: tuple[str, ...], limit: Limit, now: Ms) -> int:
         count = self._counts.get(key)
-        if count is None or now - count.last >= QUIET_MS:
+        # A clock that was put back far starts afresh: nobody waits until it has caught up.
+        if count is None or abs(now - count.last) >= QUIET_MS:
             return 0
-        return max(0, count.last + limit.wait_ms(count.failures) - now)
+        return max(0, min(count.last, now) + limit.wait_ms(count.failures) - now)
 
 
 def network_of(address: str) -> str:

@@ -189,23 +189,23 @@ Identified = Annotated[Caller, Depends(identify)]
 
 
 def needs(right: Right) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that lets through only who has ``right``; a person's refusal goes into the register."""
+    """A dependency that lets through only who has ``right``; a refusal goes into the register."""
 
     async def check(request: Request, rooms: Rooms, caller: Identified) -> Caller:
         if caller.may(right):
             return caller
-        if caller.subject is None:
-            assert caller.token is not None
-            raise ForbiddenError(
-                f"this needs the scope '{right.scope}'; '{caller.token.name}' has "
-                f"{', '.join(sorted(caller.token.scopes))}"
-                if right.scope
-                else f"a token cannot {right.name}: that takes a person",
-                mend="Ask an administrator for a token with that scope"
-                if right.scope
-                else "Log in: POST /api/v1/session",
-            )
         async with refusals(rooms, caller, request.method.lower(), request.url.path):
+            if caller.subject is None:
+                assert caller.token is not None
+                raise ForbiddenError(
+                    f"this needs the scope '{right.scope}'; '{caller.token.name}' has "
+                    f"{', '.join(sorted(caller.token.scopes))}"
+                    if right.scope
+                    else f"a token cannot {right.name}: that takes a person",
+                    mend="Ask an administrator for a token with that scope"
+                    if right.scope
+                    else "Log in: POST /api/v1/session",
+                )
             raise ForbiddenError(
                 f"none of this account's roles may {right.name}",
                 mend=f"It takes one of: {', '.join(sorted(right.roles))}",
@@ -216,12 +216,24 @@ def needs(right: Right) -> Callable[..., Awaitable[Caller]]:
 
 @asynccontextmanager
 async def refusals(rooms: Context, caller: Caller, step: str, about: str) -> AsyncIterator[None]:
-    """Have the register hold that this person was refused a step, before they hear of it."""
+    """Have the register hold that this caller was refused a step, before they hear of it. WaitError for a
+    person who was refused too often of late, before anything is done."""
+    if rooms.accountable and caller.subject is not None:
+        rooms.access.register.refusals.check(caller.subject.id, rooms.clock())
     try:
         yield
     except ForbiddenError as error:
-        entry = entries.forbidden(rooms.clock(), caller.subject, error.message, step, about[:64])
-        await rooms.access.register.append(entry)
+        if rooms.accountable or caller.subject is not None:
+            entry = entries.forbidden(
+                rooms.clock(),
+                caller.subject,
+                error.message,
+                step,
+                about[:64],
+                caller=caller.name,
+                address=caller.address,
+            )
+            await rooms.access.register.append(entry)
         raise
 
 

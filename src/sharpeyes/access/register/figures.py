@@ -44,12 +44,18 @@ def count(entries: Iterable[Entry], span: Span) -> dict[tuple[str, str], Figures
         asker = str(entry.details.get("department") or entry.unit or "")
         key = (asker, entry.purpose or "")
         if step := _step(entry):
-            setattr(found[key], step, getattr(found[key], step) + 1)
+            setattr(found[key], step, getattr(found[key], step) + _times(entry))
         elif entry.kind is Kind.VIEW_ENDED:
             began = entry.details.get("started")
             if isinstance(began, int):
                 found[key].view_seconds += max(0, entry.at - began) // 1000
     return dict(found)
+
+
+def _times(entry: Entry) -> int:
+    """1, or what a summary of refusals counts."""
+    many = entry.details.get("count") if entry.kind is Kind.REFUSAL else None
+    return many if isinstance(many, int) else 1
 
 
 def _step(entry: Entry) -> str | None:

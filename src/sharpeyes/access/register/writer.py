@@ -24,8 +24,9 @@ from typing import Any, Self, TypeVar
 
 from sqlalchemy import Connection
 
+from sharpeyes.access.refusals import Refusals
 from sharpeyes.access.register.chain import Chain, rows_of
-from sharpeyes.access.register.entry import Entry, encode
+from sharpeyes.access.register.entry import Entry, Kind, encode
 from sharpeyes.access.register.note import Checkpoint, NoteError, Signer, Verifier, split
 from sharpeyes.access.register.tree import Frontier
 from sharpeyes.domain.errors import ConflictError, UnavailableError
@@ -128,6 +129,7 @@ class Register:
         self._filing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._closing = False
+        self.refusals = Refusals()
 
     async def __aenter__(self) -> Self:
         """Raises RegisterDamagedError if the database is not what the checkpoints say."""
@@ -140,6 +142,8 @@ class Register:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Write what has been handed in, sign what is unsigned, stop."""
+        with contextlib.suppress(UnavailableError):
+            await self.sum_up()
         self._closing = True
         if self._task:
             await self._queue.put(None)
@@ -160,9 +164,24 @@ class Register:
     async def append(self, entry: Entry) -> int:
         """Write one entry; returns its number once it is durable. InvalidInputError if it cannot be encoded,
         UnavailableError if it could not be stored. If the caller is cancelled meanwhile, the entry may yet
-        be written: the register errs on the side of having it."""
+        be written: the register errs on the side of having it.
+
+        A refusal of somebody who was refused too often of late is only counted (WaitError): :meth:`sum_up`
+        writes the counts."""
+        if entry.kind is Kind.REFUSAL:
+            self.refusals.take(entry)
         number: int = await self._put(entry, encode(entry), None)
         return number
+
+    async def sum_up(self) -> int:
+        """Write how often those were refused whose refusals were only counted: an entry each. To be called
+        every minute."""
+        count = 0
+        for summary, account in list(self.refusals.summaries(self._clock())):
+            await self._put(summary, encode(summary), None)
+            self.refusals.told(summary, account)
+            count += 1
+        return count
 
     async def record(self, change: Callable[[Connection], tuple[Sequence[Entry], T]]) -> T:
         """Run ``change`` in the register's transaction, and write the entries that it returns: what was done
