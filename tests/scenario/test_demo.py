@@ -16,7 +16,16 @@ import pytest
 
 from sharpeyes.cli.demo import _check_ports, _emptied
 from sharpeyes.cli.demo_story import opening, story
-from sharpeyes.cli.demo_town import ACCOUNTS, OUTLINES, OWNERS, UNWIRED, cameras_yaml, settle, stands_in
+from sharpeyes.cli.demo_town import (
+    ACCOUNTS,
+    OUTLINES,
+    OWNERS,
+    UNWIRED,
+    UNWIRED_PLACE,
+    cameras_yaml,
+    settle,
+    stands_in,
+)
 from sharpeyes.config import load
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.camera import StreamRole
@@ -42,6 +51,7 @@ def test_a_town_of_any_size_is_one(cameras: int, tmp_path: Path) -> None:
     for device in devices:
         for channel in device.channels:
             assert stands_in(town.owners[device.id].area, town.places[channel.id]), channel.id
+    assert stands_in("old-town", UNWIRED_PLACE)
     parts = (*town.switch, *town.dark, *town.actors, *town.standing)
     assert len(set(parts)) == len(parts), "nobody plays two parts"
     assert len(town.switch) >= 2, "the fault of one camera is no switch's"

@@ -199,7 +199,9 @@ def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) 
     console.print(_accounts(passwords))
     tell(
         "\n  A request of the school waits: traffic-chief and traffic-deputy approve it, school watches,"
-        "\n  traffic-chief revokes, auditor reads the register. Operators watch their own cameras at once.\n"
+        "\n  traffic-chief revokes, auditor reads the register. Operators watch their own cameras at once."
+        "\n  Faults come and go in ten minutes; tickets are raised sooner than in a city. From minute 7 on the"
+        "\n  monitor tests itself with faults of its own cameras (canaries).\n"
     )
 
 

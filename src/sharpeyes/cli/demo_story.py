@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sharpeyes.cli.demo_town import ACCOUNTS, Town, dossier_rows
+from sharpeyes.domain.access import Action, Purpose, Selection
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.simulator.fault import Fault, FaultKind, FaultPhase
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 CYCLE_S = 600.0
 """The story begins anew so often."""
+REQUESTS = (
+    ("school", Purpose.EVENT, "Sports day: a crossing and a clinic on the way", ("traffic", "health")),
+    ("clinic", Purpose.EMERGENCY, "Ambulances leave by this crossing", ("police",)),
+    ("police", Purpose.PUBLIC_ORDER, "Lantern festival", ("education", "streets", "estates")),
+)
+"""Who asks for what, and why, for a camera each of these owners: somebody waits for every approver."""
 _LETTERS = "abcdefghjkmnpqrstuvwxyz23456789"
 """None that is taken for another when it is copied by hand."""
 
@@ -150,23 +157,24 @@ async def import_dossiers(service: Service, town: Town, file: Path) -> str:
 
 
 async def fill_in(access: Access, cameras: Sequence[Camera], ids: Mapping[str, str]) -> None:
-    """A request that waits for its approvers, and a mask on a camera of a school; in the register as the acts
+    """Requests that wait for their approvers, and a mask on a camera of a clinic; in the register as the acts
     of the accounts, and as what they are."""
     from sharpeyes.access.desk import Form
-    from sharpeyes.domain.access import Action, Purpose, Selection
     from sharpeyes.domain.masks import Mask
 
-    wanted = [*_of(cameras, "traffic")[:1], *_of(cameras, "health")[:1]]
-    if wanted:
+    for username, purpose, text, owners in REQUESTS:
+        wanted = [camera for owner in owners for camera in _of(cameras, owner)[:1]]
+        if not wanted:
+            continue
         form = Form(
             selection=Selection(cameras=frozenset(camera.id for camera in wanted)),
-            users=frozenset({ids["school"]}),
+            users=frozenset({ids[username]}),
             actions=frozenset({Action.LIVE, Action.SNAPSHOT}),
-            purpose=Purpose.EVENT,
-            purpose_text="Sports day: a crossing and a clinic on the way (asked by the demo)",
+            purpose=purpose,
+            purpose_text=f"{text} (asked by the demo)",
         )
-        await access.desk.submit(ids["school"], form)
-    for camera in _of(cameras, "education")[:1]:
+        await access.desk.submit(ids[username], form)
+    for camera in _of(cameras, "health")[:1]:
         mask = Mask(
             name="Windows (set by the demo)",
             points=((5_500, 1_200), (8_200, 1_200), (8_200, 3_800), (5_500, 3_800)),

@@ -116,8 +116,11 @@ NAMES = {
     "harbour": "Harbour",
 }
 
+EDGE = 0.0025
+"""Degrees that recorders and cameras keep from the outline of their area: some 250 m."""
 UNWIRED = "Ferry pier, gangway"
 """A camera with a dossier, of which nobody knows a stream."""
+UNWIRED_PLACE = (120.1785, 30.2125)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +157,7 @@ def settle(city: Fleet, *, seed: int) -> Town:
         owner = owners[device.id]
         hosts[owner] += 1
         address = f"127.0.{_third(owner)}.{hosts[owner]}"
+        device = _on_the_quay(device) if owner is PORT else device
         devices.append(replace(device, address=address, fault=None))
     free = [device for device in quiet if device.id not in dark]
     switch = tuple(device.id for device in free if owners[device.id].department == "police")[:5]
@@ -167,6 +171,14 @@ def settle(city: Fleet, *, seed: int) -> Town:
         dark=dark,
         # From all over the list: neighbours show the same kind of camera.
         actors=tuple(actors[:: max(1, len(actors) // 3)][:3]),
+    )
+
+
+def _on_the_quay(device: DevicePlan) -> DevicePlan:
+    """What the city calls by a street is called after where it stands now."""
+    number = device.id.rpartition("-")[2].lstrip("0")
+    return replace(
+        device, channels=tuple(replace(one, name=f"Quay, crane {number}") for one in device.channels)
     )
 
 
@@ -202,11 +214,13 @@ def _apart(area: str, others: Sequence[Point], chance: random.Random) -> Point:
 
 
 def _somewhere(area: str, chance: random.Random) -> Point:
+    """A point in the area, and not at its edge."""
     columns, rows = zip(*OUTLINES[area], strict=True)
     while True:
-        point = chance.uniform(min(columns), max(columns)), chance.uniform(min(rows), max(rows))
-        if stands_in(area, point):
-            return point
+        x, y = chance.uniform(min(columns), max(columns)), chance.uniform(min(rows), max(rows))
+        around = ((x + east, y + north) for east in (-EDGE, EDGE) for north in (-EDGE, EDGE))
+        if all(stands_in(area, point) for point in around):
+            return x, y
 
 
 def stands_in(area: str, point: Point) -> bool:
@@ -394,8 +408,8 @@ def _unwired() -> dict[str, str]:
         **_shared(owner, 9_999),
         "name": UNWIRED,
         "address": f"{NAMES[owner.area]}, {UNWIRED}",
-        "longitude": "120.1668",
-        "latitude": "30.2135",
+        "longitude": str(UNWIRED_PLACE[0]),
+        "latitude": str(UNWIRED_PLACE[1]),
         "place_type": "gangway",
         "networked": "未联网",
         "id": "ferry-pier",
