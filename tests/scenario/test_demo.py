@@ -93,7 +93,7 @@ def test_every_role_is_there_and_every_owner_can_decide() -> None:
 
 def test_a_port_or_a_folder_in_use_is_told_with_its_option(tmp_path: Path) -> None:
     town = settle(city(6), seed=1)
-    with closing(socket.create_server((town.fleet.devices[0].address or "", 0))) as other:
+    with closing(socket.create_server((town.fleet.devices[-1].address or "", 0))) as other:
         taken = other.getsockname()[1]
         with pytest.raises(UnavailableError, match="choose another with --onvif-port"):
             _check_ports(town, 0, taken)

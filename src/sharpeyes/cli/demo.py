@@ -155,14 +155,14 @@ def _check_ports(town: Town, rtsp_port: int, onvif_port: int) -> None:
     from sharpeyes.domain.errors import UnavailableError
     from sharpeyes.simulator.device import listener
 
-    address = town.fleet.devices[0].address or ""
-    with contextlib.ExitStack() as stack:
-        for option, port in (("--rtsp-port", rtsp_port), ("--onvif-port", onvif_port)):
-            try:
-                stack.enter_context(contextlib.closing(listener(address, port, 1)))
-            except UnavailableError as error:
-                mend = f"Stop what listens there, or choose another with {option}"
-                raise UnavailableError(f"{option}: {error.message}", mend=mend) from None
+    for device in town.fleet.devices:  # all: a camera of another demo may just be off
+        with contextlib.ExitStack() as stack:
+            for option, port in (("--rtsp-port", rtsp_port), ("--onvif-port", onvif_port)):
+                try:
+                    stack.enter_context(contextlib.closing(listener(device.address or "", port, 1)))
+                except UnavailableError as error:
+                    mend = f"Stop what listens there, or choose another with {option}"
+                    raise UnavailableError(f"{option}: {error.message}", mend=mend) from None
 
 
 @contextlib.contextmanager
@@ -200,8 +200,8 @@ def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) 
     tell(
         "\n  A request of the school waits: traffic-chief and traffic-deputy approve it, school watches,"
         "\n  traffic-chief revokes, auditor reads the register. Operators watch their own cameras at once."
-        "\n  Faults come and go in ten minutes; tickets are raised sooner than in a city. From minute 7 on the"
-        "\n  monitor tests itself with faults of its own cameras (canaries).\n"
+        "\n  Faults come and go in ten minutes; tickets are raised sooner than in a city. From minute 7 on"
+        "\n  the monitor tests itself with faults of its own cameras (canaries).\n"
     )
 
 
