@@ -35,6 +35,7 @@ export const router = createRouter({
     { path: '/live', component: () => import('./pages/LivePage.vue'), meta: { title: 'nav.live', person: true } },
     { path: '/access', component: () => import('./pages/AccessPage.vue'), meta: { title: 'nav.access', person: true } },
     { path: '/register', component: () => import('./pages/RegisterPage.vue'), meta: { title: 'nav.register', person: true } },
+    { path: '/shifts', component: () => import('./pages/ShiftsPage.vue'), meta: { title: 'nav.shifts', person: true } },
     { path: '/journal', component: () => import('./pages/JournalPage.vue'), meta: { title: 'nav.journal' } },
     { path: '/settings', component: () => import('./pages/SettingsPage.vue'), meta: { title: 'nav.settings' } },
     {

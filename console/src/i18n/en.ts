@@ -1,4 +1,7 @@
+import { registryEn } from './registry.en'
+
 export const en = {
+  ...registryEn,
   'nav.overview': 'Overview',
   'nav.cameras': 'Cameras',
   'nav.rates': 'Rates',

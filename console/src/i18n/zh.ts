@@ -1,6 +1,8 @@
 import type { Key } from './en'
+import { registryZh } from './registry.zh'
 
 export const zh: Record<Key, string> = {
+  ...registryZh,
   'nav.overview': '总览',
   'nav.cameras': '摄像机',
   'nav.rates': '在线率',
