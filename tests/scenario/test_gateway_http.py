@@ -119,8 +119,8 @@ async def test_mse_over_a_websocket_under_the_same_lease(site: tuple[Town, httpx
             assert len(list(container.decode(video=0))) == 10
         await city.desk.revoke(city.id("zhao"), grant.id, "no longer needed")
         async with asyncio.timeout(5):
-            async for _ in socket:  # ends when the server closes
-                pass
+            *_, last = [piece async for piece in socket]  # ends when the server closes
+        assert json.loads(last) == {"ended": "revoked"}
     async with websockets.connect(url) as socket:
         await socket.send(city.ticket("park", grant.id, client=ME))
         assert json.loads(await socket.recv())["error"] == "forbidden"

@@ -84,6 +84,32 @@ async def test_asked_approved_watched_revoked_registered(tmp_path: Path) -> None
                 again = await staff["wang"].post(door, content=offer, headers=headers)
                 assert again.status_code in (401, 403), "a ticket is good for one picture"
 
+                room = "/api/v1/views/running"
+                for who, may_end in (("qian", True), ("wu", False), ("wang", True)):
+                    (running,) = (await staff[who].get(room)).json()
+                    assert (running["user"], running["camera"]) == (staff.id("wang"), "square")
+                    assert (running["owner"], running["grant"]) == ("psb", grant["id"])
+                    assert (running["path"], running["may_end"]) == ("webrtc", may_end)
+                assert (await staff["li"].get(room)).json() == [], "another unit's view of another's camera"
+                one, why = f"{room}/{running['view']}", {"reason": "Long enough"}
+                assert (await staff["li"].request("DELETE", one, json=why)).status_code == 404
+                assert (await staff["wu"].request("DELETE", one, json=why)).status_code == 403
+                await viewer.see(20)
+                assert (await staff["qian"].request("DELETE", one, json=why)).status_code == 204
+                told = await staff["wang"].get(opened.headers["location"])
+                assert (told.status_code, told.json()["reason"]) == (404, "stopped")
+                assert (await staff["qian"].get(room)).json() == []
+                assert (await staff["qian"].request("DELETE", one, json=why)).status_code == 404
+                await viewer.close()
+
+                # The right stayed: it is opened anew.
+                ticket = (await staff.ticket("wang", "square", grant["id"])).json()["ticket"]
+                viewer = Viewer()
+                headers["Authorization"] = f"Bearer {ticket}"
+                opened = await staff["wang"].post(door, content=await viewer.offer(), headers=headers)
+                await viewer.accept(opened.text)
+                await viewer.see(10)
+
                 revoked = await staff["zhao"].post(
                     f"/api/v1/grants/{grant['id']}/revoke", json={"reason": "The jam is over"}
                 )
@@ -92,13 +118,18 @@ async def test_asked_approved_watched_revoked_registered(tmp_path: Path) -> None
                 packets = viewer.received()
                 await asyncio.sleep(1.0)
                 assert viewer.received() == packets, "a packet came after the revocation"
+                told = await staff["wang"].get(opened.headers["location"])
+                assert (told.status_code, told.json()["reason"]) == (404, "revoked")
                 assert (await staff.ticket("wang", "square", grant["id"])).status_code == 403
             finally:
                 await viewer.close()
             async with asyncio.timeout(10):
-                while not (ended := await staff.register(kind="view_ended")):
+                while len(ended := await staff.register(kind="view_ended")) < 2:
                     await asyncio.sleep(0.05)
-            assert ended[0]["user"] == staff.id("wang")
+            assert {entry["user"] for entry in ended} == {staff.id("wang")}
+            whys = {entry["details"]["why"]: entry["details"] for entry in ended}
+            assert set(whys) == {"stopped", "revoked"}
+            assert (whys["stopped"]["by"], whys["stopped"]["reason"]) == (staff.id("qian"), "Long enough")
             kinds = {entry["kind"] for entry in await staff.register()}
             assert {"login", "request", "decision", "view_started", "view_ended", "refusal"} <= kinds
 

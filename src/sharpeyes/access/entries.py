@@ -230,8 +230,9 @@ def view_started(
     )
 
 
-def view_ended(started: Entry, at: Ms, *, sent_bytes: int, why: str) -> Entry:
-    """The end of a view that :func:`view_started` began; ``why``: left, expired, revoked, camera, ..."""
+def view_ended(started: Entry, at: Ms, *, sent_bytes: int, why: str, **more: Detail) -> Entry:
+    """The end of a view that :func:`view_started` began; ``why``: left, expired, revoked, stopped, ...;
+    ``more``: who stopped it, and for what reason."""
     return Entry(
         kind=Kind.VIEW_ENDED,
         at=at,
@@ -242,7 +243,7 @@ def view_ended(started: Entry, at: Ms, *, sent_bytes: int, why: str) -> Entry:
         grant=started.grant,
         purpose=started.purpose,
         address=started.address,
-        details={**started.details, "started": started.at, "bytes": sent_bytes, "why": why},
+        details={**started.details, "started": started.at, "bytes": sent_bytes, "why": why, **more},
     )
 
 

@@ -1,7 +1,8 @@
 """Who may read which requests, grants and overrides. Pure.
 
 Administrators and auditors read all; everybody else what their own department asked for or was given, and
-its approvers also what concerns the department's cameras.
+its approvers also what concerns the department's cameras. Views that run are seen by those who watch over the
+cameras: operators and approvers of the owner.
 """
 
 from __future__ import annotations
@@ -28,6 +29,17 @@ def may_read_override(subject: Subject, opened: Override) -> bool:
 def may_read_person(subject: Subject, other: Subject) -> bool:
     """Colleagues, whom one names in a request; all of them for administrators and auditors."""
     return _reads(subject, other.department)
+
+
+def may_read_view(subject: Subject, viewer: str, owner: str) -> bool:
+    """A view that runs: ``viewer`` is who watches, ``owner`` the department of the camera."""
+    return bool(subject.roles & READS_ALL) or may_end_view(subject, viewer, owner)
+
+
+def may_end_view(subject: Subject, viewer: str, owner: str) -> bool:
+    """Auditors look on; they end nothing."""
+    keeps = subject.has(Role.OPERATOR) or subject.has(Role.APPROVER)
+    return subject.id == viewer or subject.has(Role.ADMIN) or (keeps and subject.department == owner)
 
 
 def _reads(subject: Subject, department: str) -> bool:

@@ -27,6 +27,7 @@ from sharpeyes.api.routes import (
     rates,
     register,
     reports,
+    running_views,
     saved_views,
     self_test,
     service,
@@ -77,6 +78,7 @@ def create_api(context: Context) -> FastAPI:
         view_rules,
         view_tickets,
         views,
+        running_views,
         register,
         faults,
     ):

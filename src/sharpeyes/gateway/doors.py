@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from sharpeyes.domain.access import Subject
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.gateway.fmp4 import Feed
 from sharpeyes.gateway.gateway import Opened, ViewState
 from sharpeyes.gateway.hls_views import HlsFile
+from sharpeyes.gateway.leases import RunningView
 from sharpeyes.gateway.preflight import Burned, Verdict
 
 
@@ -37,6 +39,10 @@ class ViewGateway(Protocol):
     ) -> HlsFile: ...
 
     async def hls_leave(self, name: str, *, client: str) -> None: ...
+
+    def running(self) -> tuple[RunningView, ...]: ...
+
+    def stop_view(self, view: str, by: Subject, reason: str) -> None: ...
 
     async def verdict(
         self,

@@ -203,12 +203,20 @@ class Muxer(Watcher):
 class Feed:
     """One view over a WebSocket: iterate for the segments; ``close`` when the reader has left."""
 
-    def __init__(self, mime: str, muxer: Muxer, *, left: Callable[[], None]) -> None:
+    def __init__(
+        self, mime: str, muxer: Muxer, *, left: Callable[[], None], over: Callable[[], str | None]
+    ) -> None:
         self.mime = mime
         self.sent = 0
         """Bytes given to the reader."""
         self._muxer = muxer
         self._left = left
+        self._over = over
+
+    @property
+    def over(self) -> str | None:
+        """Why the view ended; None while it runs."""
+        return self._over()
 
     async def segments(self) -> AsyncIterator[bytes]:
         async for segment in self._muxer.segments():

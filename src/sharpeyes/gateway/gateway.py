@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 
-from sharpeyes.domain.access import Action
+from sharpeyes.domain.access import Action, Subject
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import (
@@ -27,7 +27,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.fmp4 import Feed, Muxer, mime_of
 from sharpeyes.gateway.hls_views import HlsFile, HlsViews
-from sharpeyes.gateway.leases import Access, Lease, Leases
+from sharpeyes.gateway.leases import Access, Lease, Leases, RunningView
 from sharpeyes.gateway.peer import MAX_OFFER, Peer
 from sharpeyes.gateway.picture import StreamFacts
 from sharpeyes.gateway.preflight import (
@@ -57,6 +57,8 @@ _UFRAG = re.compile(r"^a=ice-ufrag:(\S{1,256})", re.MULTILINE)
 
 _REMEMBERED = 20_000
 """Streams of which is remembered what they are."""
+_OVER = 2000
+"""Views of which is remembered why they ended, for viewers who ask."""
 _Made = tuple[str, StreamRole, tuple[Mask, ...], str | None]
 """What is coded anew once for all: camera, role, masks, and the view if it is for one alone."""
 
@@ -91,6 +93,16 @@ class ViewState:
     """Pictures that the camera delivered since it is pulled."""
 
 
+class ViewOverError(NotFoundError):
+    """The view has ended; ``why`` is the word that the register has for it."""
+
+    kind = "view_over"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The view has ended ({why})", mend="Ask for a ticket, and open another")
+        self.why = why
+
+
 class Gateway:
     """All views of one process. Use as ``async with Gateway(...) as gateway``."""
 
@@ -114,6 +126,7 @@ class Gateway:
         self._recodings: dict[_Made, Recoding] = {}
         self._shown: dict[Lease, Channel] = {}
         self._sessions: dict[str, _Session] = {}
+        self._over: OrderedDict[str, tuple[str, str]] = OrderedDict()
         self._hls = HlsViews(self._leases, patience_s=settings.silence_s, forget=self._forget)
         self._photographer = Photographer()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,6 +164,14 @@ class Gateway:
     def transcodes(self) -> int:
         """Processes that code a stream anew."""
         return self._places.taken
+
+    def running(self) -> tuple[RunningView, ...]:
+        """The views that run now, oldest first."""
+        return self._leases.running()
+
+    def stop_view(self, view: str, by: Subject, reason: str) -> None:
+        """End somebody's view at once. NotFoundError."""
+        self._leases.stop_view(view, by, reason)
 
     async def verdict(
         self,
@@ -218,7 +239,10 @@ class Gateway:
         self._leases.end(self._find(session, client).lease, "left")
 
     def state(self, session: str, *, client: str) -> ViewState:
-        """How the camera of a view does. NotFoundError once the view has ended."""
+        """How the camera of a view does. NotFoundError; ViewOverError once the view has ended."""
+        address, why = self._over.get(session, ("", ""))
+        if why and address == client:
+            raise ViewOverError(why)
         channel = self._find(session, client).channel
         return ViewState(channel.told(), channel.hub.pictures)
 
@@ -260,6 +284,9 @@ class Gateway:
         session = self._sessions.pop(key, None)
         if session is not None and session.patience is not None:
             session.patience.cancel()
+        self._over[key] = (lease.address, lease.over or "")
+        if len(self._over) > _OVER:
+            self._over.popitem(last=False)
         self._spawn(peer.close())
 
     def _show(self, lease: Lease, channel: Channel) -> None:
@@ -291,7 +318,12 @@ class Gateway:
             self._h264(lease, camera, tile) as (channel, facts),
         ):
             muxer = Muxer()
-            made = Feed(mime_of(facts), muxer, left=lambda: self._leases.end(lease, "left"))
+            made = Feed(
+                mime_of(facts),
+                muxer,
+                left=lambda: self._leases.end(lease, "left"),
+                over=lambda: lease.over,
+            )
 
             def cut() -> None:
                 made.cut()

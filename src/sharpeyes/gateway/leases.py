@@ -20,7 +20,7 @@ from sharpeyes.access import entries
 from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.decide import decide
 from sharpeyes.access.desk import Desk
-from sharpeyes.access.register.entry import Entry
+from sharpeyes.access.register.entry import Detail, Entry
 from sharpeyes.access.register.writer import Register
 from sharpeyes.access.tickets import Ticket, TicketGate
 from sharpeyes.domain.access import Action, Allowed, Decision, Grant, Reason, Refused, Subject, Target, Terms
@@ -42,6 +42,8 @@ from sharpeyes.store.database import Database
 log = logging.getLogger(__name__)
 
 _TICKET = frozenset({Reason.TICKET_INVALID, Reason.TICKET_EXPIRED, Reason.TICKET_USED, Reason.TICKET_CLIENT})
+STOPPED = "stopped"
+"""Why a view ended that somebody else ended."""
 _AHEAD_S = 1.0
 """So long before time alone may change an answer, the next one is asked for."""
 _REMEMBERED_S = (0.5, 2.0, 8.0)
@@ -97,6 +99,27 @@ class Lease:
     @property
     def seat(self) -> Seat:
         return Seat(self.ticket.user, self.ticket.department, self.ticket.camera)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningView:
+    """A view that runs now, for those who watch over the cameras."""
+
+    view: str
+    """Its id in the register."""
+    user: str
+    name: str
+    unit: str
+    """The viewer's department."""
+    camera: str
+    grant: str | None
+    """None: by the right of an operator of the owner."""
+    path: str
+    """webrtc, fmp4, hls."""
+    since: Ms
+    until: Ms | None
+    """When the right must be looked at again at the latest; None: it has no end of its own."""
+    sent_bytes: int
 
 
 class Leases:
@@ -228,9 +251,35 @@ class Leases:
             )
         )
 
+    def running(self) -> tuple[RunningView, ...]:
+        """The views that have begun and not ended, in the order in which they began."""
+        return tuple(
+            RunningView(
+                view=lease.view,
+                user=lease.ticket.user,
+                name=lease.started.name or "",
+                unit=lease.started.unit or "",
+                camera=lease.ticket.camera,
+                grant=lease.grant,
+                path=lease.path,
+                since=lease.started.at,
+                until=lease.until,
+                sent_bytes=lease.sent(),
+            )
+            for lease in self._leases
+            if lease.started is not None and lease.over is None
+        )
+
     # -- a view ends
 
-    def end(self, lease: Lease, why: str) -> None:
+    def stop_view(self, view: str, by: Subject, reason: str) -> None:
+        """Somebody else ends it: the register has who, and why. NotFoundError."""
+        for lease in self._leases:
+            if lease.view == view and lease.started is not None:
+                return self.end(lease, STOPPED, by=by.id, by_name=by.name, reason=reason)
+        raise NotFoundError("There is no such view, or it has ended")
+
+    def end(self, lease: Lease, why: str, **more: Detail) -> None:
         """The picture stops before this returns; the account of it is written afterwards."""
         if lease.over is not None:
             return
@@ -241,7 +290,9 @@ class Leases:
         if lease.timer is not None:
             lease.timer.cancel()
         if lease.started is not None:
-            ended = entries.view_ended(lease.started, self._clock(), sent_bytes=lease.sent(), why=lease.over)
+            ended = entries.view_ended(
+                lease.started, self._clock(), sent_bytes=lease.sent(), why=lease.over, **more
+            )
             self._spawn(self._write(ended))
         lease.ended()
 

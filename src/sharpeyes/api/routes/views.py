@@ -34,6 +34,7 @@ from sharpeyes.domain.errors import (
 )
 from sharpeyes.gateway.channel import PullState
 from sharpeyes.gateway.doors import ViewDoors
+from sharpeyes.gateway.gateway import ViewOverError
 from sharpeyes.gateway.hls import PLAYLIST
 from sharpeyes.gateway.preflight import Burned, Hindrance, How
 from sharpeyes.store.access import get_masks, get_target
@@ -68,6 +69,14 @@ class _ViewRoute(APIRoute):
                     error.message,
                     mend=error.mend,
                     headers={"Retry-After": _SECONDS_TO_WAIT},
+                )
+            except ViewOverError as error:
+                response = problem(
+                    HTTPStatus.NOT_FOUND,
+                    error.kind,
+                    error.message,
+                    mend=error.mend,
+                    more={"reason": error.why},
                 )
             except NotAcceptableError as error:
                 response = problem(HTTPStatus.NOT_ACCEPTABLE, error.kind, error.message, mend=error.mend)
@@ -147,7 +156,8 @@ async def leave(request: Request, doors: Doors, session: str) -> None:
 
 @router.get("/sessions/{session}")
 async def state(request: Request, doors: Doors, session: str) -> ViewShape:
-    """Whether the camera delivers; 404 once the view has ended."""
+    """Whether the camera delivers; 404 once the view has ended: `view_over`, with why as `reason`, where that
+    is remembered."""
     now = doors.gateway.state(session, client=_client(request))
     return ViewShape(state=now.state, pictures=now.pictures)
 
@@ -298,7 +308,8 @@ async def preflight(path: str) -> None:
 @router.websocket("/{camera_id}/mse")
 async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> None:
     """Live view as fragmented MP4: the ticket as the first text message, then a text message with the MIME
-    type, then binary segments for a SourceBuffer. A refusal is a text message and a close with 1008."""
+    type, then binary segments for a SourceBuffer; if the view ends, a text message says why (`ended`). A
+    refusal is a text message and a close with 1008."""
     doors: ViewDoors | None = socket.app.state.views
     origin = socket.headers.get("origin")
     own = origin is None or _same_site(origin, socket.headers.get("host", ""))
@@ -323,6 +334,9 @@ async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> Non
     sending = asyncio.create_task(_send(socket, feed.mime, feed.segments()))
     try:
         await asyncio.wait({listening, sending}, return_when=asyncio.FIRST_COMPLETED)
+        if feed.over is not None:
+            with contextlib.suppress(RuntimeError, WebSocketDisconnect):
+                await socket.send_json({"ended": feed.over})
     finally:
         feed.close()
         for task in (listening, sending):
