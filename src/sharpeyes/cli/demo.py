@@ -245,10 +245,10 @@ def _table(service: Service) -> Table:
     from sharpeyes.domain.organisation import Tier
 
     tally = service.board.tally()
-    table = Table(title=_line(service), title_justify="left", title_style="none")
-    table.add_column("tier")
-    for title in ("cameras", *(state.value for state in State), "online rate", "target"):
-        table.add_column(title, justify="right")
+    table = Table(title=_line(service), title_justify="left", title_style="none", box=None, padding=(0, 1))
+    table.add_column("tier", no_wrap=True)
+    for title in ("cameras", *(state.value for state in State), "rate", "target"):
+        table.add_column(title, justify="right", no_wrap=True)
     policies = {policy.tier: policy for policy in service.config.declared.tiers}
     for tier in Tier:
         counts = {state: tally.by_tier.get((tier, state), 0) for state in State}
