@@ -1,7 +1,9 @@
 import { registryEn } from './registry.en'
+import { views } from './views.en'
 
 export const en = {
   ...registryEn,
+  ...views,
   'nav.overview': 'Overview',
   'nav.cameras': 'Cameras',
   'nav.rates': 'Rates',

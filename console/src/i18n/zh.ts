@@ -1,8 +1,10 @@
 import type { Key } from './en'
 import { registryZh } from './registry.zh'
+import { viewsZh } from './views.zh'
 
 export const zh: Record<Key, string> = {
   ...registryZh,
+  ...viewsZh,
   'nav.overview': '总览',
   'nav.cameras': '摄像机',
   'nav.rates': '在线率',
