@@ -41,7 +41,7 @@ from sharpeyes.domain.access import (
     Subject,
     Target,
 )
-from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError
+from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.masks import MOST_MASKS, Mask
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.access import (
@@ -53,6 +53,7 @@ from sharpeyes.store.access import (
     get_target,
     list_due_requests,
     list_grants,
+    list_overrides,
     list_subjects,
     list_targets,
     put_grant,
@@ -211,13 +212,21 @@ class Desk:
         def step(
             connection: Connection, subject: Subject, now: Ms
         ) -> tuple[list[Entry], tuple[Request, Grant | None]]:
-            request = requests.approve(get_request(connection, request_id), owner, subject, now, reason)
+            request = get_request(connection, request_id)
+            needed, gone = self._wanted_now(connection, request.part(owner))
+            request = requests.approve(request, owner, subject, now, reason, needed=needed, gone=gone)
             put_request(connection, request)
             said = [entries.decided(now, subject, request, owner, "approved", reason)]
             part = request.part(owner)
             if part is None or part.stage is not Stage.APPROVED:
                 return said, (request, None)
             policy = self.rules(connection).strictest(self._targets_of(connection, part))
+            if request.terms.period.length_ms > policy.longest_life_ms:
+                raise ConflictError(
+                    f"policy allows grants of {policy.longest_life_ms // 3_600_000} hours on these cameras, "
+                    "and more is asked for",
+                    mend="Reject this part; the applicant can ask anew",
+                )
             grant = grants.issue(_new_id("g"), request, part, now, policy)
             put_grant(connection, grant)
             return [*said, entries.right_changed(now, subject, grant, "issued")], (request, grant)
@@ -321,8 +330,16 @@ class Desk:
             if missing := sorted(wanted - {target.camera for target in targets}):
                 raise InvalidInputError(f"cameras: {missing[0]!r} is not in the registry")
             rules = self.rules(connection)
-            if targets and len(targets) > rules.strictest(targets).override_cameras:
+            if targets and len(targets) > (policy := rules.strictest(targets)).override_cameras:
                 raise InvalidInputError("cameras: more than policy lets an override open")
+            if targets:
+                running = list_grants(connection, user_id=by, running_at=now)
+                grants.check_repeated(
+                    frozenset().union(*(grant.cameras for grant in running if grant.emergency)),
+                    list_overrides(connection, user=by, unreviewed=True),
+                    wanted,
+                    policy,
+                )
             opened = []
             for owner in sorted({target.owner for target in targets}):
                 owned = tuple(target for target in targets if target.owner == owner)
@@ -437,6 +454,19 @@ class Desk:
         grant = await self._take(by, change, grant_id, step)
         self._changes.tell(Changed(grants=frozenset({grant.id})))
         return grant
+
+    def _wanted_now(self, connection: Connection, part: Part | None) -> tuple[int, frozenset[str]]:
+        """How many approvals policy wants for this part now, and who gave one and might not any more."""
+        if part is None:
+            return 1, frozenset()
+        voters = {vote.by for vote in part.approvals}
+        standing = {
+            voter.id
+            for voter in list_subjects(connection, ids=voters)
+            if voter.enabled and voter.has(Role.APPROVER) and voter.department == part.owner
+        }
+        targets = list_targets(connection, part.cameras)
+        return self.rules(connection).strictest(targets).approvers, frozenset(voters - standing)
 
     def _targets_of(self, connection: Connection, part: Part) -> list[Target]:
         """The part's cameras, if the owner still owns them and none became one that nobody may watch."""

@@ -32,6 +32,10 @@ from sharpeyes.domain.access import (
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError
 from sharpeyes.domain.time import Ms, Span
 
+MOST_UNREVIEWED = 5
+"""Overrides of one person that wait for somebody to look at them. With more, it is no emergency any more but
+a way around asking."""
+
 
 def issue(grant_id: str, request: Request, part: Part, now: Ms, policy: ViewPolicy) -> Grant:
     """The lease that an approved part becomes. ``policy`` is the strictest of the part's cameras."""
@@ -50,7 +54,7 @@ def issue(grant_id: str, request: Request, part: Part, now: Ms, policy: ViewPoli
 
 def ended(grant: Grant, now: Ms) -> bool:
     """Whether the lease is over for good."""
-    return now >= grant.terms.period.end or (grant.revocation is not None and grant.revocation.at <= now)
+    return now >= grant.terms.period.end or grant.revocation is not None
 
 
 def extend(grant: Grant, by: Subject, end: Ms, now: Ms, policy: ViewPolicy) -> Grant:
@@ -175,6 +179,27 @@ def override(
         review_by=Ms(now + policy.review_within_ms),
     )
     return opened, grant
+
+
+def check_repeated(
+    running: frozenset[str], unreviewed: Iterable[Override], wanted: frozenset[str], policy: ViewPolicy
+) -> None:
+    """ForbiddenError for an override beside, or after, too many others of the same person.
+
+    ``running``: cameras that this person has open in an emergency now; ``unreviewed``: overrides of theirs
+    that nobody has looked at. Several owners at one instant are one emergency.
+    """
+    if len(running | wanted) > policy.override_cameras:
+        raise ForbiddenError(
+            f"{len(running)} cameras are open to you in an emergency, and policy allows "
+            f"{policy.override_cameras} at a time",
+            mend="Revoke those that are not needed any more, or request a view in the usual way",
+        )
+    if len({opened.at for opened in unreviewed}) >= MOST_UNREVIEWED:
+        raise ForbiddenError(
+            f"{MOST_UNREVIEWED} overrides of yours wait for a review",
+            mend="Have one reviewed, or request a view in the usual way",
+        )
 
 
 def review(opened: Override, by: Subject, justified: bool, reason: str, now: Ms) -> Override:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sharpeyes.access.throttle import Throttle, WaitError
 from sharpeyes.domain.access import Role, Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import (
+    ConflictError,
     ForbiddenError,
     InvalidInputError,
     UnauthenticatedError,
@@ -163,7 +165,7 @@ class People:
             account = find_identity(connection, identity.issuer, identity.subject)
             first = account is None
             if account is None:
-                account = find_account(connection, identity.username)
+                account = find_account(connection, identity.username) if plain(identity.username) else None
                 if account is not None and (account.password is not None or account.identified):
                     account = None
             if account is None or not account.subject.enabled:
@@ -265,8 +267,13 @@ class People:
         """A new account. ``by`` None is the command line of the machine, which makes the first one."""
         self._check_admin(by)
         username = username.strip()
-        if not 1 <= len(username) <= 100 or not username.isprintable() or not 1 <= len(name.strip()) <= 100:
-            raise InvalidInputError("username, name: 1 to 100 printable characters")
+        if not 1 <= len(username) <= 100 or not plain(username):
+            raise InvalidInputError(
+                "username: 1 to 100 Latin letters, Chinese characters, digits and . _ - @ +",
+                mend="Others look like these, and one person would pass for another",
+            )
+        if not 1 <= len(name.strip()) <= 100 or not name.strip().isprintable():
+            raise InvalidInputError("name: 1 to 100 printable characters")
         encoded = None
         if password is not None:
             check_strength(password, username=username)
@@ -326,7 +333,13 @@ class People:
 
     async def confirm_totp(self, by: Subject, secret: Secret, code: str) -> None:
         """Want codes of this secret (from :func:`sharpeyes.access.totp.new_secret`) from now on, once one
-        shows that the app has it. Until then nothing of it is stored."""
+        shows that the app has it. Until then nothing of it is stored. An app that is wanted already is not
+        replaced: a session left open would be enough to take the account."""
+        account = await self._database.aread(lambda c: get_account(c, by.id))
+        if account.totp is not None:
+            raise ConflictError(
+                "this account has an authenticator app already", mend="An administrator removes it first"
+            )
         step = totp.accept(secret, code, self._clock(), 0) if totp.well_formed(secret) else None
         if step is None:
             raise InvalidInputError("code: is not of this secret now", mend="Check the clock of the phone")
@@ -412,6 +425,22 @@ class People:
     def _check_other(by: Subject | None, user_id: str) -> None:
         if by is not None and by.id == user_id:
             raise ForbiddenError("nobody changes their own rights", mend="Ask another administrator")
+
+
+def plain(username: str) -> bool:
+    """Whether a user name is made of characters that pass for no others: ASCII letters, these with accents,
+    digits, a few signs, and Chinese characters. No Cyrillic a, Kelvin sign, ligature or full-width form."""
+    return all(
+        (character.isascii() and (character.isalnum() or character in "._-@+"))
+        or unicodedata.name(character, "").startswith("CJK UNIFIED IDEOGRAPH")
+        or _accented(character)
+        for character in username
+    )
+
+
+def _accented(character: str) -> bool:
+    base, *marks = tuple(unicodedata.normalize("NFD", character))
+    return base.isascii() and base.isalpha() and bool(marks) and all(map(unicodedata.combining, marks))
 
 
 def _checked(roles: Iterable[Role]) -> frozenset[Role]:

@@ -147,16 +147,31 @@ def submit(
     )
 
 
-def approve(request: Request, owner: str, by: Subject, now: Ms, reason: str = "") -> Request:
-    """One approver's yes to one owner's part. The part is approved once enough different people said it."""
+def approve(
+    request: Request,
+    owner: str,
+    by: Subject,
+    now: Ms,
+    reason: str = "",
+    *,
+    needed: int = 1,
+    gone: frozenset[str] = frozenset(),
+) -> Request:
+    """One approver's yes to one owner's part. The part is approved once enough different people said it.
+
+    ``needed``: by policy now; it may want more than when the request was made, and then that holds, but never
+    fewer. ``gone``: who said yes and is no approver of this owner any more; their word does not count.
+    """
     part = _decidable(request, owner, by, now)
     if any(vote.by == by.id for vote in part.approvals):
         raise ConflictError("you have approved this already", mend="Another approver of the owner must do it")
     if len(reason) > LONGEST_REASON:
         raise InvalidInputError(f"reason: longer than {LONGEST_REASON} characters")
     approvals = (*part.approvals, Vote(by.id, now, reason.strip()))
-    stage = Stage.APPROVED if len(approvals) >= part.needed else Stage.SUBMITTED
-    return _with(request, replace(part, approvals=approvals, stage=stage))
+    needed = max(needed, part.needed)
+    count = sum(vote.by not in gone for vote in approvals)
+    stage = Stage.APPROVED if count >= needed else Stage.SUBMITTED
+    return _with(request, replace(part, approvals=approvals, needed=needed, stage=stage))
 
 
 def reject(request: Request, owner: str, by: Subject, now: Ms, reason: str) -> Request:
@@ -193,11 +208,11 @@ def given_reason(text: str, field: str = "reason") -> str:
 
 def _decidable(request: Request, owner: str, by: Subject, now: Ms) -> Part:
     """The part, if this person may decide on it now."""
+    if not by.enabled or not by.has(Role.APPROVER) or by.department != owner:
+        raise ForbiddenError("only approvers of the department that owns the cameras decide on them")
     part = request.part(owner)
     if not part:
         raise InvalidInputError(f"owner: no camera of {owner!r} is in this request")
-    if not by.enabled or not by.has(Role.APPROVER) or by.department != owner:
-        raise ForbiddenError("only approvers of the department that owns the cameras decide on them")
     if by.id == request.applicant or by.id in request.terms.users:
         raise ForbiddenError("nobody decides on a request of their own, or that names them")
     if part.stage is not Stage.SUBMITTED:

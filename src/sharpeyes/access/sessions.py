@@ -11,6 +11,8 @@ from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.time import Ms
 
 TOKEN_BYTES = 32
+SKEW_MS = 5 * 60_000
+"""How far the clock may be put back before sessions end: else one that began in the future never would."""
 TOUCH_MS = 60_000
 """``seen`` is kept to the minute, so that a busy session does not cost a write a request."""
 
@@ -24,7 +26,8 @@ class SessionPolicy:
 
 
 def live(session: Session, now: Ms, policy: SessionPolicy) -> bool:
-    return session.ended is None and now < min(session.expires, session.seen + policy.idle_ms)
+    begun = session.created <= now + SKEW_MS
+    return begun and session.ended is None and now < min(session.expires, session.seen + policy.idle_ms)
 
 
 def stale(session: Session, now: Ms) -> bool:

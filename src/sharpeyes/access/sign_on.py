@@ -7,9 +7,10 @@ import binascii
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from sharpeyes.access.people import LoggedIn, People
+from sharpeyes.access.throttle import Throttle, WaitError
 from sharpeyes.domain.errors import SharpEyesError, UnauthenticatedError
 from sharpeyes.domain.time import Ms
 from sharpeyes.net.oidc import Challenge, Provider
@@ -31,6 +32,8 @@ class SignOn:
     people: People
     vault: Vault
     clock: Callable[[], Ms]
+    throttle: Throttle = field(default_factory=Throttle)
+    """Of answers that prove nothing, by address: each of them costs the provider a question."""
 
     async def begin(self, after: str) -> tuple[str, str]:
         """The provider's address to go to, and what the browser must bring back.
@@ -47,8 +50,10 @@ class SignOn:
     ) -> tuple[LoggedIn, str]:
         """The session, and the path to show.
 
-        Raises UnauthenticatedError, NoAccountError, ProviderError or UnavailableError.
+        Raises UnauthenticatedError, NoAccountError, ProviderError, UnavailableError or WaitError.
         """
+        if wait := self.throttle.begin_at(address, self.clock()):
+            raise WaitError(wait)
         try:
             opened = json.loads(self.vault.open(base64.urlsafe_b64decode(pending), _CONTEXT))
         except (SharpEyesError, binascii.Error, ValueError):
@@ -62,6 +67,7 @@ class SignOn:
             raise UnauthenticatedError("this answer belongs to another log-in", mend="Begin it again")
         identity = await self.provider.finish(code, challenge)
         logged_in = await self.people.log_in_as(identity, address=address, client=client)
+        self.throttle.succeeded_at(address)
         return logged_in, opened["after"]
 
 

@@ -69,7 +69,13 @@ class Throttle:
 
         ``known``: the account has logged in from this address before.
         """
-        keys = self._keys(account, address, known)
+        return self._begin(self._keys(account, address, known), now)
+
+    def begin_at(self, address: str, now: Ms) -> int:
+        """The same where no account is named: for the address alone."""
+        return self._begin([(("address", network_of(address)), ADDRESS)], now)
+
+    def _begin(self, keys: list[tuple[tuple[str, ...], Limit]], now: Ms) -> int:
         wait = max(self._wait(key, limit, now) for key, limit in keys)
         if wait:
             return wait
@@ -92,6 +98,11 @@ class Throttle:
                 self._counts.pop(key, None)
             elif count := self._counts.get(key):
                 count.failures = max(0, count.failures - 1)
+
+    def succeeded_at(self, address: str) -> None:
+        """What :meth:`begin_at` counted was no failure."""
+        if count := self._counts.get(("address", network_of(address))):
+            count.failures = max(0, count.failures - 1)
 
     def _keys(self, account: str, address: str, known: bool) -> list[tuple[tuple[str, ...], Limit]]:
         account, network = account.casefold(), network_of(address)

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from sharpeyes import __version__
 from sharpeyes.api import problems
+from sharpeyes.api.bodies import LimitedBodies
 from sharpeyes.api.console import console_routes
 from sharpeyes.api.context import Context
 from sharpeyes.api.routes import (
@@ -65,6 +66,7 @@ def create_api(context: Context) -> FastAPI:
     api.state.context = context
     api.state.views = context.views
     problems.install(api)
+    api.add_middleware(LimitedBodies)
     for room in (cameras_map, dossiers, imports, saved_views, causes, shifts):  # before /cameras/{id}
         api.include_router(room.router)
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):

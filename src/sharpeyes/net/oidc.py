@@ -6,10 +6,12 @@ verifies; what is fetched is bounded here, and fetched only from addresses that 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +27,14 @@ from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import SharpEyesError, UnavailableError
 
 TIMEOUT_S = 10.0
+"""Of a step."""
+ANSWER_S = 20.0
+"""Of all that is asked for one log-in, however slowly it drips."""
+REST_S = 5.0
+"""A provider that cannot be asked is left alone for so long: nobody makes us knock again and again."""
+LONGEST = 255
+"""Characters of a subject (Core 1.0, section 2) and of a user name. A longer one is refused, not cut: cut,
+it would be another's."""
 MOST_BYTES = 256 * 1024
 """Of any answer of the provider."""
 KNOWN_S = 3600.0
@@ -84,6 +94,7 @@ class Provider:
         self._document: Mapping[str, Any] = {}
         self._keys: KeySet | None = None
         self._read_at = float("-inf")
+        self._failed_at = float("-inf")
 
     async def begin(self) -> tuple[str, Challenge]:
         """The address to send the browser to, and what must come back with it.
@@ -96,7 +107,8 @@ class Provider:
             verifier=secrets.token_urlsafe(48),
         )
         async with self._client() as client:
-            document = await self._read(client)
+            async with _in_time():
+                document = await self._read(client)
             url, _ = client.create_authorization_url(
                 document["authorization_endpoint"],
                 state=challenge.state,
@@ -109,15 +121,15 @@ class Provider:
         """Who the code stands for. ProviderError if it stands for nobody, UnavailableError if the provider
         cannot be asked."""
         try:
-            async with self._client() as client:
+            async with _in_time(), self._client() as client:
                 return await self._finish(client, code, challenge)
         except OAuthError as error:
-            raise ProviderError(f"the sign-on service refused the code: {error.error}") from None
+            raise ProviderError(f"the sign-on service refused the code: {str(error.error)[:100]!r}") from None
         except httpx2.HTTPError as error:
             raise UnavailableError(
                 f"the sign-on service does not answer: {type(error).__name__}", mend="Try again later"
             ) from None
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise ProviderError(
                 f"the sign-on service's answer proves nothing: {type(error).__name__}",
                 mend="Check SHARPEYES_OIDC_ISSUER, the client's id, and the clocks of both machines",
@@ -143,9 +155,10 @@ class Provider:
                 f"the sign-on service does not say the claim {self._settings.username_claim!r}",
                 mend="Have the provider send it, or name another in SHARPEYES_OIDC_USERNAME_CLAIM",
             )
-        return Identity(
-            issuer=self._settings.issuer, subject=str(claims["sub"])[:255], username=username[:200]
-        )
+        subject = claims["sub"]
+        if not isinstance(subject, str) or not 0 < len(subject) <= LONGEST or len(username) > LONGEST:
+            raise ValueError("sub")
+        return Identity(issuer=self._settings.issuer, subject=subject, username=username)
 
     async def _verified(
         self, client: AsyncOAuth2Client, id_token: str, access_token: str, challenge: Challenge
@@ -182,6 +195,10 @@ class Provider:
         if time.monotonic() - self._read_at < KNOWN_S:
             return self._document
         issuer = self._settings.issuer
+        if time.monotonic() - self._failed_at < REST_S:
+            raise UnavailableError(
+                f"the sign-on service at {issuer} did not answer just now", mend="Try again"
+            )
         try:
             url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
             document = _document(await client.request("GET", url, withhold_token=True))
@@ -189,10 +206,13 @@ class Provider:
                 raise ValueError(f"it calls itself {str(document.get('issuer'))[:200]!r}")
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
                 _check_url(name, document.get(name))
+            if "userinfo_endpoint" in document:
+                _check_url("userinfo_endpoint", document["userinfo_endpoint"])
             self._keys = KeySet.import_key_set(
                 _document(await client.request("GET", document["jwks_uri"], withhold_token=True))  # type: ignore[arg-type]
             )
-        except (httpx2.HTTPError, JoseError, ValueError, KeyError, TypeError) as error:
+        except (httpx2.HTTPError, JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
+            self._failed_at = time.monotonic()
             raise UnavailableError(
                 f"the sign-on service at {issuer} cannot be used: {error or type(error).__name__}",
                 mend="Check SHARPEYES_OIDC_ISSUER and that this machine reaches it; passwords go on working",
@@ -211,6 +231,15 @@ class Provider:
             timeout=TIMEOUT_S,
             transport=_Bounded(),
         )
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            yield
+    except TimeoutError:
+        raise UnavailableError("the sign-on service is too slow", mend="Try again later") from None
 
 
 class _Bounded(httpx2.AsyncBaseTransport):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -74,7 +75,7 @@ def add_user(connection: Connection, subject: Subject, username: str, password: 
     """ConflictError if the name is taken, by a disabled user too: the register must not mix up two people.
     InvalidInputError if there is no such department."""
     _check_department(connection, subject.department)
-    name = username.casefold()
+    name = folded(username)
     if connection.execute(select(user.c.id).where(user.c.username == name)).first():
         raise ConflictError(f"username: {username!r} is taken")
     connection.execute(
@@ -91,6 +92,11 @@ def add_user(connection: Connection, subject: Subject, username: str, password: 
             disabled_ms=None if subject.enabled else now,
         )
     )
+
+
+def folded(username: str) -> str:
+    """A user name in the one form in which it is stored and looked for."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", username).casefold())
 
 
 def change_user(connection: Connection, user_id: str, now: Ms, **values: Any) -> None:
@@ -127,7 +133,7 @@ def spend_totp(connection: Connection, user_id: str, step: int) -> bool:
 
 
 def find_account(connection: Connection, username: str) -> Account | None:
-    row = connection.execute(select(user).where(user.c.username == username.casefold())).one_or_none()
+    row = connection.execute(select(user).where(user.c.username == folded(username))).one_or_none()
     return _account(row) if row else None
 
 
@@ -473,12 +479,19 @@ def get_override(connection: Connection, grant_id: str) -> Override:
 
 
 def list_overrides(
-    connection: Connection, *, span: Span | None = None, unreviewed: bool = False, limit: int | None = None
+    connection: Connection,
+    *,
+    span: Span | None = None,
+    user: str | None = None,
+    unreviewed: bool = False,
+    limit: int | None = None,
 ) -> list[Override]:
-    """Newest first."""
+    """Newest first; ``user``: by whom they were opened."""
     query = select(view_override).order_by(view_override.c.at_ms.desc()).limit(limit)
     if span is not None:
         query = query.where(view_override.c.at_ms >= span.start, view_override.c.at_ms < span.end)
+    if user is not None:
+        query = query.where(view_override.c.user_id == user)
     if unreviewed:
         query = query.where(view_override.c.reviewed_ms.is_(None))
     return [_override(row) for row in connection.execute(query)]

@@ -157,11 +157,11 @@ def test_what_is_refused_too_early_says_when_to_come_back() -> None:
     assert answer.until == NOW
 
 
-def test_a_later_revocation_is_a_bound() -> None:
+def test_a_clock_that_is_put_back_gives_no_revoked_grant_back() -> None:
     later = replace(GRANT, revocation=Revocation(by="zhao", at=Ms(NOW + 5), reason="over"))
     answer = decide(ASKER, CROSSING, Action.LIVE, later, NOW, RULES)
-    assert isinstance(answer, Allowed)
-    assert answer.until == NOW + 5
+    assert isinstance(answer, Refused)
+    assert answer.reason is Reason.REVOKED
 
 
 def test_an_emergency_is_named_as_such() -> None:
