@@ -124,7 +124,6 @@ export const en = {
   'camera.probing': 'Probing …',
   'camera.retryLogin': 'Try the login once more',
   'camera.retryWhy': 'Somebody has mended the account: refused credentials are tried one time.',
-  'camera.dossier': 'Dossier',
   'camera.streams': 'Streams',
   'camera.id': 'Id',
   'camera.origin': 'Origin',

@@ -1,3 +1,5 @@
+import { REGISTRY } from './registry.service.zh'
+
 /** What the service says in English, in Chinese: reasons of refusals by their code, other sentences by their words.
  * What is not here is shown as it came. `$1` is what stands in the brackets of the pattern. */
 const REASONS: Record<string, string> = {
@@ -86,6 +88,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^nobody can (\w+) a ticket by hand: that takes a probe$/, '工单由探测结果关闭，不能手动操作'],
   [/^this needs a session or an API token$/, '请先登录'],
   [/^An unexpected error; the service's log has the details$/, '服务内部错误，详情见服务日志'],
+  ...REGISTRY,
 ]
 
 /** The sentence in Chinese, or as it came. */

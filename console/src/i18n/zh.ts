@@ -125,7 +125,6 @@ export const zh: Record<Key, string> = {
   'camera.probing': '探测中…',
   'camera.retryLogin': '重试登录',
   'camera.retryWhy': '账号已修复：用被拒绝的凭据再试一次。',
-  'camera.dossier': '设备档案',
   'camera.streams': '码流',
   'camera.id': '标识',
   'camera.origin': '来源',
