@@ -24,12 +24,12 @@ from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Climb, Excluded, Headcount, Rate
-from sharpeyes.rates.timeline import Every
+from sharpeyes.rates.timeline import HOUR_MS, Every, Run
 from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
 from sharpeyes.store.exclusions import ExclusionStage
 from sharpeyes.store.rollups import Figures
-from sharpeyes.store.rungs import Climbed
-from sharpeyes.store.telemetry import Dimension, Piece, Presence, ancestry
+from sharpeyes.store.rungs import Climbed, RungPiece, Step
+from sharpeyes.store.telemetry import Dimension, Grid, Piece, Presence, ancestry
 
 SILENT_MS = 15_000
 """A prober not heard of for longer than this has stopped watching; it speaks about every second."""
@@ -62,7 +62,7 @@ class _Sum:
     def stand(self, figures: Figures) -> None:
         """Cameras at the end of a kept day."""
         self.heads.update(dict(zip(State, figures.heads, strict=True)))
-        self.present += figures.present
+        self.present = figures.present
 
     def include(self, other: _Sum) -> None:
         self.cameras += other.cameras
@@ -140,22 +140,27 @@ def rates(
     for part in whole:
         for key, figures in rollups.sums(connection, part, by, keys=scope.stored).items():
             sums[key].add(figures)
-    for part in timeline.remainder(span, whole):
+    ragged = timeline.remainder(span, whole)
+    for part in ragged:
         _check_kept(connection, part)
-        for key, state, ms in telemetry.durations(
+        for key, state, ms, standing in telemetry.durations(
             connection, part, by, known_until=known_until, where=scope.where
         ):
             sums[key].states[state] += ms
+            if part.end == span.end:
+                sums[key].heads[state] += standing
         for key, steps in rungs.climbed(
             connection, part, by, known_until=known_until, where=scope.where
         ).items():
             sums[key].steps.update(steps)
         for key, x in _excluded(connection, part, scope, known_until).items():
             sums[key].excluded += x
-    _count_heads(connection, span.end, scope, known_until, sums)
     for membership in telemetry.memberships(connection, span, by, where=scope.where):
         one = sums[membership.key]
-        one.cameras, one.member_ms = membership.cameras, membership.ms
+        one.cameras, one.member_ms, one.present = membership.cameras, membership.ms, membership.present
+    if not ragged or ragged[-1].end < span.end:
+        for key, figures in rollups.heads(connection, span.end, by, keys=scope.stored).items():
+            sums[key].stand(figures)
     total = scope.upwards(sums)
     if by == "area":
         for areas in telemetry.movers(connection, span, by, where=scope.where).values():
@@ -294,7 +299,7 @@ def _excluded(connection: Connection, part: Span, scope: _Scope, known_until: Ms
     for piece, where in _left_out(connection, part, scope):
         member = {m.key: m.ms for m in telemetry.memberships(connection, piece, by, where=where)}
         time: dict[str, Counter[State]] = defaultdict(Counter)
-        for key, state, ms in telemetry.durations(
+        for key, state, ms, _ in telemetry.durations(
             connection, piece, by, known_until=known_until, where=where
         ):
             time[key][state] += ms
@@ -311,23 +316,6 @@ def _left_out(
     for piece, over in timeline.slices([x.span for x in approved], part):
         covered = exclusions.members_of(connection, [approved[n] for n in over])
         yield piece, scope.and_where(covered)
-
-
-def _count_heads(connection: Connection, end: Ms, scope: _Scope, known_until: Ms, sums: _Sums) -> None:
-    """Cameras by state, and all that there were, at the last millisecond before ``end``."""
-    by = scope.by
-    kept = rollups.heads(connection, end, by, keys=scope.stored)
-    if kept is not None:
-        for key, figures in kept.items():
-            sums[key].stand(figures)
-        return
-    last = Ms(end - 1)
-    for key, state, number in telemetry.headcount(
-        connection, last, by, known_until=known_until, where=scope.where
-    ):
-        sums[key].heads[state] += number
-    for key, number in telemetry.members(connection, last, by, where=scope.where).items():
-        sums[key].present += number
 
 
 # --- step by step ---------------------------------------------------------------------------------------
@@ -360,27 +348,26 @@ def _from_intervals(
 ) -> None:
     """Fill in a part of the span."""
     first, cut = _cut(edges, part)
-    pieces = list(telemetry.pieces(connection, part, scope.by, known_until=known_until, where=scope.where))
-    for (key, state), times in timeline.spread(cut, map(_labelled, pieces)).items():
+    # Not every edge of the part is the end of a step: it may end before the step does.
+    ends = [slot for slot in range(first, first + len(cut) - 1) if cut[slot - first + 1] == edges[slot + 1]]
+    by, where, grid = scope.by, scope.where, _grid(cut)
+    pieces = telemetry.pieces(connection, part, by, known_until=known_until, grid=grid, where=where)
+    for (key, state), (times, heads) in timeline.spread(cut, map(_labelled, pieces)).items():
         for slot, ms in enumerate(times, first):
             sums[slot][key].states[state] += ms
-    told = rungs.rung_pieces(connection, part, scope.by, known_until=known_until, where=scope.where)
-    climbing = (((piece.key, piece.step), *piece[2:]) for piece in told)
-    for (key, step), times in timeline.spread(cut, climbing).items():
+        for slot in ends:
+            sums[slot][key].heads[state] += heads[slot - first]
+    steps = rungs.rung_pieces(connection, part, by, known_until=known_until, grid=grid, where=where)
+    for (key, step), (times, _) in timeline.spread(cut, map(_stepped, steps)).items():
         for slot, ms in enumerate(times, first):
             if ms:
                 sums[slot][key].steps[step] += ms
-    for (key, state), numbers in timeline.at_ends(cut, map(_labelled, pieces)).items():
-        for slot, number in enumerate(numbers, first):
-            if cut[slot - first + 1] == edges[slot + 1]:
-                sums[slot][key].heads[state] += number
-    for piece, where in _left_out(connection, part, scope):
-        _leave_out(connection, piece, scope.by, where, known_until, edges, sums)
-    through, partly = telemetry.presences(connection, part, scope.by, where=scope.where)
-    for key, numbers in timeline.at_ends(cut, _there(part, through, partly)).items():
-        for slot, number in enumerate(numbers, first):
-            if cut[slot - first + 1] == edges[slot + 1]:
-                sums[slot][key].present += number
+    for piece, covered in _left_out(connection, part, scope):
+        _leave_out(connection, piece, by, covered, known_until, edges, sums)
+    through, partly = telemetry.presences(connection, part, by, where=where)
+    for key, (_, present) in timeline.spread(cut, _there(part, through, partly)).items():
+        for slot in ends:
+            sums[slot][key].present += present[slot - first]
 
 
 def _leave_out(
@@ -395,12 +382,14 @@ def _leave_out(
     """Fill in what exclusions cover in a piece of the span."""
     first, cut = _cut(edges, piece)
     member = timeline.spread(cut, _there(piece, *telemetry.presences(connection, piece, by, where=where)))
-    time: dict[str, list[Counter[State]]] = {key: [Counter() for _ in times] for key, times in member.items()}
-    inside = telemetry.pieces(connection, piece, by, known_until=known_until, where=where)
-    for (key, state), times in timeline.spread(cut, map(_labelled, inside)).items():
+    time: dict[str, list[Counter[State]]] = {
+        key: [Counter() for _ in times] for key, (times, _) in member.items()
+    }
+    inside = telemetry.pieces(connection, piece, by, known_until=known_until, grid=_grid(cut), where=where)
+    for (key, state), (times, _) in timeline.spread(cut, map(_labelled, inside)).items():
         for slot, ms in enumerate(times):
             time[key][slot][state] += ms
-    for key, times in member.items():
+    for key, (times, _) in member.items():
         for slot, ms in enumerate(times):
             sums[first + slot][key].excluded += excluded_of(ms, time[key][slot])
 
@@ -415,7 +404,7 @@ def _count_members(
     """Time of membership, and cameras, each counted once in each key and step."""
     span = Span(Ms(edges[0]), Ms(edges[-1]))
     above = {key: scope.counts_in(key) for key in {*through, *(one.key for one in partly)}}
-    for key, times in timeline.spread(edges, _there(span, through, partly)).items():
+    for key, (times, _) in timeline.spread(edges, _there(span, through, partly)).items():
         for into in above[key]:
             for slot, ms in enumerate(times):
                 totals[slot][into].member_ms += ms
@@ -437,15 +426,28 @@ def _count_members(
             totals[slot][into].cameras += 1
 
 
-def _there(
-    span: Span, through: Mapping[str, int], partly: Iterable[Presence]
-) -> Iterable[tuple[str, int, int, int]]:
-    yield from ((key, span.start, span.end, number) for key, number in through.items())
-    yield from ((one.key, one.start, one.end, 1) for one in partly)
+def _there(span: Span, through: Mapping[str, int], partly: Iterable[Presence]) -> Iterable[Run[str]]:
+    for key, number in through.items():
+        yield Run(key, span.start, span.end, number, number * span.start, number * span.end)
+    for one in partly:
+        yield Run(one.key, one.start, one.end, 1, one.start, one.end)
 
 
-def _labelled(piece: Piece) -> tuple[tuple[str, State], int, int, int]:
-    return (piece.key, piece.state), piece.start, piece.end, piece.cameras
+def _labelled(piece: Piece) -> Run[tuple[str, State]]:
+    return Run((piece.key, piece.state), *piece[2:])
+
+
+def _stepped(piece: RungPiece) -> Run[tuple[str, Step]]:
+    return Run((piece.key, piece.step), *piece[2:])
+
+
+def _grid(cut: Sequence[int]) -> Grid:
+    """One that no inner edge lies between two instants of: hours mostly, since where clocks are set forward
+    by half an hour nothing coarser will do than single ms."""
+    inner = cut[1:-1]
+    if all((edge - inner[0]) % HOUR_MS == 0 for edge in inner):
+        return Grid(HOUR_MS, inner[0] % HOUR_MS if inner else 0)
+    return Grid()
 
 
 def _slot(edges: Sequence[int], at: int) -> int:

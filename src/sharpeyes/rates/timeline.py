@@ -7,13 +7,13 @@ must come to the same as what is added up here.
 from __future__ import annotations
 
 import itertools
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, tzinfo
 from enum import StrEnum
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span, from_datetime
@@ -105,40 +105,42 @@ def remainder(span: Span, parts: Iterable[Span]) -> list[Span]:
     return left
 
 
-def spread(edges: Sequence[int], pieces: Iterable[tuple[Label, int, int, int]]) -> dict[Label, list[int]]:
-    """Milliseconds by label between each two edges, of pieces (label, start, end, how many such).
+class Run(NamedTuple, Generic[Label]):
+    """Pieces of one label that begin in one slot and end in one slot."""
+
+    label: Label
+    start: int
+    """Of any of them."""
+    end: int
+    number: int
+    started: int
+    """The sum of their begins, in ms."""
+    ended: int
+    """The sum of their ends."""
+
+
+def spread(edges: Sequence[int], runs: Iterable[Run[Label]]) -> dict[Label, tuple[list[int], list[int]]]:
+    """By label, between each two edges: milliseconds, and how many pieces lie over the last of these.
 
     The pieces lie within the edges. One that covers many slots costs as much as one that covers two.
     """
     slots = len(edges) - 1
-    found: dict[Label, list[int]] = {}
-    steady: dict[Label, list[int]] = {}
-    for label, start, end, number in pieces:
-        first, last = bisect_right(edges, start) - 1, bisect_left(edges, end) - 1
+    found: dict[Label, tuple[list[int], list[int]]] = {}
+    for label, start, end, number, started, ended in runs:
         if label not in found:
-            found[label], steady[label] = [0] * slots, [0] * (slots + 1)
-        if first == last:
-            found[label][first] += number * (end - start)
-            continue
-        found[label][first] += number * (edges[first + 1] - start)
-        found[label][last] += number * (end - edges[last])
-        steady[label][first + 1] += number
-        steady[label][last] -= number
-    for label, changes in steady.items():
-        for slot, there in enumerate(itertools.accumulate(changes[:-1])):
-            found[label][slot] += there * (edges[slot + 1] - edges[slot])
-    return found
-
-
-def at_ends(edges: Sequence[int], pieces: Iterable[tuple[Label, int, int, int]]) -> dict[Label, list[int]]:
-    """How many of the pieces lie over the last millisecond before each edge but the first."""
-    changes: dict[Label, list[int]] = {}
-    for label, start, end, number in pieces:
-        if label not in changes:
-            changes[label] = [0] * len(edges)
-        changes[label][bisect_right(edges, start) - 1] += number
-        changes[label][bisect_right(edges, end) - 1] -= number
-    return {label: list(itertools.accumulate(change[:-1])) for label, change in changes.items()}
+            found[label] = [0] * (slots + 1), [0] * (slots + 1)
+        times, changes = found[label]
+        first, last = bisect_right(edges, start) - 1, bisect_right(edges, end) - 1
+        changes[first] += number
+        changes[last] -= number
+        times[first] -= started - number * edges[first]
+        times[last] += ended - number * edges[last]
+    spent: dict[Label, tuple[list[int], list[int]]] = {}
+    for label, (times, changes) in found.items():
+        there = list(itertools.accumulate(changes[:-1]))
+        whole = [number * (edges[slot + 1] - edges[slot]) for slot, number in enumerate(there)]
+        spent[label] = [part + full for part, full in zip(times, whole, strict=False)], there
+    return spent
 
 
 def day(on: date, zone: tzinfo) -> Span:

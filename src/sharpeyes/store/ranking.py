@@ -115,7 +115,7 @@ def worst(
     if days:
         seen.append(_days(days))
     for part in ragged:
-        seen += camera_times(part, known_until)
+        seen += camera_times(connection, part, known_until)
     # Mostly the page ends before those of which nothing was seen: all members are read only if it does not.
     found = list(connection.scalars(_page(seen, limit, offset, unseen=False))) if seen else []
     if len(found) == limit:

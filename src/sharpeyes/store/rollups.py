@@ -274,12 +274,12 @@ def _rung_key(by: Dimension) -> ColumnElement[str]:
 
 def heads(
     connection: Connection, end: Ms, by: Dimension, *, keys: Collection[str] | None = None
-) -> dict[str, Figures] | None:
-    """Cameras by state at the last millisecond of the day that ends there; None if that day is not kept."""
+) -> dict[str, Figures]:
+    """Cameras by state at the last millisecond of the day that ends there; none if that day is not kept."""
     d = rollup_day.c
     start = connection.scalar(select(d.started_ms).where(d.ended_ms == end, d.computed_ms.is_not(None)))
     if start is None:
-        return None
+        return {}
     table = day_rollup if by == "camera" else group_day
     found = {}
     for some in _some(keys):

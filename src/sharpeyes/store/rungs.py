@@ -7,7 +7,8 @@ rung, where nobody needs it, its clock is *unknown*. All functions take a connec
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, String, and_, func, literal, select, union_all
@@ -18,7 +19,21 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.device_schema import clock_interval, device_clock
 from sharpeyes.store.quality_schema import camera_rung, rung_interval
 from sharpeyes.store.schema import camera
-from sharpeyes.store.telemetry import Dimension, Greatest, Least, instant, key_of, lasting, walk
+from sharpeyes.store.telemetry import (
+    WINDOW,
+    Dimension,
+    Greatest,
+    Grid,
+    Least,
+    alike,
+    bounds,
+    is_recent,
+    key_of,
+    lasting,
+    told,
+    walk,
+    walk_recent,
+)
 
 UNKNOWN = ClockState.UNKNOWN.value
 
@@ -38,7 +53,7 @@ Climbed = Counter[Step]
 
 
 class RungPiece(NamedTuple):
-    """So many cameras of one key stood on one step from ``start`` to ``end``.
+    """Cameras of one key on one step, told as in :class:`sharpeyes.store.telemetry.Piece`.
 
     A negative number takes away from what was told before: first without clocks, then with them.
     """
@@ -48,6 +63,8 @@ class RungPiece(NamedTuple):
     start: Ms
     end: Ms
     cameras: int
+    started: int
+    ended: int
 
 
 def climbed(
@@ -60,8 +77,10 @@ def climbed(
 ) -> dict[str, Climbed]:
     """Time on each step within the span, by key; each camera counts where it was a member at the time."""
     found: dict[str, Climbed] = {}
-    for part in _parts(connection, span, key_of(by), known_until, where):
-        for key, rung, untried, clock, ms in connection.execute(_summed(part, part.key)):
+    for query in _queries(connection, span, by, known_until, where):
+        for key, rung, untried, clock, ms in connection.execute(query, bounds(span, known_until)):
+            if key is None:
+                continue
             _count(found.setdefault(key, Counter()), Step(rung, bool(untried), clock), int(ms))
     return found
 
@@ -69,10 +88,10 @@ def climbed(
 def climbed_by_stay(connection: Connection, span: Span, *, known_until: Ms) -> dict[tuple[str, Ms], Climbed]:
     """The same by camera and by when its membership began."""
     found: dict[tuple[str, Ms], Climbed] = {}
-    for part in _parts(connection, span, key_of("camera"), known_until, None):
-        for key, since, rung, untried, clock, ms in connection.execute(
-            _summed(part, part.key, part.member_ms)
-        ):
+    clocked = _knows_clocks(connection, span, known_until)
+    for part in _parts(key_of("camera"), None, walk, clocked=clocked):
+        query = _summed(part, part.key, part.member_ms)
+        for key, since, rung, untried, clock, ms in connection.execute(query, bounds(span, known_until)):
             _count(found.setdefault((key, since), Counter()), Step(rung, bool(untried), clock), int(ms))
     return found
 
@@ -83,18 +102,25 @@ def rung_pieces(
     by: Dimension,
     *,
     known_until: Ms,
+    grid: Grid,
     where: ColumnElement[bool] | None = None,
 ) -> Iterator[RungPiece]:
     """What :func:`climbed` adds up, cut at nothing but the span: alike pieces of a key are told once."""
-    for part in _parts(connection, span, key_of(by), known_until, where):
-        columns = (part.key, part.rung, part.untried, part.clock, part.start_ms, part.end_ms)
-        rows = connection.execute(select(*columns).where(*_real(part))).all()
-        for alike, cameras in Counter(map(tuple, rows)).items():
-            key, rung, untried, clock, start, end = alike
+    if span.length_ms == 0:
+        return
+    recent = where is None and is_recent(connection, rung_interval, span)
+    clocked = _knows_clocks(connection, span, known_until)
+    for part in _parts(key_of(by), where, walk_recent if recent else walk, clocked=clocked):
+        query = alike(part, grid, part.key, part.rung, part.untried, part.clock).where(part.rung.is_not(None))
+        for key, rung, untried, clock, *figures in connection.execute(query, bounds(span, known_until)):
+            if key is None:
+                continue
             step = Step(rung, bool(untried), clock)
-            yield RungPiece(key, step, start, end, cameras)
+            piece = RungPiece(key, step, *told(span, *figures))
+            yield piece
             if clock != UNKNOWN:
-                yield RungPiece(key, step._replace(clock=UNKNOWN), start, end, -cameras)
+                less = (-piece.cameras, -piece.started, -piece.ended)
+                yield RungPiece(key, step._replace(clock=UNKNOWN), piece.start, piece.end, *less)
 
 
 def _count(climb: Climbed, step: Step, ms: int) -> None:
@@ -106,36 +132,45 @@ def _count(climb: Climbed, step: Step, ms: int) -> None:
             del climb[without]
 
 
+def _queries(
+    connection: Connection, span: Span, by: Dimension, known_until: Ms, where: ColumnElement[bool] | None
+) -> Iterable[Select[Any]]:
+    if span.length_ms == 0:
+        return ()
+    clocked = _knows_clocks(connection, span, known_until)
+    if where is not None:
+        return _times.__wrapped__(by, False, clocked, where)
+    return _times(by, is_recent(connection, rung_interval, span), clocked)
+
+
+@cache
+def _times(
+    by: Dimension, recent: bool, clocked: bool, where: ColumnElement[bool] | None = None
+) -> tuple[Select[Any], ...]:
+    """By key and step. Put together once, since that takes longer than to read few rows."""
+    parts = _parts(key_of(by), where, walk_recent if recent else walk, clocked=clocked)
+    return tuple(_summed(part, part.key) for part in parts)
+
+
 def _summed(part: Any, *by: ColumnElement[Any]) -> Select[Any]:
     same = (*by, part.rung, part.untried, part.clock)
-    return select(*same, func.sum(part.end_ms - part.start_ms)).where(*_real(part)).group_by(*same)
-
-
-def _real(part: Any) -> Sequence[ColumnElement[bool]]:
-    """Without what only an outer join is there for."""
-    return part.rung.is_not(None), part.end_ms > part.start_ms
+    real = (part.rung.is_not(None), part.end_ms > part.start_ms)  # the rest is there for an outer join only
+    return select(*same, func.sum(part.end_ms - part.start_ms)).where(*real).group_by(*same)
 
 
 def _parts(
-    connection: Connection,
-    span: Span,
-    key: ColumnElement[Any],
-    known_until: Ms,
-    where: ColumnElement[bool] | None,
+    key: ColumnElement[Any], where: ColumnElement[bool] | None, closed: Callable[..., Any], *, clocked: bool
 ) -> Iterator[Any]:
     """First all of the time, with no clock known; then again what clocks are known of."""
-    if span.length_ms == 0:
-        return
     both = (
-        walk(span, key, where, rung_interval, "rung", "asked"),
-        lasting(span, key, where, camera_rung, "rung", "asked", known_until=known_until),
+        closed(WINDOW, key, where, rung_interval, "rung", "asked"),
+        lasting(WINDOW, key, where, camera_rung, "rung", "asked"),
     )
-    clocks = _clocks(span, known_until)
-    known = connection.scalar(select(select(clocks).exists()))
+    clocks = _clocks()
     for p in both:
         columns = (p.key, p.member_ms, p.rung, (p.rung == p.asked).label("untried"))
         yield select(*columns, _word(UNKNOWN), p.start_ms, p.end_ms).subquery("rungs").c
-        if not known:
+        if not clocked:
             continue
         c = clocks.c
         start, end = Greatest(p.start_ms, c.start_ms), Least(p.end_ms, c.end_ms)
@@ -152,14 +187,19 @@ def _word(value: str) -> ColumnElement[str]:
     return literal(value, String).label("clock")
 
 
-def _clocks(span: Span, known_until: Ms) -> Any:
+def _knows_clocks(connection: Connection, span: Span, known_until: Ms) -> bool:
+    """Whether any clock was known within the span."""
+    return bool(connection.scalar(select(select(_clocks()).exists()), bounds(span, known_until)))
+
+
+def _clocks() -> Any:
     """Clocks that were known within the span: device_id, state, start_ms, end_ms."""
     i, d = clock_interval.c, device_clock.c
     closed = select(i.device_id, i.state, i.started_ms.label("start_ms"), i.ended_ms.label("end_ms")).where(
-        i.state != UNKNOWN, i.started_ms < span.end, i.ended_ms > span.start
+        i.state != UNKNOWN, i.started_ms < WINDOW.end, i.ended_ms > WINDOW.start
     )
-    until = instant(known_until)
+    until = WINDOW.known_until
     still = select(d.device_id, d.state, d.since_ms, until).where(
-        d.state != UNKNOWN, d.since_ms < span.end, d.since_ms < until, until > span.start
+        d.state != UNKNOWN, d.since_ms < WINDOW.end, d.since_ms < until, until > WINDOW.start
     )
     return union_all(closed, still).subquery("clocks")

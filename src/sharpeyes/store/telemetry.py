@@ -9,9 +9,9 @@ Rooms above convert to their own types: here a row is a row.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import (
@@ -22,6 +22,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     case,
     cast,
     delete,
@@ -85,6 +86,8 @@ class Duration(NamedTuple):
     key: str
     state: State
     ms: int
+    standing: int
+    """How many of them were in it at the last millisecond of the span."""
 
 
 class Stay(NamedTuple):
@@ -103,13 +106,25 @@ class Stay(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """So many cameras of one key were in one state from ``start`` to ``end``."""
+    """Cameras of one key in one state, all from about ``start`` to about ``end`` (see :class:`Grid`)."""
 
     key: str
     state: State
     start: Ms
     end: Ms
     cameras: int
+    started: int
+    """The sum of the instants at which they began."""
+    ended: int
+    """The sum of those at which they ended."""
+
+
+class Grid(NamedTuple):
+    """Instants ``shift + n * every``, in ms: pieces are alike that begin between the same two of them and
+    end between the same two; an instant belongs to what follows it. The end of the span stands for itself."""
+
+    every: int = 1
+    shift: int = 0
 
 
 class Presence(NamedTuple):
@@ -127,6 +142,31 @@ class Membership(NamedTuple):
     key: str
     cameras: int
     ms: int
+    present: int
+    """Of these cameras, how many were members at the last millisecond of the span."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span, and up to when open intervals are known, as a statement names them."""
+
+    start: ColumnElement[int]
+    end: ColumnElement[int]
+    known_until: ColumnElement[int]
+
+    @classmethod
+    def of(cls, span: Span, known_until: Ms) -> Window:
+        """Of its own, for a statement that has several."""
+        return cls(instant(span.start), instant(span.end), instant(known_until))
+
+
+WINDOW = Window(*(bindparam(name, type_=BigInteger) for name in ("span_start", "span_end", "known_until")))
+"""What a statement is given when it is executed: it can be put together once and be used for any span."""
+
+
+def bounds(span: Span, known_until: Ms | None = None) -> dict[str, int | None]:
+    """The parameters of a statement with :data:`WINDOW`."""
+    return {"span_start": span.start, "span_end": span.end, "known_until": known_until}
 
 
 def upsert(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
@@ -357,13 +397,19 @@ def durations(
     """
     if span.length_ms == 0:
         return []
-    total: Counter[tuple[str, State]] = Counter()
-    for query in (_closed_time(span, by, where), _open_time(span, by, known_until, where)):
-        for key, *times in connection.execute(query):
-            for state, ms in zip(State, times, strict=True):
-                if ms:
-                    total[key, state] += int(ms)
-    return [Duration(key, state, ms) for (key, state), ms in sorted(total.items())]
+    if where is None:
+        queries = _times(by, is_recent(connection, state_interval, span))
+    else:
+        queries = _times.__wrapped__(by, False, where)
+    total: dict[tuple[str, State], tuple[int, int]] = {}
+    for query in queries:
+        for key, *figures in connection.execute(query, bounds(span, known_until)):
+            for n, state in enumerate(State):
+                ms, standing = figures[n], figures[n + len(State)]
+                if ms and key is not None:
+                    before = total.get((key, state), (0, 0))
+                    total[key, state] = before[0] + int(ms), before[1] + int(standing)
+    return [Duration(*label, *figures) for label, figures in sorted(total.items())]
 
 
 def stays(
@@ -371,23 +417,20 @@ def stays(
 ) -> list[Stay]:
     """Every membership that touches the span; in each :func:`durations` of its own."""
     m = membership.c
-    start, end = _stay(span)
+    start, end = _stay(WINDOW)
     places = select(
         m.camera_id, m.started_ms, m.tier, m.department, m.area, m.zone, (end - start).label("ms")
-    ).where(_within(span), *_also(where))
+    ).where(_within(WINDOW), *_also(where))
     times: dict[tuple[str, int], list[int]] = {}
-    each = _each_closed(span, literal(None, String), where)
+    each = _each_closed(WINDOW, literal(None, String), where)
     closed = select(each.camera_id, each.started_ms, *(each[state] for state in State))
-    s, length = camera_state.c, _open_length(span, known_until)
-    lasting = (
-        select(m.camera_id, m.started_ms, s.state, length.label("ms"))
-        .select_from(membership.join(camera_state, s.camera_id == m.camera_id))
-        .where(_within(span), length > 0, *_also(where))
-    )
-    for camera_id, started, *sums in connection.execute(closed):
+    still = lasting(WINDOW, literal(None, String), where, camera_state, "state")
+    lasted = select(still.camera_id, still.member_ms, still.state, still.end_ms - still.start_ms)
+    given = bounds(span, known_until)
+    for camera_id, started, *sums in connection.execute(closed, given):
         times[camera_id, started] = [int(ms or 0) for ms in sums]
     order = {state.value: n for n, state in enumerate(State)}
-    for camera_id, started, state, ms in connection.execute(lasting):
+    for camera_id, started, state, ms in connection.execute(lasted, given):
         times.setdefault((camera_id, started), [0] * len(order))[order[state]] += int(ms)
     nothing = [0] * len(order)
     return [
@@ -401,7 +444,7 @@ def stays(
             ms=int(ms),
             states=tuple(times.get((camera_id, started), nothing)),
         )
-        for camera_id, started, tier, department, in_area, zone, ms in connection.execute(places)
+        for camera_id, started, tier, department, in_area, zone, ms in connection.execute(places, given)
     ]
 
 
@@ -411,19 +454,23 @@ def memberships(
     """Cameras and their time of membership within the span, by key. ``where`` may say which count."""
     if span.length_ms == 0:
         return []
-    start, end = _stay(span)
+    start, end = _stay(WINDOW)
     key = key_of(by)
     query = (
         select(
             key.label("key"),
             func.count(distinct(membership.c.camera_id)).label("cameras"),
             func.sum(end - start).label("ms"),
+            func.count().filter(end == WINDOW.end).label("present"),
         )
-        .where(_within(span), *_also(where))
+        .where(_within(WINDOW), *_also(where))
         .group_by(key)
         .order_by(key)
     )
-    return [Membership(row.key, row.cameras, int(row.ms)) for row in connection.execute(query)]
+    return [
+        Membership(row.key, row.cameras, int(row.ms), row.present)
+        for row in connection.execute(query, bounds(span))
+    ]
 
 
 def pieces(
@@ -432,6 +479,7 @@ def pieces(
     by: Dimension,
     *,
     known_until: Ms,
+    grid: Grid,
     where: ColumnElement[bool] | None = None,
 ) -> Iterator[Piece]:
     """What :func:`durations` adds up, cut at nothing but the span: alike pieces of a key are told once.
@@ -441,16 +489,41 @@ def pieces(
     if span.length_ms == 0:
         return
     key = key_of(by)
+    recent = where is None and is_recent(connection, state_interval, span)
     for part in (
-        walk(span, key, where, state_interval, "state"),
-        lasting(span, key, where, camera_state, "state", known_until=known_until),
+        (walk_recent if recent else walk)(WINDOW, key, where, state_interval, "state"),
+        lasting(WINDOW, key, where, camera_state, "state"),
     ):
-        query = select(part.key, part.state, part.start_ms, part.end_ms).where(
-            part.state.is_not(None), part.end_ms > part.start_ms
+        query = alike(part, grid, part.key, part.state)
+        for name, state, *figures in connection.execute(query, bounds(span, known_until)):
+            if name is not None and state is not None:
+                yield Piece(name, _STATES[state], *told(span, *figures))
+
+
+def alike(part: Any, grid: Grid, *by: ColumnElement[Any]) -> Select[Any]:
+    """Pieces told together: ``by``, then what :func:`told` makes figures of."""
+    every, shift = instant(grid.every), instant(grid.shift)
+    start, end = part.start_ms, part.end_ms
+    query: Select[Any] = (
+        select(
+            *by,
+            func.min(start),
+            func.max(end),
+            func.count(),
+            # From the begin of the span on: sums of whole instants would leave 64 bits behind.
+            func.sum(start - WINDOW.start),
+            func.sum(end - WINDOW.start),
         )
-        for alike, cameras in Counter(map(tuple, connection.execute(query).all())).items():
-            name, state, start, end = alike
-            yield Piece(name, _STATES[state], start, end, cameras)
+        .where(end > start)
+        .group_by(*by, (start - shift) // every, (end - shift) // every, end == WINDOW.end)
+    )
+    return query
+
+
+def told(span: Span, start: int, end: int, cameras: int, begun: Any, ended: Any) -> tuple[Any, ...]:
+    """Begin, end, number, sum of begins, sum of ends."""
+    base = cameras * span.start
+    return start, end, cameras, base + int(begun), base + int(ended)
 
 
 def presences(
@@ -463,15 +536,15 @@ def presences(
     through = and_(
         m.started_ms <= span.start, or_(m.ended_ms.is_(None), m.ended_ms >= span.end), *_also(where)
     )
-    start, end = _stay(span)
+    start, end = _stay(WINDOW)
     part = select(m.camera_id, key.label("key"), start, end).where(
-        _within(span),
+        _within(WINDOW),
         or_(m.started_ms > span.start, m.ended_ms < span.end),
         *_also(where),
     )
     counted = connection.execute(select(key, func.count()).where(through).group_by(key))
     through_out = {row[0]: int(row[1]) for row in counted}
-    return through_out, [Presence(*row) for row in connection.execute(part)]
+    return through_out, [Presence(*row) for row in connection.execute(part, bounds(span))]
 
 
 def having(by: Dimension, keys: Collection[str]) -> ColumnElement[bool] | None:
@@ -496,38 +569,19 @@ def movers(
     m, key = membership.c, key_of(by)
     moved = (
         select(m.camera_id)
-        .where(_within(span), *_also(where))
+        .where(_within(WINDOW), *_also(where))
         .group_by(m.camera_id)
         .having(func.count(distinct(key)) > 1)
     ).scalar_subquery()
     query = (
         select(m.camera_id, key.label("key"))
-        .where(_within(span), m.camera_id.in_(moved), *_also(where))
+        .where(_within(WINDOW), m.camera_id.in_(moved), *_also(where))
         .distinct()
     )
     found: dict[str, set[str]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(query, bounds(span)):
         found.setdefault(row.camera_id, set()).add(row.key)
     return found
-
-
-def headcount(
-    connection: Connection,
-    at: Ms,
-    by: Dimension,
-    *,
-    known_until: Ms,
-    where: ColumnElement[bool] | None = None,
-) -> list[Duration]:
-    """How many cameras were in which state at one instant (as ``ms``), by key; those in none are left out."""
-    return durations(connection, Span(at, Ms(at + 1)), by, known_until=known_until, where=where)
-
-
-def members(
-    connection: Connection, at: Ms, by: Dimension, *, where: ColumnElement[bool] | None = None
-) -> dict[str, int]:
-    """How many cameras there were at one instant, by key."""
-    return {m.key: m.cameras for m in memberships(connection, Span(at, Ms(at + 1)), by, where=where)}
 
 
 def area_parents(connection: Connection) -> dict[str, str | None]:
@@ -540,21 +594,29 @@ def tier_targets(connection: Connection) -> dict[str, float]:
     return {row.tier: row.target for row in connection.execute(select(tier_policy))}
 
 
-def _within(span: Span) -> ColumnElement[bool]:
+def is_recent(connection: Connection, table: Table, span: Span) -> bool:
+    """Whether so few intervals of the table ended after the span began, half as many as there are cameras,
+    that it takes less to seek these (:func:`walk_recent`) than to look at each camera (:func:`walk`)."""
+    cameras = int(connection.scalar(select(func.count()).select_from(camera)) or 0)
+    ended = select(table.c.ended_ms).where(table.c.ended_ms > instant(span.start))
+    many = ended.order_by(table.c.ended_ms).offset(cameras // 2).limit(1)
+    return connection.execute(many).first() is None
+
+
+def _within(window: Window) -> ColumnElement[bool]:
     """Memberships that touch the span."""
     m = membership.c
-    return and_(m.started_ms < span.end, or_(m.ended_ms.is_(None), m.ended_ms > span.start))
+    return and_(m.started_ms < window.end, or_(m.ended_ms.is_(None), m.ended_ms > window.start))
 
 
 def _also(where: ColumnElement[bool] | None) -> tuple[ColumnElement[bool], ...]:
     return () if where is None else (where,)
 
 
-def _stay(span: Span) -> tuple[ColumnElement[int], ColumnElement[int]]:
+def _stay(window: Window) -> tuple[ColumnElement[int], ColumnElement[int]]:
     """Begin and end of a membership within the span."""
     m = membership.c
-    start, end = instant(span.start), instant(span.end)
-    return Greatest(m.started_ms, start), Least(func.coalesce(m.ended_ms, end), end)
+    return Greatest(m.started_ms, window.start), Least(func.coalesce(m.ended_ms, window.end), window.end)
 
 
 def instant(ms: int) -> ColumnElement[int]:
@@ -562,14 +624,8 @@ def instant(ms: int) -> ColumnElement[int]:
     return literal(ms, BigInteger)
 
 
-def _closed_time(span: Span, by: Dimension, where: ColumnElement[bool] | None = None) -> Select[Any]:
-    """Key and milliseconds in each of the states, from closed intervals."""
-    each = _each_closed(span, key_of(by), where)
-    return _by_key(each.key, [func.sum(each[state]) for state in State])
-
-
 def walk(
-    span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
+    window: Window, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
 ) -> Any:
     """Pieces of the closed intervals of a table by membership: camera_id, member_ms (when the membership
     began), key, the columns ``of`` the table, start_ms and end_ms, clipped; none of it if end <= start.
@@ -580,7 +636,7 @@ def walk(
     """
     interval = table.alias("interval")
     m, i = membership.c, interval.c
-    stay_start, stay_end = _stay(span)
+    stay_start, stay_end = _stay(window)
     earlier = table.alias("earlier").c
     first = (
         select(func.max(earlier.started_ms))
@@ -597,50 +653,92 @@ def walk(
         ),
     )
     return (
-        select(
-            m.camera_id,
-            m.started_ms.label("member_ms"),
-            key.label("key"),
-            *(i[name] for name in of),
-            Greatest(i.started_ms, stay_start).label("start_ms"),
-            Least(i.ended_ms, stay_end).label("end_ms"),
-        )
+        _clipped(window, key, i, of, i.started_ms, i.ended_ms)
         .select_from(joined)
-        .where(_within(span), *_also(where))
+        .where(_within(window), *_also(where))
+        .subquery("pieces")
+    ).c
+
+
+def walk_recent(
+    window: Window, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
+) -> Any:
+    """The same, for a span after whose begin little has ended: those intervals, each with the memberships
+    that it lies in. Here the outer join keeps the intervals first; where it finds no membership the key is
+    null."""
+    interval = table.alias("interval")
+    m, i = membership.c, interval.c
+    joined = interval.outerjoin(membership, and_(m.camera_id == i.camera_id, _within(window), *_also(where)))
+    return (
+        _clipped(window, key, i, of, i.started_ms, i.ended_ms)
+        .select_from(joined)
+        .where(i.ended_ms > window.start, i.started_ms < window.end)
         .subquery("pieces")
     ).c
 
 
 def lasting(
-    span: Span,
-    key: ColumnElement[Any],
-    where: ColumnElement[bool] | None,
-    table: Table,
-    *of: str,
-    known_until: Ms,
+    window: Window, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
 ) -> Any:
-    """The same of open intervals, which end at ``known_until``; here only those with end > start."""
+    """The same of open intervals, which end where they are no longer known; only those with end > start."""
     m, t = membership.c, table.c
-    stay_start, stay_end = _stay(span)
-    start, end = Greatest(t.since_ms, stay_start), Least(stay_end, instant(known_until))
+    clipped = _clipped(window, key, t, of, t.since_ms, window.known_until)
+    columns = clipped.selected_columns
     return (
-        select(
-            m.camera_id,
-            m.started_ms.label("member_ms"),
-            key.label("key"),
-            *(t[name] for name in of),
-            start.label("start_ms"),
-            end.label("end_ms"),
-        )
-        .select_from(membership.join(table, t.camera_id == m.camera_id))
-        .where(_within(span), end > start, *_also(where))
+        clipped.select_from(membership.join(table, t.camera_id == m.camera_id))
+        .where(_within(window), columns.end_ms > columns.start_ms, *_also(where))
         .subquery("lasting")
     ).c
 
 
-def _each_closed(span: Span, key: ColumnElement[Any], where: ColumnElement[bool] | None) -> Any:
-    """Milliseconds in each of the states by membership, from closed intervals."""
-    pieces = walk(span, key, where, state_interval, "state")
+def _clipped(
+    window: Window,
+    key: ColumnElement[Any],
+    table: Any,
+    of: Sequence[str],
+    start: ColumnElement[int],
+    end: ColumnElement[int],
+) -> Select[Any]:
+    stay_start, stay_end = _stay(window)
+    return select(
+        membership.c.camera_id,
+        membership.c.started_ms.label("member_ms"),
+        key.label("key"),
+        *(table[name] for name in of),
+        Greatest(start, stay_start).label("start_ms"),
+        Least(end, stay_end).label("end_ms"),
+    )
+
+
+@cache
+def _times(
+    by: Dimension, recent: bool, where: ColumnElement[bool] | None = None
+) -> tuple[Select[Any], Select[Any]]:
+    """Of closed and of open intervals, by key: milliseconds in each of the states, and how many cameras are
+    in it at the end. Put together once, since that takes longer than to read few rows."""
+    key = key_of(by)
+    still = _summed(lasting(WINDOW, key, where, camera_state, "state"))
+    if recent:
+        return _summed(walk_recent(WINDOW, key, where, state_interval, "state")), still
+    each = _each_closed(WINDOW, key, where)
+    times = (func.sum(each[state]) for state in State)
+    heads = (func.count().filter(each.last == state.value) for state in State)
+    return _by_key(each.key, [*times, *heads]), still
+
+
+def _summed(part: Any) -> Select[Any]:
+    length = part.end_ms - part.start_ms
+    times = [func.sum(length).filter(part.state == state.value, length > 0) for state in State]
+    ends = part.end_ms == WINDOW.end
+    return _by_key(
+        part.key, [*times, *(func.count().filter(part.state == state.value, ends) for state in State)]
+    )
+
+
+def _each_closed(window: Window, key: ColumnElement[Any], where: ColumnElement[bool] | None) -> Any:
+    """Milliseconds in each of the states by membership, from closed intervals; the state ``last`` at the end
+    of the span."""
+    pieces = walk(window, key, where, state_interval, "state")
     length = Greatest(pieces.end_ms - pieces.start_ms, instant(0))
     times = [func.sum(length).filter(pieces.state == state.value).label(state) for state in State]
     # Summed first by membership, in the order of the walk, so that nothing has to be sorted: that is why the
@@ -651,44 +749,34 @@ def _each_closed(span: Span, key: ColumnElement[Any], where: ColumnElement[bool]
             pieces.member_ms.label("started_ms"),
             func.min(pieces.key).label("key"),
             *times,
+            func.max(pieces.state).filter(pieces.end_ms == window.end).label("last"),
         )
         .group_by(pieces.camera_id, pieces.member_ms)
         .subquery()
     ).c
 
 
-def camera_times(span: Span, known_until: Ms) -> list[Select[Any]]:
+def camera_times(connection: Connection, span: Span, known_until: Ms) -> list[Select[Any]]:
     """By camera, the ms ``online`` (degraded time included) and ``offline`` within the span: two queries."""
-    key = key_of("camera")
-    each = _each_closed(span, key, None)
+    key, window = key_of("camera"), Window.of(span, known_until)
+    open_ones = lasting(window, key, None, camera_state, "state")
+    if is_recent(connection, state_interval, span):
+        closed = walk_recent(window, key, None, state_interval, "state")
+        return [_good_and_bad(closed), _good_and_bad(open_ones)]
+    each = _each_closed(window, key, None)
     good = func.coalesce(each[State.ONLINE], 0) + func.coalesce(each[State.DEGRADED], 0)
-    closed = select(each.key, good.label("online"), func.coalesce(each[State.OFFLINE], 0).label("offline"))
-    part = lasting(span, key, None, camera_state, "state", known_until=known_until)
+    walked = select(each.key, good.label("online"), func.coalesce(each[State.OFFLINE], 0).label("offline"))
+    return [walked, _good_and_bad(open_ones)]
+
+
+def _good_and_bad(part: Any) -> Select[Any]:
     length = part.end_ms - part.start_ms
     delivers = part.state.in_([State.ONLINE.value, State.DEGRADED.value])
-    still = select(
+    return select(
         part.key,
         case((delivers, length), else_=0).label("online"),
         case((part.state == State.OFFLINE.value, length), else_=0).label("offline"),
-    )
-    return [closed, still]
-
-
-def _open_length(span: Span, known_until: Ms) -> ColumnElement[int]:
-    """How long an open interval, which ends at ``known_until``, lies within a membership."""
-    stay_start, stay_end = _stay(span)
-    return Least(stay_end, instant(known_until)) - Greatest(camera_state.c.since_ms, stay_start)
-
-
-def _open_time(
-    span: Span, by: Dimension, known_until: Ms, where: ColumnElement[bool] | None = None
-) -> Select[Any]:
-    """The same as :func:`_closed_time`, from open intervals."""
-    m, s = membership.c, camera_state.c
-    length = _open_length(span, known_until)
-    times = [func.sum(length).filter(s.state == state.value, length > 0) for state in State]
-    stood = membership.join(camera_state, s.camera_id == m.camera_id)
-    return _by_key(key_of(by), times).select_from(stood).where(_within(span), *_also(where))
+    ).where(length > 0)
 
 
 def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:
