@@ -78,8 +78,28 @@ def test_each_owner_decides_on_its_own_part_alone() -> None:
     assert not request.open
     with pytest.raises(ForbiddenError):
         approve(a_request(PARK, GATE), "school", APPROVER, NOW)
-    with pytest.raises(InvalidInputError, match="no camera of 'harbour'"):
+    with pytest.raises(ForbiddenError):  # whether it has a part is not told to others
         approve(request, "harbour", APPROVER, NOW)
+    with pytest.raises(InvalidInputError, match="no camera of 'school'"):
+        approve(a_request(PARK), "school", SCHOOL_APPROVER, NOW)
+
+
+def test_policy_that_became_stricter_holds_and_one_that_became_laxer_does_not() -> None:
+    stricter = approve(a_request(PARK), "police", APPROVER, NOW, needed=2)
+    assert stages(stricter) == {"police": Stage.SUBMITTED}
+    assert stages(approve(stricter, "police", SECOND, NOW)) == {"police": Stage.APPROVED}
+    laxer = approve(a_request(CROSSING), "police", APPROVER, NOW, needed=1)
+    assert stages(laxer) == {"police": Stage.SUBMITTED}
+
+
+def test_the_word_of_somebody_who_is_no_approver_any_more_does_not_count() -> None:
+    first = approve(a_request(CROSSING), "police", APPROVER, NOW)
+    second = approve(first, "police", SECOND, NOW, gone=frozenset({APPROVER.id}))
+    assert stages(second) == {"police": Stage.SUBMITTED}
+    third = person("chu", "police", Role.APPROVER)
+    assert stages(approve(second, "police", third, NOW, gone=frozenset({APPROVER.id}))) == {
+        "police": Stage.APPROVED
+    }
 
 
 @pytest.mark.parametrize(
