@@ -1,31 +1,25 @@
-/** One live picture by WHEP: a ticket, an offer, and the stream until it is let go. */
-import { api, Problem, problemIn, type Shape } from './api/client'
+/** One live picture by WHEP: an offer, an answer, and the stream until it is let go. */
+import { Problem, reach } from './api/client'
+import { asked, endOf, type Asked, type Picture } from './view'
 
-export interface Picture {
-  stream: MediaStream
-  ticket: Shape<'ViewTicketShape'>
-  /** Resolves when the picture has ended, whoever ended it. */
-  ended: Promise<void>
-  stats: () => Promise<{ fps: number; kbps: number; lost: number; size: string }>
-  close: () => void
-}
+const CONNECT_MS = 8000
+const CANDIDATES = 'application/trickle-ice-sdpfrag'
 
-const CONNECT_MS = 15_000
-
-/** The codecs of cameras that this browser decodes in live views. */
-export function decodes(): ('h264' | 'h265')[] {
-  const known = new Set(RTCRtpReceiver.getCapabilities('video')?.codecs.map((one) => one.mimeType.toLowerCase()))
-  return (['h264', 'h265'] as const).filter((one) => known.has(`video/${one}`))
-}
-
-/** Throws a Problem that says why there is no picture. */
-export async function watch(camera: string, tile: number, signal: AbortSignal): Promise<Picture> {
-  const ticket = await api.post('/api/v1/view-tickets', { body: { camera, action: 'live' }, signal })
+export async function watchWhep(wanted: Asked): Promise<Picture> {
+  const { camera, ticket, tile, video, signal } = wanted
   const peer = new RTCPeerConnection()
   let where: string | undefined
+  const send = (method: string, type?: string, body?: string): void => {
+    if (!where) return
+    const headers: Record<string, string> = type ? { 'Content-Type': type } : {}
+    void fetch(where, { method, headers, ...(body ? { body } : {}), keepalive: method === 'DELETE' }).catch(() => undefined)
+  }
+  let alarm: ReturnType<typeof setTimeout> | undefined
   const close = (): void => {
+    clearTimeout(alarm)
+    signal.removeEventListener('abort', close)
     peer.close()
-    if (where) void fetch(where, { method: 'DELETE', keepalive: true }).catch(() => undefined)
+    send('DELETE')
     where = undefined
   }
   signal.addEventListener('abort', close)
@@ -41,43 +35,51 @@ export async function watch(camera: string, tile: number, signal: AbortSignal): 
         if (peer.connectionState === 'connected') resolve()
         if (peer.connectionState === 'failed') reject(new Problem(0, 'no_path', ''))
       })
-      setTimeout(() => reject(new Problem(0, 'no_path', '')), CONNECT_MS)
+      signal.addEventListener('abort', () => reject(signal.reason))
     })
     up.catch(() => undefined)
     const queued: (RTCIceCandidate | null)[] = []
-    const send = (candidate: RTCIceCandidate | null): void => {
-      if (!where) return
-      const body = candidate ? `a=mid:${candidate.sdpMid}\r\na=${candidate.candidate}\r\n` : 'a=end-of-candidates\r\n'
-      void fetch(where, { method: 'PATCH', headers: { 'Content-Type': 'application/trickle-ice-sdpfrag' }, body }).catch(() => undefined)
-    }
-    peer.onicecandidate = ({ candidate }) => (where ? send(candidate) : queued.push(candidate))
+    const tell = (candidate: RTCIceCandidate | null): void =>
+      send('PATCH', CANDIDATES, candidate ? `a=mid:${candidate.sdpMid}\r\na=${candidate.candidate}\r\n` : 'a=end-of-candidates\r\n')
+    peer.onicecandidate = ({ candidate }) => (where ? tell(candidate) : queued.push(candidate))
     peer.addTransceiver('video', { direction: 'recvonly' })
     await peer.setLocalDescription(await peer.createOffer())
-    const response = await fetch(`/api/v1/views/${encodeURIComponent(camera)}/whep?tile=${Math.round(tile)}`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/sdp', Authorization: `Bearer ${ticket.ticket}` },
+    const response = await asked(`/api/v1/views/${encodeURIComponent(camera)}/whep?tile=${tile}`, wanted, {
+      headers: { 'Content-Type': 'application/sdp' },
       body: peer.localDescription!.sdp,
-      signal,
     })
-    if (!response.ok) throw await problemIn(response)
     where = response.headers.get('Location') ?? undefined
-    queued.forEach(send)
-    await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() })
-    await up
-    const ended = new Promise<void>((resolve) => {
-      peer.addEventListener('connectionstatechange', () => {
-        if (['failed', 'closed', 'disconnected'].includes(peer.connectionState)) resolve()
-      })
-      signal.addEventListener('abort', () => resolve())
+    queued.forEach(tell)
+    const late = new Promise<never>((_, reject) => {
+      alarm = setTimeout(() => reject(new Problem(0, 'no_path', '')), CONNECT_MS)
     })
-    return { stream: new MediaStream([await track]), ticket, ended, stats: meter(peer), close }
+    await peer.setRemoteDescription({ type: 'answer', sdp: await response.text() })
+    await Promise.race([up, late])
+    clearTimeout(alarm)
+    video.srcObject = new MediaStream([await track])
+    const state: Picture['state'] = async () => (await (await reach(where!, { signal }, false)).json()).state
+    const ended = new Promise<string | undefined>((resolve) => {
+      const look = async (): Promise<void> => {
+        try {
+          await state()
+          if (peer.connectionState !== 'disconnected') resolve(undefined) // one that is may come back
+        } catch (error) {
+          resolve(endOf(error))
+        }
+      }
+      peer.addEventListener('connectionstatechange', () => {
+        if (['failed', 'closed', 'disconnected'].includes(peer.connectionState)) void look()
+      })
+      signal.addEventListener('abort', () => resolve(undefined))
+    })
+    return { ticket, ended, state, figures: meter(peer), close }
   } catch (error) {
     close()
     throw error
   }
 }
 
-function meter(peer: RTCPeerConnection): Picture['stats'] {
+function meter(peer: RTCPeerConnection): Picture['figures'] {
   let before = { frames: 0, bytes: 0, at: 0 }
   return async () => {
     let found = { fps: 0, kbps: 0, lost: 0, size: '' }

@@ -87,8 +87,11 @@ async function call(method: string, template: string, options: Any): Promise<unk
   return parse(await reach(url, init))
 }
 
-/** `fetch`, with an unreachable service as a Problem. An abort stays what it is. */
-export async function reach(url: string, init: RequestInit): Promise<Response> {
+/**
+ * `fetch`, with an unreachable service as a Problem. An abort stays what it is. `own`: with the session's
+ * credentials, so that 401 means that it has ended; a view has a ticket of its own.
+ */
+export async function reach(url: string, init: RequestInit, own = true): Promise<Response> {
   let response: Response
   try {
     response = await fetch(url, init)
@@ -98,7 +101,7 @@ export async function reach(url: string, init: RequestInit): Promise<Response> {
   }
   if (!response.ok) {
     const problem = await problemIn(response)
-    if (problem.status === 401) credentials.refused()
+    if (own && problem.status === 401) credentials.refused()
     throw problem
   }
   return response
