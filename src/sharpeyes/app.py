@@ -23,6 +23,7 @@ import uvloop
 from sqlalchemy import Connection
 
 from sharpeyes.access.access import Access, open_access
+from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
@@ -56,7 +57,7 @@ from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
 from sharpeyes.net.oidc import Provider, ProviderSettings
-from sharpeyes.net.process import calm_collector, raise_file_limit, share_often
+from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit, share_often
 from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.files import FOLDER as REPORTS
 from sharpeyes.rates.report.files import Reporter
@@ -441,6 +442,7 @@ def context_of(service: Service) -> Context:
         views=service.views,
         metrics_allow=service.settings.metrics_allow,
         camera_metrics=service.settings.camera_metrics,
+        public_figures=PublicFigures() if service.settings.transparency_public else None,
         site=service.config.site.name,
         timezone=service.config.site.timezone,
         map_tiles=service.settings.map_tiles,
@@ -468,6 +470,7 @@ async def run(
 ) -> None:
     """Serve until ``stop`` is set. Raises SharpEyesError if it cannot start, for example on a port in use."""
     share_often()
+    give_back_memory()
     service = Service(settings, config)
     async with service.running() as token:
         api = create_api(context_of(service))

@@ -109,7 +109,7 @@ async def _sweep(
     from sharpeyes.health.fleet import Limits
     from sharpeyes.health.probe import probe
     from sharpeyes.health.sweep import sweep as look_at_all
-    from sharpeyes.net.process import calm_collector, raise_file_limit
+    from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit
 
     quality = None
     with Progress(
@@ -127,6 +127,7 @@ async def _sweep(
             from sharpeyes.health.quality import Quality
 
             quality = Quality(PictureExaminer(), clock=wall_clock, database=database, patient=True, places=32)
+        give_back_memory()
         calm_collector()
         try:
             return await look_at_all(
