@@ -7,6 +7,8 @@ export interface Cell {
   to?: string
   /** A state, told by shape and colour before the text. */
   state?: string
+  /** Whether it is chosen: a box to be ticked, which `text` names. */
+  checked?: boolean
 }
 
 /** A line of elements, and which row it shows. */
@@ -84,6 +86,10 @@ export class RecycledRows {
     this.cells(row).forEach((cell, i) => {
       const holder = (cells[i] ??= holderOf(line, cell))
       const inner = (holder.firstElementChild as HTMLElement | null) ?? holder
+      if (cell.checked !== undefined) {
+        Object.assign(inner, { checked: cell.checked, ariaLabel: cell.text })
+        return void line.classList.toggle('chosen', cell.checked)
+      }
       if (inner.textContent !== cell.text) inner.textContent = cell.text
       if (cell.to !== undefined) (inner as HTMLAnchorElement).href = cell.to
       if (cell.state !== undefined) inner.className = `dot ${cell.state}`
@@ -96,7 +102,8 @@ export class RecycledRows {
 function holderOf(line: HTMLElement, cell: Cell): HTMLElement {
   const holder = document.createElement('span')
   holder.role = 'cell'
-  if (cell.to !== undefined) holder.append(document.createElement('a'))
+  if (cell.checked !== undefined) holder.append(Object.assign(document.createElement('input'), { type: 'checkbox', tabIndex: -1 }))
+  else if (cell.to !== undefined) holder.append(document.createElement('a'))
   else if (cell.state !== undefined) holder.append(document.createElement('span'))
   line.append(holder)
   return holder
