@@ -114,7 +114,7 @@ class Desk:
         """May this user do this now? Under the grant named, else under whichever right serves best. A
         refusal is in the register before it is given; WaitError instead of one more of too many."""
         now = self._clock()
-        answer, subject = await self._database.aread(
+        answer, subject, purpose = await self._database.aread(
             lambda connection: self._decide(connection, by, camera, action, grant, now)
         )
         if isinstance(answer, Refused):
@@ -126,6 +126,7 @@ class Desk:
                     step=action,
                     camera=camera[:64],
                     grant=grant[:64] if grant else None,
+                    purpose=purpose,
                     address=address,
                 )
             )
@@ -157,20 +158,21 @@ class Desk:
 
     def _decide(
         self, connection: Connection, by: str, camera: str, action: Action, grant: str | None, now: Ms
-    ) -> tuple[Decision, Subject]:
+    ) -> tuple[Decision, Subject, Purpose | None]:
+        """The answer, who asked, and the purpose of the grant that was named."""
         subject, rules = get_subject(connection, by), self.rules(connection)
         try:
             target = get_target(connection, camera)
         except NotFoundError:
-            return Refused(reason=Reason.CAMERA_UNKNOWN, message="There is no such camera"), subject
+            return Refused(reason=Reason.CAMERA_UNKNOWN, message="There is no such camera"), subject, None
         if grant is None:
             running = tuple(list_grants(connection, user_id=by, running_at=now))
-            return decide_among(subject, target, action, running, now, rules), subject
+            return decide_among(subject, target, action, running, now, rules), subject, None
         try:
             named = get_grant(connection, grant)
         except NotFoundError:
-            return Refused(reason=Reason.NO_GRANT, message="There is no such grant"), subject
-        return decide(subject, target, action, named, now, rules), subject
+            return Refused(reason=Reason.NO_GRANT, message="There is no such grant"), subject, None
+        return decide(subject, target, action, named, now, rules), subject, named.terms.purpose
 
     def rules(self, connection: Connection) -> Rules:
         """The rules as they stand in this transaction."""

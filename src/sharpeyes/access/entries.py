@@ -167,6 +167,7 @@ def refused(
     camera: str | None = None,
     grant: str | None = None,
     request: str | None = None,
+    purpose: Purpose | None = None,
     address: str | None = None,
 ) -> Entry:
     """``step``: what was asked for: live, snapshot, ticket, approve, ..."""
@@ -176,6 +177,7 @@ def refused(
         camera=camera,
         grant=grant,
         request=request,
+        purpose=purpose,
         address=address,
         details={"reason": refusal.reason, "step": step, "message": refusal.message},
         **(by(subject) if subject else {}),

@@ -887,6 +887,10 @@ _FIGURES: dict[str, Any] = {
     "overrides": 0,
     "refusals": 4,
     "exports": 0,
+    "withdrawn": 0,
+    "expired": 0,
+    "reviews": 0,
+    "unjustified": 0,
 }
 
 
@@ -908,13 +912,56 @@ class FiguresRow(Shape):
     overrides: int
     refusals: int
     exports: int
+    withdrawn: Annotated[int, Field(description="Requests that their applicants took back.")]
+    expired: Annotated[int, Field(description="Requests that nobody decided on in time.")]
+    reviews: Annotated[int, Field(description="Overrides that somebody looked at.")]
+    unjustified: Annotated[int, Field(description="Of these, found to be none.")]
 
 
-class FiguresShape(Shape):
-    model_config = _example(month="2026-10", zone="Asia/Shanghai", items=[_FIGURES], against={"traffic": 1})
+_PUBLIC: dict[str, Any] = {
+    "department": "traffic",
+    "purpose": "traffic",
+    "counts": {"requests": 10, "grants": 10, "views": 30, "refusals": None, "overrides": 0},
+    "view_hours": 2,
+}
+
+
+class PublicFiguresRow(Shape):
+    """Counts rounded down to a multiple of 5; null: from 1 to 4."""
+
+    model_config = _example(**_PUBLIC)
+
+    department: str
+    purpose: str
+    counts: dict[str, int | None]
+    view_hours: Annotated[int | None, Field(description="null where there were fewer than 5 views.")]
+
+
+class PublicFiguresShape(Shape):
+    """A month that is over, for everybody."""
+
+    model_config = _example(
+        month="2026-10", zone="Asia/Shanghai", public=[_PUBLIC], against={"traffic": None}
+    )
 
     month: str
     zone: str
+    public: tuple[PublicFiguresRow, ...]
+    against: Annotated[
+        dict[str, int | None], Field(description="Overrides that count against a department, as coarse.")
+    ]
+
+
+class FiguresShape(Shape):
+    model_config = _example(
+        month="2026-10", zone="Asia/Shanghai", complete=True, items=[_FIGURES], against={"traffic": 1}
+    )
+
+    month: str
+    zone: str
+    complete: Annotated[
+        bool, Field(description="false: retention removed entries of this month, and they are not counted.")
+    ]
     items: tuple[FiguresRow, ...]
     against: Annotated[
         dict[str, int], Field(description="Overrides of the month that count against a department.")

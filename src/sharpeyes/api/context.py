@@ -12,6 +12,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from sharpeyes.access.access import Access
+from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.api.uploads import Uploads
@@ -67,6 +68,8 @@ class Context:
     map_credit: str = ""
     reports_key: Path = Path("reports.key")
     """What reports are signed with; made when the first one is given out."""
+    public_figures: PublicFigures | None = None
+    """Figures of past months for everybody; None where they are not published."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
     uploads: Uploads = field(default_factory=Uploads)

@@ -80,6 +80,8 @@ class Settings:
     """Whom the tiles are from, as their licence wants it said on the map."""
     register_keep_days: int = 1096
     """Days that the register keeps what its entries say; the law wants six months, 184 days, at the least."""
+    transparency_public: bool = False
+    """Whether anybody may read the figures of past months, coarse, without logging in."""
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
@@ -284,6 +286,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "map_tiles": _tiles,
     "map_credit": str,
     "register_keep_days": _whole(184, 36_500),
+    "transparency_public": _flag,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
     "canaries": _flag,

@@ -21,7 +21,7 @@ from sharpeyes.access import refusals
 from sharpeyes.access.refusals import Allowance
 from sharpeyes.api import routes
 from sharpeyes.api.app import create_api
-from sharpeyes.api.auth import RIGHTS, SAFE_METHODS, Right
+from sharpeyes.api.auth import READ, RIGHTS, SAFE_METHODS, Right
 from sharpeyes.app import context_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
@@ -40,6 +40,8 @@ BY_ADDRESS = {"GET /probe", "GET /sd", "GET /metrics", "GET /metrics/cameras"}
 """For this machine, an allow-list and tokens."""
 BY_TICKET = "/api/v1/views/"
 """What shows pictures goes by tickets, tested with the gateway."""
+PUBLISHED = {"GET /api/v1/transparency": [READ]}
+"""For everybody where the site publishes it, which this one does not: then by a right."""
 ENDS_ITS_SESSION = {"DELETE /api/v1/session"}
 
 
@@ -62,7 +64,7 @@ def table() -> dict[str, list[Right]]:
             if isinstance(route, APIRoute) and route.include_in_schema:
                 for method in route.methods:
                     found[f"{method} {route.path}"] = rights_of(route.dependant)
-    return found
+    return found | PUBLISHED
 
 
 TABLE = table()

@@ -8,4 +8,5 @@ writer.py    Register: the one writer, many entries to a commit
 verify.py    reads everything back and names the row where something is wrong
 proof.py     inclusion, consistency, and exports that a third party can check offline
 figures.py   monthly transparency figures, without persons
+figures_public.py  the same for everybody: coarse, of months that are over
 """

@@ -29,6 +29,14 @@ class Figures:
     overrides: int = 0
     refusals: int = 0
     exports: int = 0
+    withdrawn: int = 0
+    """Requests that their applicants took back."""
+    expired: int = 0
+    """Requests that nobody decided on in time."""
+    reviews: int = 0
+    """Overrides that somebody looked at."""
+    unjustified: int = 0
+    """Of these, found to be none."""
 
     def as_json(self) -> dict[str, int]:
         return {item.name: getattr(self, item.name) for item in fields(self)}
@@ -45,6 +53,8 @@ def count(entries: Iterable[Entry], span: Span) -> dict[tuple[str, str], Figures
         key = (asker, entry.purpose or "")
         if step := _step(entry):
             setattr(found[key], step, getattr(found[key], step) + _times(entry))
+            if step == "reviews" and entry.details.get("verdict") == "unjustified":
+                found[key].unjustified += 1
         elif entry.kind is Kind.VIEW_ENDED:
             began = entry.details.get("started")
             if isinstance(began, int):
@@ -62,9 +72,12 @@ def _step(entry: Entry) -> str | None:
     details = entry.details
     match entry.kind:
         case Kind.REQUEST:
-            return "requests" if details.get("step") == "submitted" else None
+            steps = {"submitted": "requests", "withdrawn": "withdrawn", "expired": "expired"}
+            return steps.get(str(details.get("step")))
         case Kind.DECISION:
-            return {"approved": "approvals", "rejected": "rejections"}.get(str(details.get("verdict")))
+            verdicts = {"approved": "approvals", "rejected": "rejections"}
+            verdicts |= dict.fromkeys(("justified", "unjustified"), "reviews")
+            return verdicts.get(str(details.get("verdict")))
         case Kind.RIGHT_CHANGED:
             return {"issued": "grants", "revoked": "revocations"}.get(str(details.get("change")))
         case Kind.VIEW_STARTED:

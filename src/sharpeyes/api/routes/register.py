@@ -6,10 +6,10 @@ import asyncio
 import base64
 import tempfile
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import IO, Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from pydantic import AwareDatetime
 from sqlalchemy import Connection
@@ -19,6 +19,7 @@ from sharpeyes.access.grants import count_against
 from sharpeyes.access.register import proof
 from sharpeyes.access.register.entry import Kind, decode
 from sharpeyes.access.register.figures import Figures, count
+from sharpeyes.access.register.figures_public import PublicMonth, coarse, publish
 from sharpeyes.api.access_shapes import (
     CheckpointShape,
     ConsistencyShape,
@@ -26,15 +27,24 @@ from sharpeyes.api.access_shapes import (
     FiguresShape,
     InclusionShape,
     NewExport,
+    PublicFiguresRow,
+    PublicFiguresShape,
     RegisterEntry,
     RegisterPage,
 )
-from sharpeyes.api.auth import AnyCaller, Auditor
-from sharpeyes.api.context import Rooms
+from sharpeyes.api.auth import READ, AnyCaller, Auditor, Presented, identify, needs, session_cookie
+from sharpeyes.api.context import Context, Rooms
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
 from sharpeyes.store.access import list_overrides
-from sharpeyes.store.register import find_entries, find_span, last_checkpoint, read_entries, read_entry
+from sharpeyes.store.register import (
+    find_entries,
+    find_span,
+    last_checkpoint,
+    read_entries,
+    read_entry,
+    read_prunings,
+)
 
 router = APIRouter(prefix="/api/v1", tags=["register"])
 
@@ -155,33 +165,87 @@ async def _pieces(file: IO[bytes]) -> AsyncIterator[bytes]:
             yield piece
 
 
+Month = Annotated[str, Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", examples=["2026-10"])]
+
+
+async def figures_reader(
+    request: Request,
+    rooms: Rooms,
+    presented: Presented,
+    cookie: Annotated[str | None, Depends(session_cookie)],
+) -> bool:
+    """Whether somebody known asks. Anybody may, where the site publishes its figures."""
+    if rooms.public_figures is not None and presented is None and cookie is None:
+        return False
+    await needs(READ)(request, rooms, await identify(request, rooms, presented, cookie))
+    return True
+
+
 @router.get("/transparency")
 async def figures(
-    rooms: Rooms,
-    caller: AnyCaller,  # noqa: ARG001
-    month: Annotated[str, Query(pattern=r"^20\d{2}-(0[1-9]|1[0-2])$", examples=["2026-10"])],
-) -> FiguresShape:
+    response: Response, rooms: Rooms, known: Annotated[bool, Depends(figures_reader)], month: Month
+) -> FiguresShape | PublicFiguresShape:
     """How much was asked, granted, refused and watched in a month of the site's calendar, by department and
-    purpose. No person, camera or case is in it."""
+    purpose. No person, camera or case is in it.
+
+    Where the site publishes its figures, whoever has not logged in gets those of months that are over, each
+    count rounded down to a multiple of 5, and null for 1 to 4.
+    """
     zone = rooms.access.zone
-    start = datetime.strptime(month, "%Y-%m").replace(tzinfo=zone)
-    after = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
-    span = Span(from_datetime(start), from_datetime(after))
-    now = rooms.clock()
+    span = _span(month, zone)
+    if known or rooms.public_figures is None:
+        return await _figures(rooms, month, span)
+    if rooms.clock() < span.end:
+        raise NotFoundError(f"{month} is not over yet", mend="Figures are published when a month is over")
 
-    def read(connection: Connection) -> tuple[dict[tuple[str, str], Figures], dict[str, int]]:
-        first, last = find_span(connection, span.start, span.end)
-        chunks = read_entries(connection, first - 1, last) if first else ()
-        found = count((decode(row.body) for rows in chunks for row in rows), span)
-        return found, count_against(list_overrides(connection, span=span), Ms(now))
+    async def count_once() -> PublicMonth:
+        found, against, _ = await rooms.database.aread(lambda c: _count(c, span, rooms.clock()))
+        return PublicMonth(
+            rows=publish(found), against={name: coarse(number) for name, number in sorted(against.items())}
+        )
 
-    found, against = await rooms.database.aread(read)
-    return FiguresShape(
+    published = await rooms.public_figures.of(month, count_once)
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return PublicFiguresShape(
         month=month,
         zone=str(zone),
+        public=tuple(
+            PublicFiguresRow(
+                department=row.department, purpose=row.purpose, counts=row.counts, view_hours=row.view_hours
+            )
+            for row in published.rows
+        ),
+        against=published.against,
+    )
+
+
+async def _figures(rooms: Context, month: str, span: Span) -> FiguresShape:
+    found, against, complete = await rooms.database.aread(lambda c: _count(c, span, rooms.clock()))
+    return FiguresShape(
+        month=month,
+        zone=str(rooms.access.zone),
+        complete=complete,
         items=tuple(
             FiguresRow(department=department, purpose=purpose, **item.as_json())
             for (department, purpose), item in sorted(found.items())
         ),
         against=against,
     )
+
+
+def _count(
+    connection: Connection, span: Span, now: Ms
+) -> tuple[dict[tuple[str, str], Figures], dict[str, int], bool]:
+    """The figures, the overrides that count against departments, and whether all entries are still there."""
+    first, last = find_span(connection, span.start, span.end)
+    chunks = read_entries(connection, first - 1, last) if first else ()
+    found = count((decode(row.body) for rows in chunks for row in rows), span)
+    removed = max((row.before_ms for row in read_prunings(connection)), default=0)
+    against = count_against(list_overrides(connection, span=span), now)
+    return found, against, removed <= span.start
+
+
+def _span(month: str, zone: tzinfo) -> Span:
+    start = datetime.strptime(month, "%Y-%m").replace(tzinfo=zone)
+    after = start.replace(year=start.year + start.month // 12, month=start.month % 12 + 1)
+    return Span(from_datetime(start), from_datetime(after))
