@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import gzip
-import json
 from typing import Any
 
 from fastapi import Request, Response
+from pydantic_core import to_json
 
 LEAST = 1024
 LEVEL = 5
@@ -27,5 +27,4 @@ def packed(request: Request, body: bytes, media_type: str = "application/json") 
 
 
 def packed_json(request: Request, document: Any) -> Response:
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return packed(request, text.encode())
+    return packed(request, to_json(document, inf_nan_mode="null"))

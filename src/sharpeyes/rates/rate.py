@@ -74,7 +74,7 @@ class Headcount:
     @property
     def rate(self) -> float | None:
         """online / (total - unknown - maintenance), 0..1; None if nothing is left to count."""
-        return _ratio(self.online, self.total - self.unknown - self.maintenance)
+        return ratio(self.online, self.total - self.unknown - self.maintenance)
 
     @classmethod
     def of(cls, by_state: Mapping[State, int], total: int) -> Headcount:
@@ -211,25 +211,25 @@ class Rate:
     @property
     def coverage(self) -> float | None:
         """Share of the obliged time that was observed, 0..1; None if nothing was obliged."""
-        return _ratio(self.observed_ms, self.obliged_ms)
+        return ratio(self.observed_ms, self.obliged_ms)
 
     @property
     def raw(self) -> float | None:
         """The time-weighted online rate, 0..1; None if nothing was observed."""
-        return _ratio(self.online_ms, self.observed_ms)
+        return ratio(self.online_ms, self.observed_ms)
 
     @property
     def adjusted(self) -> float | None:
         """The rate outside of approved exclusions, 0..1; None if nothing was observed there."""
-        return _ratio(self.online_ms - self.excluded.online_ms, self._observed_outside_ms)
+        return ratio(self.online_ms - self.excluded.online_ms, self._observed_outside_ms)
 
     def reached(self, rung: Rung) -> float | None:
         """The rate of a rung, 0..1; None if it was not judged at all."""
-        return _ratio(self.climb.reached_ms(rung), self.climb.judged_ms(rung))
+        return ratio(self.climb.reached_ms(rung), self.climb.judged_ms(rung))
 
     def judged(self, rung: Rung) -> float | None:
         """The coverage of a rung, 0..1; None if nothing was obliged."""
-        return _ratio(self.climb.judged_ms(rung), self.obliged_ms)
+        return ratio(self.climb.judged_ms(rung), self.obliged_ms)
 
     @property
     def intact_ms(self) -> int:
@@ -238,12 +238,12 @@ class Rate:
     @property
     def intact(self) -> float | None:
         """The share of the judged time in which cameras were intact, 0..1; None if none was judged."""
-        return _ratio(self.intact_ms, self.climb.judged_ms(Rung.USABLE))
+        return ratio(self.intact_ms, self.climb.judged_ms(Rung.USABLE))
 
     @property
     def clock_coverage(self) -> float | None:
         """The share of the usable time in which the clock was known, 0..1; None if nothing was usable."""
-        return _ratio(self.climb.clock_known_ms, self.climb.reached_ms(Rung.USABLE))
+        return ratio(self.climb.clock_known_ms, self.climb.reached_ms(Rung.USABLE))
 
     @property
     def intact_verdict(self) -> Verdict | None:
@@ -280,5 +280,6 @@ class Rate:
         return Verdict.MET if kept else Verdict.MISSED
 
 
-def _ratio(part: int, whole: int) -> float | None:
+def ratio(part: int, whole: int) -> float | None:
+    """None of nothing."""
     return part / whole if whole else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, insert, select, update
 
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
@@ -194,7 +194,7 @@ def sums(
     for some in _some(keys):
         query = (
             select(key, *(func.sum(column) for column in columns))
-            .where(*_of(table, by, some), table.c.started_ms >= span.start, table.c.started_ms < span.end)
+            .where(*_of(table, by, some), _started(connection, table, span, some))
             .group_by(key)
         )
         for name, member, *rest in connection.execute(query):
@@ -206,7 +206,7 @@ def sums(
         steps = (r.rung, r.untried, r.clock)
         climbs = (
             select(_rung_key(by), *steps, func.sum(r.ms))
-            .where(*_of(rungs, by, some), r.started_ms >= span.start, r.started_ms < span.end)
+            .where(*_of(rungs, by, some), _started(connection, rungs, span, some))
             .group_by(_rung_key(by), *steps)
         )
         for name, rung, untried, clock, ms in connection.execute(climbs):
@@ -261,6 +261,18 @@ def _of(table: Table, by: Dimension, keys: Sequence[str] | None) -> list[ColumnE
     key = table.c.camera_id if by == "camera" else table.c.key
     where = [] if by == "camera" else [table.c.dimension == by]
     return where if keys is None else [*where, key.in_(keys)]
+
+
+def _started(
+    connection: Connection, table: Table, span: Span, keys: Sequence[str] | None
+) -> ColumnElement[bool]:
+    """Rows of the days within the span. For some keys day by day: each day has its keys in order, so that a
+    page of cameras does not read all cameras of these days."""
+    started = table.c.started_ms
+    if keys is None:
+        return and_(started >= span.start, started < span.end)
+    d = rollup_day.c.started_ms
+    return started.in_(connection.scalars(select(d).where(d >= span.start, d < span.end)).all())
 
 
 def _rung_table(by: Dimension) -> tuple[Table, Any]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,6 +16,7 @@ from sharpeyes.api.context import Rooms
 from sharpeyes.api.packed import packed_json
 from sharpeyes.api.schemas import Shape
 from sharpeyes.domain.health import State
+from sharpeyes.health.board import Board
 from sharpeyes.store.cameras import get_cameras, list_light
 from sharpeyes.store.dossiers import Near, list_boundaries
 from sharpeyes.store.dossiers import near as nearest
@@ -78,24 +79,28 @@ class AreaCovers(Shape):
 @router.get("/cameras/table", response_model=CameraTable)
 async def table(request: Request, rooms: Rooms) -> Response:
     """Everything that a table and a map show, in one answer: 4,000 cameras are some 150 kB compressed."""
-    rows: list[list[Any]] = []
-    for light in await rooms.database.aread(list_light):
-        maintenance, tags, longitude, latitude = light[8:]
-        entry = rooms.board.get(light[0])
+    board = rooms.board
+
+    def answer(connection: Connection) -> Response:
+        """In the reader's thread to the last byte. Of the board it takes one entry after the other: each is
+        whole, and a change that comes meanwhile is news to whoever listens anyway."""
+        return packed_json(request, {"columns": COLUMNS, "rows": list(_rows(connection, board))})
+
+    return await rooms.database.aread(answer)
+
+
+def _rows(connection: Connection, board: Board) -> Iterator[tuple[Any, ...]]:
+    for *light, maintenance, tags, longitude, latitude in list_light(connection):
+        entry = board.get(light[0])
         standing = entry.standing if entry is not None else None
-        rows.append(
-            [
-                *light[:8],
-                int(maintenance),
-                "" if tags == "[]" else " ".join(json.loads(tags)),
-                None if longitude is None else round(longitude, 6),
-                None if latitude is None else round(latitude, 6),
-                standing.state.value if standing else None,
-                standing.since if standing else None,
-                standing.cause if standing else None,
-            ]
+        yield (
+            *light,
+            int(maintenance),
+            "" if tags == "[]" else " ".join(json.loads(tags)),
+            None if longitude is None else round(longitude, 6),
+            None if latitude is None else round(latitude, 6),
+            *((standing.state, standing.since, standing.cause) if standing else (None, None, None)),
         )
-    return await asyncio.to_thread(packed_json, request, {"columns": COLUMNS, "rows": rows})
 
 
 @router.get("/cameras/near")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import AwareDatetime, ConfigDict, Field
 from sqlalchemy import Connection
 
 from sharpeyes.api.auth import Reader
 from sharpeyes.api.context import Rooms
+from sharpeyes.api.packed import packed
 from sharpeyes.api.schemas import Instant, Ratio, Shape
 from sharpeyes.api.spans import span_of
 from sharpeyes.domain.health import Rung
 from sharpeyes.domain.time import Span, iso
-from sharpeyes.rates.rate import FORMULA, RUNGS, Rate
+from sharpeyes.rates.rate import FORMULA, RUNGS, Rate, ratio
 from sharpeyes.rates.rates import rates as rates_over
 from sharpeyes.rates.rates import trend, worst_cameras
 from sharpeyes.rates.timeline import Every
@@ -72,12 +73,13 @@ class RungShape(Shape):
 
     @classmethod
     def of(cls, rate: Rate, rung: Rung) -> Self:
+        reached, judged = rate.climb.reached_ms(rung), rate.climb.judged_ms(rung)
         return cls(
             rung=rung.label,
-            rate=rate.reached(rung),
-            coverage=rate.judged(rung),
-            reached_s=rate.climb.reached_ms(rung) / 1000,
-            judged_s=rate.climb.judged_ms(rung) / 1000,
+            rate=ratio(reached, judged),
+            coverage=ratio(judged, rate.obliged_ms),
+            reached_s=reached / 1000,
+            judged_s=judged / 1000,
         )
 
 
@@ -220,8 +222,9 @@ class Rates(Shape):
     next: Annotated[int | None, Field(description="The offset of the next page of cameras, if there is one.")]
 
 
-@router.get("", dependencies=[Reader])
+@router.get("", dependencies=[Reader], response_model=Rates)
 async def rates(
+    request: Request,
     rooms: Rooms,
     by: Annotated[
         Dimension, Query(description="An area counts with all below it; 'camera' is one rate a camera.")
@@ -237,7 +240,7 @@ async def rates(
     ] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Cameras of a page.")] = 200,
     offset: Annotated[int, Query(ge=0, le=10_000_000, description="Cameras before this page.")] = 0,
-) -> Rates:
+) -> Response:
     """The online rate of each tier, department, area, zone or camera over a span of up to 400 days.
 
     Cameras come worst first, a page at a time, unless some are asked for by key.
@@ -253,18 +256,23 @@ async def rates(
             return worst_cameras(connection, span, now, limit=limit + 1, offset=offset)
         return rates_over(connection, span, by, now, keys=key)
 
-    found = await rooms.database.aread(ask)
-    page = found[:limit] if paged else found
-    known = Span(found[0].span.start, found[-1].span.end) if found else span
-    clocked = any(rate.climb.clock_known_ms for rate in page)
-    return Rates.model_construct(
-        by=by,
-        step=step,
-        start=iso(known.start),
-        end=iso(known.end),
-        timezone=rooms.timezone,
-        formula=FORMULA,
-        criteria=(*CRITERIA, "clock") if clocked else CRITERIA,
-        items=tuple(RateShape.of(rate) for rate in page),
-        next=offset + limit if len(found) > len(page) else None,
-    )
+    def answer(connection: Connection) -> Response:
+        """In the reader's thread to the last byte: a course has hundreds of shapes."""
+        found = ask(connection)
+        page = found[:limit] if paged else found
+        known = Span(found[0].span.start, found[-1].span.end) if found else span
+        clocked = any(rate.climb.clock_known_ms for rate in page)
+        shape = Rates.model_construct(
+            by=by,
+            step=step,
+            start=iso(known.start),
+            end=iso(known.end),
+            timezone=rooms.timezone,
+            formula=FORMULA,
+            criteria=(*CRITERIA, "clock") if clocked else CRITERIA,
+            items=tuple(RateShape.of(rate) for rate in page),
+            next=offset + limit if len(found) > len(page) else None,
+        )
+        return packed(request, shape.model_dump_json(by_alias=True).encode())
+
+    return await rooms.database.aread(answer)
