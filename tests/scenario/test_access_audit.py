@@ -3,13 +3,21 @@
 import asyncio
 import json
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from sharpeyes.access.register.entry import Entry, Kind
-from sharpeyes.access.register.writer import CHECKPOINT_FILE, KEY_FILE, ORIGIN, Register, signer_at
+from sharpeyes.access.register.writer import (
+    CHECKPOINT_FILE,
+    KEY_FILE,
+    ORIGIN,
+    Register,
+    append_now,
+    signer_at,
+)
 from sharpeyes.cli.audit import audit
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.time import Ms
@@ -164,3 +172,29 @@ def test_no_database_is_made_by_looking_for_one(site: Path) -> None:
     key = vkey(site)
     assert "there is no database" in refusal("verify", "--data-dir", str(empty), "--key", key)
     assert not list(empty.iterdir())
+
+
+def test_old_entries_are_pruned_and_verify_says_so(site: Path) -> None:
+    append_old(site)
+    words = ("prune", "--keep-days", "184", "--data-dir", str(site))
+    assert run(*words).stdout == "4 entries would be pruned, until entry 4\n"
+    assert json.loads(run(*words, "--apply", "--json").stdout) == {"applied": True, "entries": 4, "upto": 4}
+    told = run("verify", "--data-dir", str(site))
+    assert told.exit_code == 0
+    assert "4 entries pruned by retention until entry 4, their hashes stand" in told.stdout
+    found = json.loads(run("verify", "--data-dir", str(site), "--json").stdout)
+    assert (found["pruned"], found["pruned_upto"], found["entries"]) == (4, 4, 6)
+    assert "removed by retention" in refusal("prove", "2", "--data-dir", str(site))
+    assert run(*words, "--apply").stdout == "0 entries were pruned, until entry 4\n"
+    assert run("prune", "--keep-days", "183", "--data-dir", str(site)).exit_code == 2
+
+
+def append_old(site: Path) -> None:
+    """A register of its own in the place of the other: four entries of long ago, one of now."""
+    for name in ("sharpeyes.db", "sharpeyes.db-wal", "sharpeyes.db-shm", CHECKPOINT_FILE):
+        (site / name).unlink(missing_ok=True)
+    now = time.time_ns() // 1_000_000
+    with Database(f"sqlite:///{site}/sharpeyes.db") as database:
+        database.upgrade()
+        old = [Entry(kind=Kind.SNAPSHOT, at=Ms(now - 200 * 86_400_000 + number)) for number in range(4)]
+        append_now(database, [*old, Entry(kind=Kind.SNAPSHOT, at=Ms(now))])
