@@ -37,6 +37,7 @@ export const router = createRouter({
     { path: '/register', component: () => import('./pages/RegisterPage.vue'), meta: { title: 'nav.register', person: true } },
     { path: '/dossiers', component: () => import('./pages/DossiersPage.vue'), meta: { title: 'nav.dossiers' } },
     { path: '/dossiers/import', component: () => import('./pages/ImportPage.vue'), meta: { title: 'nav.imports' } },
+    { path: '/causes', component: () => import('./pages/CausesPage.vue'), meta: { title: 'nav.causes' } },
     { path: '/shifts', component: () => import('./pages/ShiftsPage.vue'), meta: { title: 'nav.shifts', person: true } },
     { path: '/journal', component: () => import('./pages/JournalPage.vue'), meta: { title: 'nav.journal' } },
     { path: '/settings', component: () => import('./pages/SettingsPage.vue'), meta: { title: 'nav.settings' } },
