@@ -13,6 +13,7 @@ import pytest
 
 from api_client import client_of
 from api_people import Staff, staff_of
+from sharpeyes.access.throttle import ADDRESS
 from sharpeyes.config import Settings
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.errors import InvalidInputError
@@ -25,12 +26,13 @@ with run_server_in_thread(require_nonce=True, user_claims=people) as server:
     print(server.server_port, flush=True)
     sys.stdin.read()
 """
+ODD = ("\u212aelvin", "x" * 300)
 CALLBACK = "/api/v1/session/oidc/callback"
 
 
 @pytest.fixture(scope="module")
 def issuer() -> Iterator[str]:
-    run = [sys.executable, "-W", "ignore", "-c", PROVIDER, "Chen", "zhao", "stranger"]
+    run = [sys.executable, "-W", "ignore", "-c", PROVIDER, "Chen", "zhao", "stranger", *ODD]
     with subprocess.Popen(
         run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     ) as process:
@@ -90,6 +92,31 @@ async def test_nobody_gets_into_an_account_with_a_password_or_into_none(staff: S
     assert (await browser.get("/api/v1/session")).status_code == 401
     newest = (await staff.register(kind="login"))[0]
     assert newest["details"]["outcome"] == "unknown"
+
+
+async def test_one_whose_name_looks_like_anothers_does_not_get_the_account(staff: Staff) -> None:
+    """The Kelvin sign folds to a k."""
+    people = staff.client.service.access.people  # type: ignore[union-attr]
+    await people.add(
+        None, username="kelvin", name="K", department="edu", roles={Role.REQUESTER}, password=None
+    )
+    browser = await staff.browser(url="http://localhost")
+    back = await browser.get(await at_provider(browser, "\u212aelvin"))
+    assert back.headers["location"].startswith("/sign-in?problem=no_account")
+
+
+async def test_a_subject_that_is_too_long_is_not_cut_to_anothers(staff: Staff) -> None:
+    browser = await staff.browser(url="http://localhost")
+    back = await browser.get(await at_provider(browser, "x" * 300))
+    assert back.headers["location"].startswith("/sign-in?problem=unauthenticated")
+
+
+async def test_who_proves_nothing_again_and_again_is_told_to_wait(staff: Staff) -> None:
+    browser = await staff.browser(url="http://localhost")
+    for number in range(ADDRESS.free + 2):
+        back = await browser.get(f"{CALLBACK}?state=x&code={number}")
+        found = parse_qs(urlsplit(back.headers["location"]).query)["problem"]
+        assert found == (["unauthenticated"] if number <= ADDRESS.free else ["throttled"])
 
 
 async def test_an_answer_opens_only_the_browser_that_asked(staff: Staff) -> None:
