@@ -105,17 +105,17 @@ async def _show(console: Console, started: Started, simulator: Simulator, town: 
     def say(what: str) -> None:
         console.print(f"{_time(service)}  {what}", highlight=False, soft_wrap=True)
 
-    async def live() -> None:
+    watching = asyncio.create_task(_watch(console, service), name="demo-table")
+    try:
         await service.enrolment.searched.wait()
         dossiers = service.settings.data_dir.parent / "dossiers.csv"
         came = await story.import_dossiers(service, town, dossiers)
         say(f"Dossiers imported from {dossiers}: {came}")
         await story.fill_in(access, await service.database.aread(list_cameras), people)
         await story.play(simulator, town, say)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(live())
-        group.create_task(_watch(console, service))
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def _drawn(console: Console, simulator: Simulator, stop: asyncio.Event) -> bool:

@@ -198,7 +198,7 @@ def _places(city: Fleet, owners: Mapping[str, Owner], chance: random.Random) -> 
     found: dict[str, Point] = {}
     for device in city.devices:
         area = owners[device.id].area
-        centre = _apart(area, list(found.values()), chance)
+        centre = _apart(area, [UNWIRED_PLACE, *found.values()], chance)
         for number, channel in enumerate(device.channels):
             turn = number * 2.4
             away = 0.0009 * math.sqrt(number)
@@ -210,7 +210,7 @@ def _places(city: Fleet, owners: Mapping[str, Owner], chance: random.Random) -> 
 def _apart(area: str, others: Sequence[Point], chance: random.Random) -> Point:
     """Of some points in the area, the one farthest from all others (best candidate)."""
     candidates = [_somewhere(area, chance) for _ in range(12)]
-    return max(candidates, key=lambda one: min((math.dist(one, other) for other in others), default=0.0))
+    return max(candidates, key=lambda one: min(math.dist(one, other) for other in others))
 
 
 def _somewhere(area: str, chance: random.Random) -> Point:
@@ -370,7 +370,8 @@ def _cells(town: Town) -> Iterator[dict[str, str]]:
                 "direction": _DIRECTIONS[number % len(_DIRECTIONS)],
                 "networked": "已联网",
             }
-            yield {field: text for field, text in row.items() if field not in _gaps(owner.tier, number)}
+            gaps = frozenset(_gaps(owner.tier, number))
+            yield {field: text for field, text in row.items() if field not in gaps}
 
 
 def _shared(owner: Owner, number: int) -> dict[str, str]:
