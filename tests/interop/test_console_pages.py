@@ -31,6 +31,9 @@ PAGES = (
     "/faults",
     "/rates",
     "/discovery",
+    "/dossiers",
+    "/dossiers/import",
+    "/causes",
     "/journal",
     "/settings",
 )
