@@ -10,6 +10,8 @@ from __future__ import annotations
 from sharpeyes.domain.access import Grant, Override, Request, Role, Subject
 
 READS_ALL = frozenset({Role.ADMIN, Role.AUDITOR})
+ASKS = frozenset({Role.REQUESTER, Role.OPERATOR})
+"""Who may come with a request."""
 
 
 def may_read_request(subject: Subject, request: Request) -> bool:
@@ -27,8 +29,9 @@ def may_read_override(subject: Subject, opened: Override) -> bool:
 
 
 def may_read_person(subject: Subject, other: Subject) -> bool:
-    """Colleagues, whom one names in a request; all of them for administrators and auditors."""
-    return _reads(subject, other.department)
+    """Colleagues, whom one names in a request; for approvers also whoever may ask them, since they decide on
+    a person with a name; all of them for administrators and auditors."""
+    return _reads(subject, other.department) or (subject.has(Role.APPROVER) and bool(other.roles & ASKS))
 
 
 def may_read_view(subject: Subject, viewer: str, owner: str) -> bool:

@@ -208,13 +208,17 @@ class TestUsers:
         assert "takes a person" in token.json()["detail"]
 
     async def test_colleagues_are_seen_by_colleagues(self, client: Client) -> None:
-        async with staff_of(client, ("wang", "feng")) as staff:
+        async with staff_of(client, ("wang", "feng", "zhao")) as staff:
 
             async def names(browser: Browser) -> set[str]:
                 return {person["name"] for person in (await browser.get("/api/v1/people")).json()}
 
             assert await names(staff["wang"]) == {"Wang", "Li", "Sun", "Feng"}
             assert {"Zhao", "Wu"} <= await names(staff["feng"])
+            # An approver of another department decides on people with names, but knows no auditor.
+            seen = await names(staff["zhao"])
+            assert {"Wang", "Li"} <= seen
+            assert "Wu" not in seen
 
 
 class TestRightsOfSessions:

@@ -22,8 +22,8 @@ UserId = Annotated[str, Path(max_length=64)]
 
 @router.get("/people")
 async def people(rooms: Rooms, caller: Person) -> tuple[PersonShape, ...]:
-    """Colleagues of one's own department, to be named in requests; everybody for administrators and
-    auditors."""
+    """Colleagues of one's own department, to be named in requests; for approvers also those who may ask
+    them; everybody for administrators and auditors."""
     found = await rooms.database.aread(list_subjects)
     return tuple(PersonShape.of(subject) for subject in found if may_read_person(caller.person, subject))
 
