@@ -49,7 +49,9 @@ export function palette() {
 
 /** Between two colours given as #rrggbb; `share` of the second. */
 export function mix(first: string, second: string, share: number): string {
-  const parts = (hex: string): number[] => [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16))
+  // The build writes #ffffff as #fff.
+  const parts = (hex: string): number[] =>
+    hex.length === 4 ? [1, 2, 3].map((at) => 17 * parseInt(hex[at]!, 16)) : [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16))
   const [a, b] = [parts(first), parts(second)]
   return `#${a.map((value, i) => Math.round(value + (b[i]! - value) * share).toString(16).padStart(2, '0')).join('')}`
 }
