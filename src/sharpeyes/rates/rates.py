@@ -350,7 +350,7 @@ def _from_intervals(
     first, cut = _cut(edges, part)
     # Not every edge of the part is the end of a step: it may end before the step does.
     ends = [slot for slot in range(first, first + len(cut) - 1) if cut[slot - first + 1] == edges[slot + 1]]
-    by, where, grid = scope.by, scope.where, _grid(cut)
+    by, where, grid = scope.by, scope.where, grid_of(cut)
     pieces = telemetry.pieces(connection, part, by, known_until=known_until, grid=grid, where=where)
     for (key, state), (times, heads) in timeline.spread(cut, map(_labelled, pieces)).items():
         for slot, ms in enumerate(times, first):
@@ -385,7 +385,7 @@ def _leave_out(
     time: dict[str, list[Counter[State]]] = {
         key: [Counter() for _ in times] for key, (times, _) in member.items()
     }
-    inside = telemetry.pieces(connection, piece, by, known_until=known_until, grid=_grid(cut), where=where)
+    inside = telemetry.pieces(connection, piece, by, known_until=known_until, grid=grid_of(cut), where=where)
     for (key, state), (times, _) in timeline.spread(cut, map(_labelled, inside)).items():
         for slot, ms in enumerate(times):
             time[key][slot][state] += ms
@@ -441,9 +441,8 @@ def _stepped(piece: RungPiece) -> Run[tuple[str, Step]]:
     return Run((piece.key, piece.step), *piece[2:])
 
 
-def _grid(cut: Sequence[int]) -> Grid:
-    """One that no inner edge lies between two instants of: hours mostly, since where clocks are set forward
-    by half an hour nothing coarser will do than single ms."""
+def grid_of(cut: Sequence[int]) -> Grid:
+    """A grid that each inner edge lies on: of hours, or of single ms where clocks are set by less."""
     inner = cut[1:-1]
     if all((edge - inner[0]) % HOUR_MS == 0 for edge in inner):
         return Grid(HOUR_MS, inner[0] % HOUR_MS if inner else 0)

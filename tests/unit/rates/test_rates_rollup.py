@@ -39,7 +39,7 @@ from sharpeyes.store import (
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import Exclusion, ExclusionScope
 from sharpeyes.store.telemetry import Dimension, StoredStanding
-from unit.rates.test_rates_sql import AREAS, CAMERAS, TIERS, registry
+from unit.rates.test_rates_sql import AREAS, CAMERAS, TIERS, registry, sought
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -260,6 +260,7 @@ spans = st.tuples(moments, moments).map(lambda t: Span(Ms(min(t)), Ms(max(t))))
     st.one_of(spans, st.just(Span(START, END))),
     st.sampled_from(BY),
     st.sampled_from(Every),
+    st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 def test_days_and_steps_equal_their_intervals(
@@ -270,8 +271,10 @@ def test_days_and_steps_equal_their_intervals(
     span: Span,
     by: Dimension,
     every: Every,
+    recent: bool,
 ) -> None:
-    """Of days, and of a course in steps, half of its days kept, of which each is asked for by itself."""
+    """Of days, and of a course in steps, half of its days kept, of which each is asked for by itself. Sought
+    by their ends or camera by camera, it comes to the same."""
 
     def run(connection: Any) -> None:
         empty(connection)
@@ -288,11 +291,15 @@ def test_days_and_steps_equal_their_intervals(
         now = Ms(END + HOUR)
         keys = CAMERAS[:2] if by == "camera" else None
         for _ in range(2):
-            course = trend(connection, span, by, every, BERLIN, now, keys=keys)
+            with sought(recent=recent):
+                course = trend(connection, span, by, every, BERLIN, now, keys=keys)
+                worst = worst_cameras(connection, span, now, limit=9)
             steps = list(timeline.steps(span, every, BERLIN))
-            assert course == [
-                rate for step in steps[:5] for rate in rates(connection, step, by, now, keys=keys)
-            ] + [rate for rate in course if rate.span.start >= steps[min(5, len(steps)) - 1].end]
+            with sought(recent=not recent):
+                assert course == [
+                    rate for step in steps[:5] for rate in rates(connection, step, by, now, keys=keys)
+                ] + [rate for rate in course if rate.span.start >= steps[min(5, len(steps)) - 1].end]
+                assert worst == worst_cameras(connection, span, now, limit=9)
             telemetry.mark_stale(connection, DAYS[1].start, DAYS[3].start)
 
     database.write(run)

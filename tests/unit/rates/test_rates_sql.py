@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Rate
 from sharpeyes.rates.rates import SILENT_MS, TARGET, rates
-from sharpeyes.store import schema, telemetry
+from sharpeyes.store import rungs, schema, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.telemetry import Dimension, StoredStanding, ancestry
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
@@ -135,6 +136,15 @@ def fill(connection: Any, city: dict[str, tuple[list[Interval], list[dict[str, A
             connection.execute(insert(schema.membership), members)
 
 
+@contextmanager
+def sought(*, recent: bool) -> Iterator[None]:
+    """Intervals sought by their end, or camera by camera, whatever would take less."""
+    with pytest.MonkeyPatch.context() as patch:
+        for room in (telemetry, rungs):
+            patch.setattr(room, "is_recent", lambda *_: recent)
+        yield
+
+
 def keys_of(by: Dimension, member: dict[str, Any]) -> list[str]:
     if by == "all":
         return ["all"]
@@ -165,17 +175,19 @@ def by_hand(city: Any, span: Span, by: Dimension, known: int) -> dict[str, dict[
     st.sampled_from(BY),
     st.integers(START, END),
     st.sampled_from([0, 400, SILENT_MS + 1]),
+    st.booleans(),
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50)
 def test_rates_equal_the_definition(
-    database: Database, city: Any, edges: tuple[int, int], by: Dimension, beat: int, silent: int
+    database: Database, city: Any, edges: tuple[int, int], by: Dimension, beat: int, silent: int, recent: bool
 ) -> None:
     database.write(lambda connection: fill(connection, city, beat))
     now = Ms(beat + silent)
     asked = Span(Ms(min(edges)), Ms(max(edges)))
     end = beat if silent <= SILENT_MS else now
     span = Span(asked.start, Ms(max(asked.start, min(asked.end, end))))
-    found = {rate.key: rate for rate in database.read(lambda c: rates(c, asked, by, now))}
+    with sought(recent=recent):
+        found = {rate.key: rate for rate in database.read(lambda c: rates(c, asked, by, now))}
     expected = by_hand(city, span, by, beat) if span.length_ms else {}
     assert found.keys() == expected.keys()
     for key, hand in expected.items():

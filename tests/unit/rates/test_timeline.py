@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
+from collections import defaultdict
 from datetime import date
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,6 +16,8 @@ from hypothesis import strategies as st
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
+from sharpeyes.rates.rates import grid_of
+from sharpeyes.store.telemetry import Grid
 
 HOUR = 3_600_000
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
@@ -96,3 +101,39 @@ def test_days_join_without_a_gap_and_make_the_month(on: date, zone: ZoneInfo) ->
     assert 28 <= len(days) <= 31
     for earlier, later in itertools.pairwise(days):
         assert earlier.end == later.start
+
+
+@given(
+    st.lists(st.integers(1, 40), min_size=1, max_size=6),
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 200), st.integers(0, 200)), max_size=12),
+)
+def test_pieces_told_together_are_spread_as_each_by_itself(lengths: list[int], drawn: list[Any]) -> None:
+    edges = [0, *itertools.accumulate(lengths)]
+    pieces = [("ab"[n % 2], *sorted((min(a, edges[-1]), min(b, edges[-1])))) for n, a, b in drawn]
+    together: dict[Any, list[tuple[int, int]]] = defaultdict(list)
+    for label, start, end in pieces:
+        slots = bisect_right(edges, start), bisect_right(edges, end)
+        together[label, slots].append((start, end))
+    runs = [
+        timeline.Run(label, *some[0], len(some), sum(a for a, _ in some), sum(b for _, b in some))
+        for (label, _), some in together.items()
+    ]
+    found = timeline.spread(edges, runs)
+    assert found.keys() == {label for label, _, _ in pieces}
+    for label, (times, there) in found.items():
+        mine = [(start, end) for one, start, end in pieces if one == label]
+        for slot, (begin, end) in enumerate(itertools.pairwise(edges)):
+            assert times[slot] == sum(max(0, min(b, end) - max(a, begin)) for a, b in mine)
+            assert there[slot] == sum(a < end <= b for a, b in mine)
+
+
+def test_a_grid_fits_the_steps_it_is_for() -> None:
+    """Lord Howe's clocks are set by half an hour: no hour of UTC begins with all of its days."""
+    for zone, every, expected in (
+        (BERLIN, timeline.Every.DAY, Grid(HOUR, 0)),
+        (ZoneInfo("Asia/Kolkata"), timeline.Every.HOUR, Grid(HOUR, HOUR // 2)),
+        (ZoneInfo("Australia/Lord_Howe"), timeline.Every.DAY, Grid()),
+    ):
+        start = timeline.day(date(2026, 9, 30), zone).start
+        steps = list(timeline.steps(Span(Ms(start + 1), Ms(start + 10 * 24 * HOUR)), every, zone))
+        assert grid_of([steps[0].start, *(step.end for step in steps)]) == expected
