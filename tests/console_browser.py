@@ -179,6 +179,8 @@ class Tab:
                     detail = about["exceptionDetails"]
                     self.complaints.append(detail.get("exception", {}).get("description") or detail["text"])
                 case "Log.entryAdded" if about["entry"]["source"] != "network":
+                    if about["entry"]["level"] not in ("warning", "error"):
+                        continue  # such as that a field was typed into before it took the focus itself
                     self.complaints.append(about["entry"]["text"])
                 case "Runtime.consoleAPICalled" if about["type"] in ("error", "assert"):
                     self.complaints.append(

@@ -1,4 +1,4 @@
-"""The registry and the shift log in a browser: a file imported, its cameras edited, a shift handed over."""
+"""The registry and the shift log in a browser: imports, edits of many, what is learned, a handover."""
 
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from console_town import PASSWORD, Site, log_in, serving
 from sharpeyes.api.console import ASSETS
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.faults import Node, NodeKind, NodeOrigin
 from sharpeyes.domain.organisation import Tier
+from sharpeyes.domain.time import Ms
 from sharpeyes.store.cameras import get_cameras
+from sharpeyes.store.faults import load_causes, put_node
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
@@ -157,4 +160,29 @@ async def test_a_shift_is_handed_over_by_one_and_signed_for_by_another(site: Sit
     await tab.sees("signed by Li")
     await tab.click("header button", "To the shift of now")
     await tab.until("() => /On duty\\s+Li/.test(document.querySelector('.facts')?.innerText)")
+    assert tab.complaints == []
+
+
+async def test_what_was_learned_is_accepted_under_a_name_or_not_at_all(site: Site, tab: Tab) -> None:
+    await add(site, "chen", Role.ADMIN)
+    for key, cameras in (("learned-1", ["park"]), ("learned-2", ["dead"])):
+        node = Node(id=key, kind=NodeKind.LINK, name=f"police {key[-1]}", origin=NodeOrigin.LEARNED)
+        await site.service.database.awrite(
+            lambda connection, node=node, cameras=cameras: put_node(connection, node, cameras, now=Ms(1))
+        )
+    await log_in(tab, site, "chen")
+    await tab.open(site.url + "/causes")
+    await tab.sees("Learned, to be accepted or rejected")
+    await tab.click("tr:nth-of-type(2) button", "Reject")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.until("() => !document.body.innerText.includes('police 2')")
+    await tab.click("button", "Accept")
+    await tab.type("#cause label:nth-of-type(1) input", "Fibre to the park")
+    await tab.click(".el-dialog button", "Accept")
+    await tab.until("() => !document.body.innerText.includes('Learned, to be accepted')")
+    await tab.click("button", "Fibre to the park")
+    await tab.sees("1 cameras on it")
+    nodes, edges = await site.service.database.aread(load_causes)
+    assert [(one.name, one.origin) for one in nodes] == [("Fibre to the park", NodeOrigin.DECLARED)]
+    assert edges == {"park": "learned-1"}
     assert tab.complaints == []
