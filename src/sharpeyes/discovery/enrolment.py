@@ -109,7 +109,8 @@ class Enrolment:
     async def _run(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), self._every_s)
+                async with asyncio.timeout(self._every_s):
+                    await self._wanted.wait()
             self.last = Run(started=self._clock())
             self._wanted.clear()
             try:

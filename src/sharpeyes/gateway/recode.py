@@ -232,7 +232,8 @@ class Recoding(Channel, Watcher):
                 self._burned(await process.stdout.readexactly(size), kind == KEY_PICTURE, at & 0xFFFFFFFF)
         except asyncio.IncompleteReadError:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), _END_S)
+                async with asyncio.timeout(_END_S):
+                    await process.wait()
             return f"its process ended ({process.returncode})"
         finally:
             self.process = None

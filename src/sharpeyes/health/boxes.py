@@ -138,7 +138,8 @@ class Rota:
             if self._heap and len(self._met) < WAITING:
                 pause = max(self._heap[0][0] - loop.time(), 0.005)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), pause)
+                async with asyncio.timeout(pause):
+                    await self._news.wait()
 
     async def _one(self, name: str) -> None:
         again: float | None = None

@@ -378,7 +378,8 @@ class Fleet:
         if self._flights:
             self._idle.clear()
             try:
-                await asyncio.wait_for(self._idle.wait(), self._limits.stop_s)
+                async with asyncio.timeout(self._limits.stop_s):
+                    await self._idle.wait()
             except TimeoutError:
                 tasks = [f.task for f in self._flights if f.task is not None]
                 for task in tasks:

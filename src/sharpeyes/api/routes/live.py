@@ -146,6 +146,7 @@ async def news(rooms: Context, allowed: Callable[[], Awaitable[bool]]) -> AsyncI
 async def _until_changed(rooms: Context, subscription: Subscription) -> None:
     for _ in range(int(STILL_S / TICK_S)):
         with suppress(TimeoutError):
-            await asyncio.wait_for(rooms.stopping.wait(), TICK_S)
+            async with asyncio.timeout(TICK_S):
+                await rooms.stopping.wait()
         if rooms.stopping.is_set() or subscription.waiting:
             return
