@@ -7,6 +7,8 @@ BIN    := $(VENV)/bin
 # The first Python that is new enough; set PYTHON=... to choose another.
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
             "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+# Tests wait more than they reckon: a few more at a time than there are cores.
+WORKERS ?= $(shell echo $$(($$(nproc 2>/dev/null || echo 2) + 1)))
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 help: ## Show this list
@@ -28,7 +30,7 @@ typecheck: $(VENV)/.dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 bench: $(VENV)/.dev ## Print the figures of every bench (minutes; CPU time and ratios)
 	@for b in tests/bench/bench_*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
