@@ -1,5 +1,10 @@
 import 'element-plus/theme-chalk/base.css'
 import 'element-plus/theme-chalk/dark/css-vars.css'
+// Boxes that ask are called, not written into a template, so that nobody else brings their styles.
+import 'element-plus/theme-chalk/el-overlay.css'
+import 'element-plus/theme-chalk/el-button.css'
+import 'element-plus/theme-chalk/el-input.css'
+import 'element-plus/theme-chalk/el-message-box.css'
 import './styles.css'
 import './theme'
 import { createApp } from 'vue'
