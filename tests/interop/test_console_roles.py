@@ -1,0 +1,224 @@
+"""What each role does at the console, in a browser, on the real service: and what it finds shut."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from console_browser import CHROMIUM, Tab, browser
+from console_town import PASSWORD, Site, log_in, serving
+from sharpeyes.access import totp
+from sharpeyes.access.access import Access
+from sharpeyes.api.console import ASSETS
+from sharpeyes.app import wall_clock
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
+]
+STAFF = {
+    "wang": ("edu", Role.REQUESTER),
+    "zhao": ("psb", Role.APPROVER),
+    "qian": ("psb", Role.APPROVER),
+    "chen": ("psb", Role.OPERATOR),
+    "feng": ("psb", Role.ADMIN),
+    "shen": ("psb", Role.AUDITOR),
+    "wu": ("psb", Role.MAINTAINER),
+}
+FRAMES = "document.querySelector('video[data-camera=park]').getVideoPlaybackQuality().totalVideoFrames"
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as site:
+        for name, (unit, role) in STAFF.items():
+            await access_of(site).people.add(
+                None,
+                username=name,
+                name=name.title(),
+                department=unit,
+                roles=[role],
+                password=Secret(PASSWORD),
+            )
+        yield site
+
+
+@pytest.fixture
+async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
+    async with browser(tmp_path / "profile") as tab:
+        await tab.size(1366, 768)
+        yield tab
+
+
+def access_of(site: Site) -> Access:
+    assert not isinstance(site.service.access, Exception)
+    return site.service.access
+
+
+async def leave(tab: Tab) -> None:
+    await tab.click("header button[aria-label='Sign out']")
+    await tab.sees("User name")
+
+
+async def ask(tab: Tab, method: str, path: str, body: object = None) -> object:
+    """A request of the page's own session; its answer."""
+    return await tab.call(
+        """async (method, path, body) => {
+          const {csrf} = await (await fetch('/api/v1/session')).json();
+          const headers = {'X-CSRF-Token': csrf, 'Content-Type': 'application/json'};
+          const answer = await fetch('/api/v1' + path, {method, headers, body: body && JSON.stringify(body)});
+          return answer.status === 204 ? null : answer.json();
+        }""",
+        method,
+        path,
+        body,
+    )
+
+
+async def moves(tab: Tab, patience_s: float = 30) -> None:
+    """The picture moves: frames that were not there before."""
+    before = await tab.call(f"() => {FRAMES}")
+    await tab.until(f"before => {FRAMES} > before + 10", before, patience_s=patience_s)
+
+
+async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(site: Site, tab: Tab) -> None:
+    await log_in(tab, site, "wang")
+    await tab.open(site.url + "/access?camera=dead")
+    await tab.sees("Not known yet")  # what this browser would see of it
+    await tab.open(site.url + "/live?cameras=park")
+    await tab.sees("There is no grant for this camera")
+    await tab.click("figure a", "Request")  # leads to the form, with the camera in it
+    await tab.click(".el-dialog label:nth-of-type(1) ~ .pair .el-select__wrapper")
+    await tab.click(".el-select-dropdown__item", "Traffic")
+    await tab.type(".el-dialog textarea", "jam at the gate")
+    await tab.click(".el-dialog button", "Send request")
+    await tab.sees("Waiting")
+    await leave(tab)
+    for approver in ("zhao", "qian"):
+        await log_in(tab, site, approver)
+        (asked,) = (await ask(tab, "GET", "/view-requests?to_decide=true"))["items"]  # type: ignore[index]
+        await ask(tab, "POST", f"/view-requests/{asked['id']}/approve", {"owner": "psb", "reason": "yes"})
+        await leave(tab)
+
+    await log_in(tab, site, "wang")
+    await tab.open(site.url + "/live?cameras=park&numbers=1")
+    await tab.until("() => !!document.querySelector('video[data-camera=park]')")
+    await moves(tab)
+    await tab.sees("fps")
+    await tab.sees("left")
+    (grant,) = (await ask(tab, "GET", "/grants?running=true"))["items"]  # type: ignore[index]
+    owner = (
+        await access_of(site).people.log_in("zhao", Secret(PASSWORD), None, address="", client="")
+    ).subject
+    await access_of(site).desk.revoke(owner.id, grant["id"], "The jam is over")
+    await tab.sees("The grant was revoked.")
+    assert await tab.call("() => document.querySelector('video').srcObject") is None
+    assert await ask(tab, "GET", "/views/running") == []
+    assert tab.complaints == []
+
+
+async def test_an_operator_sees_a_camera_fail_and_recover_and_ends_a_view(site: Site, tab: Tab) -> None:
+    # This browser's way by WebRTC is shut: pictures come over a WebSocket.
+    script = {"source": "delete window.RTCPeerConnection"}
+    await tab.ask("Page.addScriptToEvaluateOnNewDocument", **script)
+    await log_in(tab, site, "chen")
+    await tab.open(site.url + "/live?numbers=1")
+    await tab.click("[role=treeitem]", "公园门")
+    await tab.until("() => !!document.querySelector('video[data-camera=park]')")
+    await moves(tab)
+    await tab.sees("by MSE")
+    await site.camera.kill()
+    await tab.sees("The camera does not deliver now")
+    await site.camera.start()
+    await moves(tab, patience_s=60)
+    await tab.until("() => !document.body.innerText.includes('does not deliver')")
+    assert "camera=" not in await tab.call("() => location.search")
+    assert await tab.call("() => new URLSearchParams(location.search).get('cameras')") == "park"
+
+    (running,) = await ask(tab, "GET", "/views/running")  # type: ignore[misc]
+    assert (running["name"], running["path"], running["may_end"]) == ("Chen", "fmp4", True)
+    await ask(tab, "DELETE", f"/views/running/{running['view']}", {"reason": "Enough seen"})
+    await tab.sees("ended the view")
+    await tab.click("figure button", "Try again")
+    await moves(tab)
+    await tab.click("button", "Keep these cameras as a patrol")
+    await tab.type(".el-message-box input", "Gates")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.until("() => document.querySelector('.patrols li')?.innerText.includes('Gates')")
+    await tab.call("() => document.querySelector('figure').focus()")
+    await tab.press("Delete")
+    await tab.until("() => !document.querySelector('figure')")
+    assert tab.complaints == []
+
+
+async def test_an_administrator_masks_and_sets_a_code_up_and_is_shown_no_picture(
+    site: Site, tab: Tab
+) -> None:
+    await log_in(tab, site, "feng")
+    assert not await tab.call("() => !!document.querySelector('nav a[href=\"/live\"]')")
+    await tab.open(site.url + "/cameras/park")
+    await tab.click("button", "Edit masks")
+    box = await tab.until(
+        """() => { const e = document.querySelector('.plate'); e?.scrollIntoView();
+          const b = e?.getBoundingClientRect(); return b?.width > 100 && [b.x, b.y, b.width, b.height]; }"""
+    )
+    for x, y in ((0.25, 0.25), (0.75, 0.25), (0.5, 0.75)):
+        await tab.press_at(box[0] + x * box[2], box[1] + y * box[3])
+    await tab.sees("3 points")
+    await tab.call("() => document.querySelector('[data-corner=\"0\"]').focus()")
+    await tab.press("ArrowDown")
+    await tab.click("button", "Save masks")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("Saved.")
+    (mask,) = (await ask(tab, "GET", "/cameras/park/masks"))["masks"]  # type: ignore[index]
+    wanted = [(0.25, 0.26), (0.75, 0.25), (0.5, 0.75)]
+    assert all(
+        abs(x - a) < 0.01 and abs(y - b) < 0.005
+        for (x, y), (a, b) in zip(mask["points"], wanted, strict=True)
+    )
+
+    await tab.open(site.url + "/settings?tab=account")
+    await tab.click("button", "Set up")
+    key = await tab.until("() => document.querySelector('.key')?.innerText.replaceAll(' ', '')")
+    assert (
+        await tab.call(
+            "() => document.querySelector('svg[role=img] path:last-child').getAttribute('d').length"
+        )
+        > 4000
+    )
+    await tab.type("input[name=code]", totp.code_at(Secret(key), wall_clock() // totp.STEP_MS))
+    await tab.click("button", "Want a code from now on")
+    await tab.sees("each sign-in takes a code")
+    await leave(tab)
+    await tab.open(site.url + "/sign-in?problem=no_account&next=//evil.example")
+    await tab.sees("there is no account for you here")
+    await tab.open(site.url + "/sign-in?problem=%3Cb%3Ecall+0900%3C/b%3E")
+    await tab.sees("Single sign-on did not work")
+    assert not await tab.call("() => document.body.innerText.includes('0900')")
+    assert tab.complaints == []
+
+
+async def test_an_auditor_verifies_and_a_maintainer_is_shown_no_picture(site: Site, tab: Tab) -> None:
+    await log_in(tab, site, "shen")
+    assert not await tab.call("() => !!document.querySelector('nav a[href=\"/live\"]')")
+    await tab.open(site.url + "/register")
+    await tab.sees("Signed checkpoint")
+    await tab.sees("Shen")  # the log-in, the newest of all
+    await tab.open(site.url + "/live?cameras=park")
+    await tab.sees("Auditors do not watch")
+    await leave(tab)
+    await log_in(tab, site, "wu")
+    await tab.open(site.url + "/cameras/park")
+    await tab.sees("Probe now")
+    await tab.sees("Privacy masks")
+    assert not await tab.call(
+        """() => [...document.querySelectorAll('a, button')].some(
+          e => /^(Watch|Edit masks|Still)/.test(e.innerText))"""
+    )
+    await tab.open(site.url + "/live?cameras=park")
+    await tab.sees("not what they show")
+    assert tab.complaints == []
