@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
+from sharpeyes.health.diagnose.checks import CHECKS
 from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
-from sharpeyes.health.diagnose.screen import Glance, screen
+from sharpeyes.health.diagnose.screen import Glance, is_unremarkable, screen
 from sharpeyes.health.diagnose.still import marked_still
 from sharpeyes.health.quality import Checked, Opened
 from sharpeyes.health.sight import Finding
@@ -25,6 +26,9 @@ from sharpeyes.health.sight import Finding
 _STILL = 1.0
 """Steps of brightness by which pixels of two pictures differ on average, from which nobody need ask whether
 they are the same one: noise and light do as much."""
+
+_NEEDING = frozenset(check.kind for check in CHECKS if check.needs_two or check.needs_reference)
+"""What a single picture without a reference says nothing about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +71,12 @@ class PictureExaminer:
     def check(
         self, before: Picture | None, picture: Picture, references: Mapping[str, ModeReference]
     ) -> Checked:
+        if before is None and not references and is_unremarkable(picture):
+            # nothing to hold it against, and nothing in it that stands out: the checks would say no more
+            mode = choose_mode(picture, {})
+            return Checked(
+                mode=mode, findings=(), unassessed=_NEEDING, document={"mode": mode, "unremarkable": True}
+            )
         diagnosis = diagnose(picture, before, references)
         reference = references.get(diagnosis.mode)
         findings = tuple(

@@ -70,7 +70,7 @@ def block_means(full: NDArray[np.generic]) -> Map:
 def second_differences(plane: NDArray[np.float32]) -> Map:
     """Immerkaer's mask, the product of two second differences, as an estimate of the noise's sigma."""
     response = cv2.sepFilter2D(plane, cv2.CV_32F, _SECOND * np.float32(_TO_SIGMA), _SECOND)
-    return np.asarray(np.abs(response), np.float32)
+    return np.asarray(np.abs(response, out=response), np.float32)
 
 
 def field_of(half: Map) -> Map:
@@ -199,7 +199,7 @@ class Look:
     @cached_property
     def high(self) -> Map:
         """Luma less its sigma-2 blur."""
-        return np.asarray(self.luma - self.smooth, np.float32)
+        return np.asarray(cv2.subtract(self.luma, self.smooth), np.float32)
 
     @cached_property
     def measured(self) -> dict[str, float]:

@@ -34,15 +34,15 @@ _SMALL = 486
 # --- streams --------------------------------------------------------------------------------------------
 
 
-def encode(images: Sequence[Image], *, crf: int, gop: int = 1, slices: int = 1) -> list[bytes]:
-    """Access units of H.264, in order."""
+def encode(images: Sequence[Image], *, qp: int, gop: int = 1, slices: int = 1) -> list[bytes]:
+    """Access units of H.264, in order, at one quality: a rate control would starve the second keyframe."""
     height, width = images[0].shape[:2]
     encoder = av.CodecContext.create("libx264", "w")
     assert isinstance(encoder, VideoCodecContext)
     encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
     encoder.time_base, encoder.thread_count = Fraction(1, 25), 1
     encoder.options = {
-        "crf": str(crf),
+        "qp": str(qp),
         "preset": "veryfast",
         "tune": "zerolatency",
         "x264-params": f"keyint={gop}:min-keyint={gop}:scenecut=0:slices={slices}:threads=1"
@@ -365,7 +365,7 @@ def damaged(rng: Rng, pair: Sequence[Image], prior: Image) -> Faulty | None:
         if way == "no idr":
             shown = [prior, pair[0], pair[0], pair[1]]
         gop = 2 if way == "no idr" else len(shown)
-        stream = encode(shown, crf=int(rng.integers(24, 32)), gop=gop, slices=slices)
+        stream = encode(shown, qp=int(rng.integers(24, 32)), gop=gop, slices=slices)
         good = [_bgr(frame) for frame in decode(stream)]
         units = [_units(each) for each in stream]
         hit = len(shown) - (2 if way == "no idr" else int(rng.choice([1, 2, 3], p=[0.2, 0.32, 0.48])))
@@ -478,6 +478,8 @@ _SIMPLE = {
     "noise": noisy,
     "stripes": striped,
 }
+_STARVED = 0.3
+"""Of made normal pictures: encoded at so low a rate that blocks show. That is no damage."""
 _WEATHER = frozenset({"fog", "fog_real", "rain", "snowfall", "glare", "static"})
 
 
@@ -499,7 +501,7 @@ def made_cameras(
         rng = np.random.default_rng([seed, number])
         see = _camera(rng, height, width) if number else (lambda image: image)
         references = {
-            mode: encode([see(image) for image in images], crf=int(rng.integers(24, 30)))
+            mode: encode([see(image) for image in images], qp=int(rng.integers(24, 30)))
             for mode, images in scene.references.items()
         }
         samples = []
@@ -516,18 +518,24 @@ def made_cameras(
                     known.clear()
                 elif chance < 0.16:
                     known.discard(mode)
+                qp = int(rng.integers(25, 34))
+                label: str | None
+                if kind is None and hard is None and rng.random() < _STARVED:
+                    qp, label = int(rng.integers(37, 43)), "lowbitrate"
+                else:
+                    label = hard or ("lit" if kind == "lit" else None)
                 samples.append(
                     MadeSample(
                         camera=number,
                         mode=mode,
-                        units=encode(shown, crf=int(rng.integers(25, 34))),
+                        units=encode(shown, qp=qp),
                         faults=[kind] if kind and kind != "lit" else [],
                         severity=severity,
                         tolerate=[
                             *tolerate,
                             *(["over_exposed", "under_exposed", "signal_lost"] * (kind == "lit")),
                         ],
-                        hard=hard or ("lit" if kind == "lit" else None),
+                        hard=label,
                         known=frozenset(known),
                         also=also,
                     )

@@ -1,6 +1,7 @@
-"""A cheap look at a keyframe: is it plainly what passed the full checks last, or are they needed again?
+"""Cheap looks at a keyframe: is it plainly what passed the full checks last, or are they needed again? And of
+a camera that nothing is known of: is there anything to look into at all (:func:`is_unremarkable`)?
 
-It never finds a fault, it only spares the full checks where nothing has changed that they measure. So it
+Neither ever finds a fault. The first spares the full checks where nothing has changed that they measure. It
 needs no reference, only the glance at the last picture in which the full checks found nothing: a camera at
 noon is held against noon and not against the median of its days. Slow change cannot add up, since that
 picture stays until the full checks pass another one.
@@ -9,12 +10,14 @@ picture stays until the full checks pass another one.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from sharpeyes.health.diagnose.checks.corrupt import grid_share
 from sharpeyes.health.diagnose.features import QUARTER, Map, block_means, faint_field_of, median, percentile
 from sharpeyes.health.diagnose.picture import Picture
 
@@ -184,3 +187,109 @@ def screen(passed: Glance | None, before: NDArray[np.uint8], after: Glance) -> S
     values = changes(passed, before, after)
     beyond = tuple(name for name, limit in LIMITS.items() if values[name] > limit)
     return Screening(not beyond, beyond)
+
+
+# --- nothing known ---------------------------------------------------------------------------------------
+
+_TILES = tuple((x, y) for x, y in ((64, 52), (256, 180), (448, 52)))
+_TILE = 128
+_HANNING = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
+
+REMARKABLE: dict[str, tuple[float, float]] = {
+    "middle": (30.0, 160.0),
+    "light": (70.0, 256.0),
+    "bright": (-1.0, 0.3),
+    "even": (0.0, 0.6),
+    "spread": (8.0, 256.0),
+    "noise": (0.06, 1.8),
+    "specks": (-1.0, 0.003),
+    "tinge": (-1.0, 0.6),
+    "sharpness": (0.283, 9.0),
+    "bands": (-1.0, 1.5),
+    "bars": (-1.0, 1.1),
+    "peak": (-1.0, 2.8),
+    "grid": (-1.0, 0.012),
+    "green": (-1.0, 0.004),
+}
+"""Values within which no check finds a fault in a single picture without a reference."""
+
+
+def features_of(picture: Picture) -> dict[str, float]:
+    """What can be said of a picture in a millisecond, a value for each fault that needs no reference."""
+    y = picture.y
+    counts = cv2.calcHist([y[::2]], [0], None, [256], [0, 256]).ravel()
+    share = counts / counts.sum()
+    total = np.cumsum(share)
+    strips = np.concatenate([y[rows] for rows in _STRIPS])
+    fine = cv2.convertScaleAbs(cv2.filter2D(strips, cv2.CV_16S, _MASK))
+    grain = cv2.resize(fine.astype(np.float32), (20, 48), interpolation=cv2.INTER_AREA)
+    return {
+        "middle": float(np.searchsorted(total, 0.5)),
+        "light": float(np.searchsorted(total, 0.95)),
+        "bright": float(1 - total[228]),
+        "even": float(np.convolve(share, np.ones(5)).max()),
+        "spread": float(cv2.resize(y, QUARTER, interpolation=cv2.INTER_AREA).std()),
+        "noise": percentile(grain, 25),
+        "specks": float((cv2.absdiff(strips, cv2.medianBlur(strips, 3)) > 30).mean()),
+        "tinge": _tinge(picture.u) + _tinge(picture.v),
+        "sharpness": _sharpness(strips),
+        "bands": _alike(
+            [cv2.reduce(y[:, at : at + 160], 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F) for at in _FOURTHS_X]
+        ),
+        "bars": _alike(
+            [cv2.reduce(y[at : at + 90], 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F) for at in _FOURTHS_Y]
+        ),
+        "peak": _peak(y),
+        "grid": grid_share(picture),
+        "green": float(((picture.u[::4, ::4] < 98) & (picture.v[::4, ::4] < 90)).mean()),
+    }
+
+
+_FOURTHS_X, _FOURTHS_Y = range(0, 640, 160), range(0, 360, 90)
+
+
+def _tinge(plane: NDArray[np.uint8]) -> float:
+    rows = plane[30:150:3]
+    steps = cv2.absdiff(rows[:, 1:], rows[:, :-1]).astype(np.float32)
+    return percentile(cv2.resize(steps, (8, 4), interpolation=cv2.INTER_AREA), 10)
+
+
+def _sharpness(strips: NDArray[np.uint8]) -> float:
+    """Steps to the next pixel over steps to the fourth, where there is most to see: a quarter if blurred."""
+    near, far = (
+        cv2.resize(
+            cv2.absdiff(strips[:, way:], strips[:, :-way]).astype(np.float32),
+            (12, 4),
+            interpolation=cv2.INTER_AREA,
+        ).ravel()
+        for way in (1, 4)
+    )
+    busy = np.argsort(far)[-16:]
+    return median(near[busy] / (far[busy] + 0.2))
+
+
+def _alike(bands: Sequence[NDArray[np.integer | np.floating]]) -> float:
+    """How much the profiles of four bands have in common: of interference all, of a scene little."""
+    profiles = np.stack([np.asarray(band, np.float32).ravel() for band in bands])
+    profiles -= cv2.blur(profiles, (101, 1), borderType=cv2.BORDER_REFLECT)
+    own = float(np.sqrt(np.mean((profiles - profiles.mean(axis=0)) ** 2)))
+    return float(np.median(profiles, axis=0).std()) / (own + 0.3)
+
+
+def _peak(y: NDArray[np.uint8]) -> float:
+    power = np.zeros((_TILE, _TILE // 2 + 1), np.float32)
+    for left, top in _TILES:
+        tile = y[top : top + _TILE, left : left + _TILE]
+        window = (tile - np.float32(tile.mean())) * _HANNING
+        half = np.asarray(cv2.dft(window, flags=cv2.DFT_COMPLEX_OUTPUT), np.float32)[:, : _TILE // 2 + 1]
+        power += half[..., 0] ** 2 + half[..., 1] ** 2
+    spectrum = np.log(power / (len(_TILES) * _TILE**2) + 0.5).astype(np.float32)
+    above = spectrum - cv2.medianBlur(spectrum, 5)
+    above[:2, :2] = above[-2:, :2] = 0
+    return float(above.max())
+
+
+def is_unremarkable(picture: Picture) -> bool:
+    """The full checks would find nothing in this picture by itself, without a reference."""
+    values = features_of(picture)
+    return not picture.errors and all(low < values[n] < high for n, (low, high) in REMARKABLE.items())

@@ -118,7 +118,7 @@ def _by_place(features: Features) -> dict[str, float]:
 def margin(v: Values) -> float:
     return min(
         above(v["cast_place_z"], 1.0, 0.2),
-        above(v["cast_place_excess"], 2.2, 0.8),
+        above(v["cast_place_excess"], 2.4, 0.8),
         above(v["cast_own_min"], 4.5, 1.0),
     )
 

@@ -48,8 +48,8 @@ def margin(v: Values) -> float:
     # fog takes colour too, but with it the contrast
     left = max(v["loss_chroma_around_ratio"], v["loss_chroma_p98_ratio"])
     return min(
-        below(left, 0.3, 0.03),
-        above(v["loss_chroma_p98_usual"], 8, 1),
+        below(left, 0.35, 0.03),
+        above(v["loss_chroma_p98_usual"], 6.5, 1),
         above(v["loss_contrast_ratio"], 0.55, 0.1),
     )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, median
-from sharpeyes.health.diagnose.picture import WIDTH, Plane
+from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture, Plane
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, both, grade, rectangles, usual
 
 _MACROBLOCK = 16
@@ -27,7 +27,7 @@ def _phases(image: Map) -> NDArray[np.float64]:
     rows = image.shape[0] // _MACROBLOCK
     columns = (image.shape[1] - 6) // _MACROBLOCK
     runs = cv2.resize(image[: rows * _MACROBLOCK], (image.shape[1], rows), interpolation=cv2.INTER_AREA)
-    steps = np.abs(runs[:, 1:] - runs[:, :-1])
+    steps = cv2.absdiff(runs[:, 1:], runs[:, :-1])
     alone = steps[:, 2:-2] - np.maximum(steps[:, :-4], steps[:, 4:])
     # alone[:, i] is the step between columns i+2 and i+3: phase (i+2) mod 16
     strong = (alone > _STEP)[:, : columns * _MACROBLOCK].mean(axis=0)
@@ -48,7 +48,7 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
         return dict.fromkeys(("x", "x_log", "y", "y_log", "half"), float("nan"))
     out: dict[str, float] = {}
     halves = 0.0
-    for name, plane in (("x", source), ("y", np.ascontiguousarray(source.T))):
+    for name, plane in (("x", source), ("y", np.asarray(cv2.transpose(source), np.float32))):
         share = _phases(plane)
         others = np.delete(share, (7, 15))
         middle = float(median(others))
@@ -60,6 +60,20 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
         halves = max(halves, float(share[7] - loud) * enough)
     out["half"] = halves
     return out
+
+
+def grid_share(picture: Picture) -> float:
+    """The larger share, across or down, of steps on the macroblock grid beyond those beside it; 0 if no grid
+    can be seen at this size."""
+    width, height = picture.source_size
+    if width > WIDTH * 1.2 or width < 96 or height < 64:
+        return 0.0
+    image = picture.y
+    if (width, height) != (WIDTH, HEIGHT):
+        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    plain = image.astype(np.float32)
+    shares = (_phases(plane) for plane in (plain, np.asarray(cv2.transpose(plain), np.float32)))
+    return max(float(share[15] - np.delete(share, (7, 15)).max()) for share in shares)
 
 
 def _anisotropy(y: Plane) -> Map:

@@ -56,8 +56,8 @@ def measure(features: Features) -> dict[str, float]:
 def margin(v: Values) -> float:
     specks = above(v["grain_specks_p25"], 0.0008, 0.0005)
     grain = min(
-        above(v["grain_noise_p25_ratio"], 1.05, 0.1, unknown=above(v["grain_noise_p25"], 2.6, 0.3)),
-        above(v["grain_noise_p25_rise"], 0.65, 0.1, unknown=3.0),
+        above(v["grain_noise_p25_ratio"], 0.95, 0.1, unknown=above(v["grain_noise_p25"], 2.4, 0.3)),
+        above(v["grain_noise_p25_rise"], 0.6, 0.1, unknown=3.0),
     )
     coloured = min(above(v["grain_chroma_noise_p10"], 0.35, 0.08), above(v["grain_noise_p25"], 0.7, 0.15))
     return max(specks, grain, coloured)

@@ -66,13 +66,25 @@ class Match(NamedTuple):
 
 
 def _prepare(field: Map) -> NDArray[np.complex64]:
-    complex_field = (field[..., 0] + 1j * field[..., 1]) * _WINDOW
-    return np.asarray(complex_field, np.complex64)
+    return np.asarray((field * _WINDOW[..., None]).view(np.complex64)[..., 0])
+
+
+def _planes(spectrum: NDArray[np.complex64]) -> Map:
+    """As OpenCV has complex numbers: two channels."""
+    return np.ascontiguousarray(spectrum).view(np.float32).reshape(_H, _W, 2)
+
+
+def _back(spectrum: NDArray[np.complex64]) -> Map:
+    """Real part of the inverse transform."""
+    flags = cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_COMPLEX_OUTPUT
+    return np.ascontiguousarray(cv2.dft(_planes(spectrum), flags=flags)[..., 0])
 
 
 def _transform(field: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], float]:
     """Spectrum and length of a prepared field."""
-    return np.asarray(np.fft.fft2(field), np.complex64), float(np.sqrt((np.abs(field) ** 2).sum()))
+    planes = _planes(field)
+    spectrum = cv2.dft(planes, flags=cv2.DFT_COMPLEX_OUTPUT)
+    return np.asarray(spectrum, np.float32).view(np.complex64)[..., 0], float(cv2.norm(planes))
 
 
 def _correlate(
@@ -80,7 +92,7 @@ def _correlate(
 ) -> tuple[NDArray[np.complex64], Match]:
     """Orientation correlation: value at rest, best value and where, of a peak within 40 % of the picture."""
     product = field[0] * np.conj(usual[0])
-    plain = np.fft.ifft2(product).real / (field[1] * usual[1] + 1e-3)
+    plain = _back(product) / (field[1] * usual[1] + 1e-3)
     near = np.s_[-2:, -2:], np.s_[-2:, :3], np.s_[:3, -2:], np.s_[:3, :3]
     zero = max(float(plain[part].max()) for part in near)
     lim_y, lim_x = int(_H * 0.4), int(_W * 0.4)
@@ -93,7 +105,7 @@ def _correlate(
 
 def _sharpness(product: NDArray[np.complex64], at: Match) -> float:
     """Height of the peak in deviations, half whitened: large even textures do not smear it."""
-    whitened = np.fft.ifft2(product / np.sqrt(np.abs(product) + 1e-3)).real
+    whitened = _back(np.asarray(product / np.sqrt(np.abs(product) + 1e-3), np.complex64))
     return float(whitened[at.dy, at.dx] / (whitened.std() + 1e-6))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
@@ -11,7 +12,7 @@ from sharpeyes.health.diagnose.reading import Check, Values, above, below, both
 
 def values(look: Look) -> dict[str, float]:
     thumb = look.thumb
-    strength = np.hypot(look.field[..., 0], look.field[..., 1])
+    strength = cv2.magnitude(*cv2.split(look.field))
     middle = thumb[4:-4]
     rows = float(middle[..., 0].std(axis=0).mean())
     return {
@@ -50,12 +51,12 @@ def measure(features: Features) -> dict[str, float]:
 
 def margin(v: Values) -> float:
     nothing = min(
-        above(v["lost_dead"], 0.93, 0.03),
-        below(v["lost_noise"], 0.004, 0.003),
+        above(v["lost_dead"], 0.92, 0.03),
+        below(v["lost_noise"], 0.01, 0.003),
         below(v["lost_luma"], 215, 10),
     )
     # one grey level nearly everywhere (black, blue, grey, a card with a word on it), or flat upright bars
-    plain = min(above(v["lost_top_level"], 0.945, 0.02), below(v["lost_std"], 22, 6))
+    plain = min(above(v["lost_top_level"], 0.945, 0.02), below(v["lost_std"], 32, 6))
     bars = min(below(v["lost_columns"], 0.8, 0.5), above(v["lost_std"], 20, 6))
     # an analogue input without a camera hums: no structure at all under some grain
     empty = min(
