@@ -294,4 +294,5 @@ export const registryEn = {
   'imports.leave': 'Leave the import',
   'imports.leaveSure': 'The file and what its columns mean are forgotten. Nothing was imported.',
   'shifts.signatures': 'Signatures',
+  'shifts.readOnlyIt': 'Read',
 } as const

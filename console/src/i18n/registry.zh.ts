@@ -295,4 +295,5 @@ export const registryZh: Record<keyof typeof registryEn, string> = {
   'imports.leave': '离开导入',
   'imports.leaveSure': '文件和对应关系将不再保留，尚未导入任何数据。',
   'shifts.signatures': '签字',
+  'shifts.readOnlyIt': '查看',
 }
