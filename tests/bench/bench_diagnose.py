@@ -24,7 +24,7 @@ from made_scene import pair, picture, scene, with_traffic
 
 from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.reference import learn
-from sharpeyes.health.diagnose.screen import Glance, screen
+from sharpeyes.health.diagnose.screen import Glance, is_unremarkable, screen
 from sharpeyes.health.diagnose.still import marked_still
 
 EVERY = 12
@@ -61,6 +61,8 @@ def main() -> None:
         "full checks, normal pair": lambda: diagnose(after, before, references, mode="day"),
         "full checks, moved view": lambda: diagnose(moved_after, moved_before, references, mode="day"),
         "full checks, no reference": lambda: diagnose(after, before, None, mode="day"),
+        "full checks, one, no ref.": lambda: diagnose(after, None, None, mode="day"),
+        "cheap look, nothing known": lambda: is_unremarkable(after),
         "learning a mode of 8": lambda: learn(pictures, "day"),
         "reference to bytes": reference.to_bytes,
         "marked-up still": lambda: marked_still(after, diagnose(after, None, None, mode="day")),

@@ -24,7 +24,14 @@ from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
-from sharpeyes.health.diagnose.screen import Glance, Screening, changes, screen
+from sharpeyes.health.diagnose.screen import (
+    Glance,
+    Screening,
+    changes,
+    features_of,
+    is_unremarkable,
+    screen,
+)
 from sharpeyes.health.diagnose.still import marked_still
 
 DAY = scene()
@@ -153,6 +160,28 @@ class TestScreening:
     def test_nothing_is_plain_before_the_full_checks_passed_a_picture(self) -> None:
         assert not screen(None, self.before.sample, self.before).plain
 
+    @pytest.mark.parametrize("light", [0.7, 1.0, 1.1])
+    def test_where_nothing_is_known_a_plain_scene_is_unremarkable(self, light: float) -> None:
+        one = picture(DAY * light, 3, noise=0.4)
+        assert is_unremarkable(one), features_of(one)
+        assert not diagnose(one, None, {}).faults
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            DAY * 0.1,
+            DAY * 3,
+            np.zeros_like(DAY),
+            cv2.GaussianBlur(DAY, (0, 0), 4),
+            DAY + 30 * np.sign(np.sin(np.arange(360) / 4))[:, None, None].astype(np.float32),
+            DAY + 30 * np.sin(np.arange(640) * 1.3)[None, :, None].astype(np.float32),
+        ],
+        ids=["dark", "bright", "black", "blurred", "bands", "fine"],
+    )
+    def test_where_nothing_is_known_a_faulty_picture_is_looked_into(self, image: np.ndarray) -> None:
+        assert not is_unremarkable(picture(np.clip(image, 0, 255), 3))
+        assert not is_unremarkable(picture(DAY, 4, noise=14))
+
     def test_a_glance_survives_its_bytes(self) -> None:
         data = self.passed.to_bytes()
         assert len(data) < 14_000
@@ -248,6 +277,51 @@ class TestCommand:
         assert files[0]["faults"] == []
         assert "under_exposed" in files[1]["faults"]
         assert (tmp_path / "stills" / "dark.diagnosis.jpg").read_bytes()[:2] == b"\xff\xd8"
+
+    @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp", "a.webp"])
+    @pytest.mark.parametrize("kind", ["colour", "grey", "alpha", "deep", "portrait"])
+    def test_pictures_of_any_kind(self, run, tmp_path: Path, name: str, kind: str) -> None:
+        image = picture(DAY, 1).bgr
+        if kind == "grey":
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+        elif kind == "alpha" and not name.endswith("jpg"):
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2BGRA)
+        elif kind == "deep" and name.endswith("png"):
+            image = image.astype(np.uint16) * 257
+        elif kind == "portrait":
+            image = np.ascontiguousarray(image[:, 200:320])
+        cv2.imwrite(str(tmp_path / name), image)
+        result = run(tmp_path / name, "--json")
+        assert result.exit_code in (0, 1), result.exception
+        assert len(json.loads(result.stdout)["files"][0]["readings"]) == len(PictureFault)
+
+    def test_of_a_long_video_the_beginning_is_read(self, run, tmp_path: Path) -> None:
+        (tmp_path / "long.mp4").write_bytes(encoded("h264", frames=300))
+        from sharpeyes.health.diagnose.clip import read_clip
+
+        assert len(read_clip(tmp_path / "long.mp4")) == 64
+        assert run(tmp_path / "long.mp4", "--json").exit_code in (0, 1)
+
+    def test_broken_files_are_refused_with_the_mend(self, run, tmp_path: Path) -> None:
+        whole = cv2.imencode(".png", picture(DAY, 1).bgr)[1].tobytes()
+        broken = {
+            "half.mp4": encoded("h264")[:40],
+            "empty.png": b"",
+            "head.png": whole[:20],
+            "text.mkv": b"hello",
+            "empty.mp4": b"",
+        }
+        for name, data in broken.items():
+            (tmp_path / name).write_bytes(data)
+            said = str(run(tmp_path / name).exception)
+            assert name in said
+            assert "give a" in said or "record the clip again" in said
+        assert tmp_path.name in str(run(tmp_path).exception)
+
+    def test_a_picture_of_any_size_is_not_read_whole(self, run, tmp_path: Path) -> None:
+        with (tmp_path / "huge.png").open("wb") as file:
+            file.truncate(64_000_001)
+        assert "more than 64 MB" in str(run(tmp_path / "huge.png").exception)
 
     def test_wrong_use_is_said(self, run, tmp_path: Path) -> None:
         assert "--set" in str(run().exception)

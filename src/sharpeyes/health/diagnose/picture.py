@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 WIDTH, HEIGHT = 640, 360
+_MOST_BYTES = 64_000_000
 
 Plane = NDArray[np.uint8]
 
@@ -107,14 +108,20 @@ class Picture:
 
     @classmethod
     def from_image_file(cls, path: Path, *, time_ms: int = 0) -> Picture:
-        """From a JPEG, PNG, BMP, WebP or TIFF file. Raises UnreadablePictureError."""
+        """From a JPEG, PNG, BMP, WebP or TIFF file of at most 64 MB. Raises UnreadablePictureError."""
         try:
-            data = np.frombuffer(path.read_bytes(), np.uint8)
+            with path.open("rb") as file:
+                data = np.frombuffer(file.read(_MOST_BYTES + 1), np.uint8)
         except OSError as error:
             raise UnreadablePictureError(
                 f"{path}: {error.strerror or error}; check the path and its permissions"
             ) from error
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        if data.size > _MOST_BYTES:
+            raise UnreadablePictureError(f"{path}: more than 64 MB; give a picture of the camera's own size")
+        try:
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+        except cv2.error:  # more pixels than OpenCV allows
+            image = None
         if image is None:
             raise UnreadablePictureError(f"{path}: not a readable picture; give a JPEG, PNG or a video file")
         return cls.from_bgr(np.asarray(image, np.uint8), time_ms=time_ms)
