@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
 from console_town import PASSWORD, Site, log_in, serving
-from sharpeyes.access import totp
+from sharpeyes.access import entries, totp
 from sharpeyes.access.access import Access
+from sharpeyes.access.register.note import Verifier
+from sharpeyes.access.register.proof import check_export
 from sharpeyes.api.console import ASSETS
 from sharpeyes.app import wall_clock
 from sharpeyes.domain.access import Role
@@ -64,7 +68,7 @@ async def leave(tab: Tab) -> None:
     await tab.sees("User name")
 
 
-async def ask(tab: Tab, method: str, path: str, body: object = None) -> object:
+async def ask(tab: Tab, method: str, path: str, body: object = None) -> Any:
     """A request of the page's own session; its answer."""
     return await tab.call(
         """async (method, path, body) => {
@@ -100,7 +104,7 @@ async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(sit
     await leave(tab)
     for approver in ("zhao", "qian"):
         await log_in(tab, site, approver)
-        (asked,) = (await ask(tab, "GET", "/view-requests?to_decide=true"))["items"]  # type: ignore[index]
+        (asked,) = (await ask(tab, "GET", "/view-requests?to_decide=true"))["items"]
         await ask(tab, "POST", f"/view-requests/{asked['id']}/approve", {"owner": "psb", "reason": "yes"})
         await leave(tab)
 
@@ -110,7 +114,7 @@ async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(sit
     await moves(tab)
     await tab.sees("fps")
     await tab.sees("left")
-    (grant,) = (await ask(tab, "GET", "/grants?running=true"))["items"]  # type: ignore[index]
+    (grant,) = (await ask(tab, "GET", "/grants?running=true"))["items"]
     owner = (
         await access_of(site).people.log_in("zhao", Secret(PASSWORD), None, address="", client="")
     ).subject
@@ -139,7 +143,7 @@ async def test_an_operator_sees_a_camera_fail_and_recover_and_ends_a_view(site: 
     assert "camera=" not in await tab.call("() => location.search")
     assert await tab.call("() => new URLSearchParams(location.search).get('cameras')") == "park"
 
-    (running,) = await ask(tab, "GET", "/views/running")  # type: ignore[misc]
+    (running,) = await ask(tab, "GET", "/views/running")
     assert (running["name"], running["path"], running["may_end"]) == ("Chen", "fmp4", True)
     await ask(tab, "DELETE", f"/views/running/{running['view']}", {"reason": "Enough seen"})
     await tab.sees("ended the view")
@@ -174,7 +178,7 @@ async def test_an_administrator_masks_and_sets_a_code_up_and_is_shown_no_picture
     await tab.click("button", "Save masks")
     await tab.click(".el-message-box button", "Confirm")
     await tab.sees("Saved.")
-    (mask,) = (await ask(tab, "GET", "/cameras/park/masks"))["masks"]  # type: ignore[index]
+    (mask,) = (await ask(tab, "GET", "/cameras/park/masks"))["masks"]
     wanted = [(0.25, 0.26), (0.75, 0.25), (0.5, 0.75)]
     assert all(
         abs(x - a) < 0.01 and abs(y - b) < 0.005
@@ -208,6 +212,20 @@ async def test_an_auditor_verifies_and_a_maintainer_is_shown_no_picture(site: Si
     await tab.open(site.url + "/register")
     await tab.sees("Signed checkpoint")
     await tab.sees("Shen")  # the log-in, the newest of all
+    register, now = access_of(site).register, wall_clock()
+    # So much that a signed checkpoint is due.
+    await asyncio.gather(*(register.append(entries.login(now, None, "wrong", "")) for _ in range(1001)))
+    copy = await tab.call(
+        """async () => {
+          const {csrf} = await (await fetch('/api/v1/session')).json();
+          const told = {method: 'POST', headers: {'X-CSRF-Token': csrf, 'Content-Type': 'application/json'}};
+          const span = {from: '2020-01-01T00:00:00Z', to: '2100-01-01T00:00:00Z'};
+          return (await fetch('/api/v1/register/exports', {...told, body: JSON.stringify(span)})).text();
+        }"""
+    )
+    checkpoint = await ask(tab, "GET", "/register/checkpoint")
+    exported = check_export(copy.splitlines(), Verifier.parse(checkpoint["keys"][0]))
+    assert (exported.first, exported.last) == (1, checkpoint["size"])
     await tab.open(site.url + "/live?cameras=park")
     await tab.sees("Auditors do not watch")
     await leave(tab)
