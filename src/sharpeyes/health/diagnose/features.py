@@ -202,6 +202,11 @@ class Look:
         return np.asarray(cv2.subtract(self.luma, self.smooth), np.float32)
 
     @cached_property
+    def detail(self) -> Map:
+        """Size of what a sigma-2 blur takes away."""
+        return np.asarray(cv2.absdiff(self.luma, self.smooth), np.float32)
+
+    @cached_property
     def measured(self) -> dict[str, float]:
         """Every check's single-picture values."""
         from sharpeyes.health.diagnose.checks import values_of

@@ -36,7 +36,8 @@ def values(look: Look) -> dict[str, float]:
 def measure(features: Features) -> dict[str, float]:
     out: dict[str, float] = {}
     rows = []
-    for look in features.looks:
+    changes = features.thumb_change
+    for index, look in enumerate(features.looks):
         m = look.measured
         u = np.array([m["dark_u"], m["mid_u"], m["light_u"]])
         v = np.array([m["dark_v"], m["mid_v"], m["light_v"]])
@@ -47,11 +48,7 @@ def measure(features: Features) -> dict[str, float]:
         # the part of the shift that all thirds share
         shared = float(np.hypot(median(du), median(dv)))
         spread = float(np.hypot(du.std(), dv.std()))
-        change = (
-            features.reference.change(look.thumb)[..., 1:].reshape(-1, 2)
-            if features.reference
-            else np.full((1, 2), np.nan)
-        )
+        change = changes[index][..., 1:].reshape(-1, 2) if changes is not None else np.full((1, 2), np.nan)
         centre = np.median(change, axis=0)
         around = float(median(np.abs(change - centre)))
         same_way = (

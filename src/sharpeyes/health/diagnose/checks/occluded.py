@@ -7,6 +7,8 @@ does not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -115,6 +117,10 @@ def _thumb_blocks(plane: Map) -> Map:
     return np.asarray(cv2.resize(plane, (16, 9), interpolation=cv2.INTER_AREA), np.float32)
 
 
+def _most(maps: Sequence[Map]) -> Map:
+    return maps[0] if len(maps) == 1 else np.asarray(cv2.max(*maps), np.float32)
+
+
 def _largest(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
     if count < 2:
@@ -191,9 +197,7 @@ def _things(features: Features) -> dict[str, float]:
     pointed = np.asarray(cv2.resize(sizes, size, interpolation=cv2.INTER_AREA))
     expected = np.asarray(cv2.resize(reference.persistence**2, size, interpolation=cv2.INTER_AREA))
     grain = np.asarray(
-        cv2.resize(
-            np.max([np.abs(look.high) for look in features.looks], axis=0), size, interpolation=cv2.INTER_AREA
-        )
+        cv2.resize(_most([look.detail for look in features.looks]), size, interpolation=cv2.INTER_AREA)
     )
     usual_grain = reference.profiles["grain"]
     mask = (((luma > 1) | (chroma > 1.2)) & still).astype(np.uint8)
@@ -249,9 +253,7 @@ def _things(features: Features) -> dict[str, float]:
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
-    return {
-        "grain": np.asarray(cv2.resize(np.abs(look.high), (80, 45), interpolation=cv2.INTER_AREA), np.float32)
-    }
+    return {"grain": np.asarray(cv2.resize(look.detail, (80, 45), interpolation=cv2.INTER_AREA), np.float32)}
 
 
 def _masks(m: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.bool_]]:
