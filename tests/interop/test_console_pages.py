@@ -139,14 +139,14 @@ async def test_it_speaks_as_the_browser_does(site: Site, tmp_path: Path) -> None
         await tab.click("[role=tab]", "API 令牌")
         await tab.type("input[name=token]", site.token)
         await tab.click("button[type=submit]")
-        await tab.sees("观测不足")  # on to the page that was asked for
+        await tab.sees("结论")  # on to the page that was asked for
         await tab.open(site.url + "/cameras/dead")
         await tab.click("button", "停用")
         await tab.click(".el-message-box button", "确")
         await tab.sees("下次启动会还原")  # what the service says in English
         await tab.open(site.url + "/rates")
         await tab.click("header button", "English")
-        await tab.sees("Collecting")
+        await tab.sees("Verdict")
 
 
 async def test_asked_approved_watched_and_revoked(site: Site, tab: Tab) -> None:
