@@ -776,7 +776,7 @@ def _good_and_bad(part: Any) -> Select[Any]:
         part.key,
         case((delivers, length), else_=0).label("online"),
         case((part.state == State.OFFLINE.value, length), else_=0).label("offline"),
-    ).where(length > 0)
+    ).where(part.key.is_not(None), length > 0)  # PostgreSQL's greatest() knows no null: no length tells it
 
 
 def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:

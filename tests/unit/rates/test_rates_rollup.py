@@ -305,6 +305,21 @@ def test_days_and_steps_equal_their_intervals(
     database.write(run)
 
 
+@pytest.mark.parametrize("recent", [False, True])
+def test_an_interval_within_no_membership_is_nobodys(database: Database, recent: bool) -> None:
+    spell = Interval(camera=CAMERAS[0], state=State.ONLINE, start=START, end=Ms(START + HOUR))
+    span = Span(START, Ms(START + HOUR))
+
+    def run(connection: Any) -> None:
+        empty(connection)
+        tell(connection, [spell], END + HOUR)
+        with sought(recent=recent):
+            assert worst_cameras(connection, span, Ms(END + HOUR), limit=9) == []
+            assert rates(connection, span, "tier", Ms(END + HOUR)) == []
+
+    database.write(run)
+
+
 @given(stories(), st.lists(st.integers(0, 40), max_size=4), st.sampled_from(BY))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=25)
 def test_what_is_told_late_is_added_up_anew(
