@@ -79,8 +79,6 @@ def climbed(
     found: dict[str, Climbed] = {}
     for query in _queries(connection, span, by, known_until, where):
         for key, rung, untried, clock, ms in connection.execute(query, bounds(span, known_until)):
-            if key is None:
-                continue
             _count(found.setdefault(key, Counter()), Step(rung, bool(untried), clock), int(ms))
     return found
 
@@ -108,13 +106,11 @@ def rung_pieces(
     """What :func:`climbed` adds up, cut at nothing but the span: alike pieces of a key are told once."""
     if span.length_ms == 0:
         return
-    recent = where is None and is_recent(connection, rung_interval, span)
+    recent = where is None and by != "camera" and is_recent(connection, rung_interval, span)
     clocked = _knows_clocks(connection, span, known_until)
     for part in _parts(key_of(by), where, walk_recent if recent else walk, clocked=clocked):
         query = alike(part, grid, part.key, part.rung, part.untried, part.clock).where(part.rung.is_not(None))
         for key, rung, untried, clock, *figures in connection.execute(query, bounds(span, known_until)):
-            if key is None:
-                continue
             step = Step(rung, bool(untried), clock)
             piece = RungPiece(key, step, *told(span, *figures))
             yield piece
@@ -140,7 +136,7 @@ def _queries(
     clocked = _knows_clocks(connection, span, known_until)
     if where is not None:
         return _times.__wrapped__(by, False, clocked, where)
-    return _times(by, is_recent(connection, rung_interval, span), clocked)
+    return _times(by, by != "camera" and is_recent(connection, rung_interval, span), clocked)
 
 
 @cache

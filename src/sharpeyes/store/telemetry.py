@@ -398,7 +398,7 @@ def durations(
     if span.length_ms == 0:
         return []
     if where is None:
-        queries = _times(by, is_recent(connection, state_interval, span))
+        queries = _times(by, by != "camera" and is_recent(connection, state_interval, span))
     else:
         queries = _times.__wrapped__(by, False, where)
     total: dict[tuple[str, State], tuple[int, int]] = {}
@@ -406,7 +406,7 @@ def durations(
         for key, *figures in connection.execute(query, bounds(span, known_until)):
             for n, state in enumerate(State):
                 ms, standing = figures[n], figures[n + len(State)]
-                if ms and key is not None:
+                if ms:
                     before = total.get((key, state), (0, 0))
                     total[key, state] = before[0] + int(ms), before[1] + int(standing)
     return [Duration(*label, *figures) for label, figures in sorted(total.items())]
@@ -489,14 +489,14 @@ def pieces(
     if span.length_ms == 0:
         return
     key = key_of(by)
-    recent = where is None and is_recent(connection, state_interval, span)
+    recent = where is None and by != "camera" and is_recent(connection, state_interval, span)
     for part in (
         (walk_recent if recent else walk)(WINDOW, key, where, state_interval, "state"),
         lasting(WINDOW, key, where, camera_state, "state"),
     ):
         query = alike(part, grid, part.key, part.state)
         for name, state, *figures in connection.execute(query, bounds(span, known_until)):
-            if name is not None and state is not None:
+            if state is not None:  # of a membership without any interval
                 yield Piece(name, _STATES[state], *told(span, *figures))
 
 
@@ -596,7 +596,8 @@ def tier_targets(connection: Connection) -> dict[str, float]:
 
 def is_recent(connection: Connection, table: Table, span: Span) -> bool:
     """Whether so few intervals of the table ended after the span began, half as many as there are cameras,
-    that it takes less to seek these (:func:`walk_recent`) than to look at each camera (:func:`walk`)."""
+    that it takes less to seek these (:func:`walk_recent`) than to look at each camera (:func:`walk`). Not for
+    figures by camera: to have these in order, SQLite would begin with the cameras all the same."""
     cameras = int(connection.scalar(select(func.count()).select_from(camera)) or 0)
     ended = select(table.c.ended_ms).where(table.c.ended_ms > instant(span.start))
     many = ended.order_by(table.c.ended_ms).offset(cameras // 2).limit(1)
@@ -664,11 +665,11 @@ def walk_recent(
     window: Window, key: ColumnElement[Any], where: ColumnElement[bool] | None, table: Table, *of: str
 ) -> Any:
     """The same, for a span after whose begin little has ended: those intervals, each with the memberships
-    that it lies in. Here the outer join keeps the intervals first; where it finds no membership the key is
-    null."""
+    that it lies in. An inner join: an interval within none is nobody's, and no null tells it on every
+    database (PostgreSQL's greatest() passes over nulls, and the key of *all* is a constant)."""
     interval = table.alias("interval")
     m, i = membership.c, interval.c
-    joined = interval.outerjoin(membership, and_(m.camera_id == i.camera_id, _within(window), *_also(where)))
+    joined = interval.join(membership, and_(m.camera_id == i.camera_id, _within(window), *_also(where)))
     return (
         _clipped(window, key, i, of, i.started_ms, i.ended_ms)
         .select_from(joined)
@@ -776,7 +777,7 @@ def _good_and_bad(part: Any) -> Select[Any]:
         part.key,
         case((delivers, length), else_=0).label("online"),
         case((part.state == State.OFFLINE.value, length), else_=0).label("offline"),
-    ).where(part.key.is_not(None), length > 0)  # PostgreSQL's greatest() knows no null: no length tells it
+    ).where(length > 0)
 
 
 def _by_key(key: ColumnElement[Any], sums: Sequence[ColumnElement[Any]]) -> Select[Any]:

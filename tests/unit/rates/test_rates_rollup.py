@@ -315,7 +315,17 @@ def test_an_interval_within_no_membership_is_nobodys(database: Database, recent:
         tell(connection, [spell], END + HOUR)
         with sought(recent=recent):
             assert worst_cameras(connection, span, Ms(END + HOUR), limit=9) == []
-            assert rates(connection, span, "tier", Ms(END + HOUR)) == []
+            assert all(rates(connection, span, by, Ms(END + HOUR)) == [] for by in BY)
+            # Nor anybody else's: one who is there all the time is not seen for it.
+            there = {"camera_id": CAMERAS[1], "started_ms": START, "ended_ms": None, "tier": TIERS[0]}
+            connection.execute(
+                insert(schema.membership), {**there, "department": "d0", "area": "city", "zone": "z0"}
+            )
+            for rate in (
+                *rates(connection, span, "all", Ms(END + HOUR)),
+                *trend(connection, span, "all", Every.HOUR, BERLIN, Ms(END + HOUR)),
+            ):
+                assert (rate.online_ms, rate.unknown_ms, rate.headcount.online) == (0, HOUR, 0)
 
     database.write(run)
 
