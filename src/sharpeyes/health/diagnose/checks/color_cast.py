@@ -132,4 +132,16 @@ CHECK = Check(
     values=values,
     needs_reference=True,
     margin=margin,
+    inputs=(
+        "cast_",
+        "loss_chroma",
+        "over_luma",
+        "over_gain",
+        "over_slope",
+        "cover_any",
+        "cover_thing",
+        "cover_both",
+        "grain_chroma",
+        "shift_cosine",
+    ),
 )

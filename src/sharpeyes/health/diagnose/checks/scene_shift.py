@@ -346,5 +346,5 @@ CHECK = Check(
         "damage_rows",
         "damage_lost",
     ),
-    rule_weight=0.0,
+    rule_weight=0.5,
 )

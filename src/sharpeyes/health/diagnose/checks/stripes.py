@@ -152,4 +152,17 @@ CHECK = Check(
     ("stripes_rows_wide_shared", "stripes_columns_wide_shared", "stripes_spectrum_rise", "stripes_jump_top"),
     profiles=profiles,
     margin=margin,
+    inputs=(
+        "stripes_",
+        "grain_",
+        "cover_lost",
+        "cover_any",
+        "over_p50",
+        "over_gain",
+        "over_bright",
+        "shift_zero",
+        "shift_cosine",
+        "still_p50",
+    ),
+    rule_weight=0.25,
 )
