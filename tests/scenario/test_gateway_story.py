@@ -107,6 +107,7 @@ async def test_a_granted_view_plays_and_stops_when_the_grant_is_revoked(scene: S
     ended = await scene.ended(opened.view)
     assert ended["why"] == "revoked"
     assert ended["bytes"] > 0
+    await asyncio.sleep(0.3)  # what was sent before may still wait in the viewer's socket
     seen = viewer.received()
     await asyncio.sleep(0.3)
     assert viewer.received() - seen <= 1  # at most the end of DTLS itself
@@ -145,7 +146,7 @@ async def test_a_right_taken_away_unheard_is_found_by_the_poll(tmp_path: Path) -
 
 
 async def test_who_cannot_look_at_rights_shows_nothing(tmp_path: Path) -> None:
-    async with opened_scene(tmp_path, replace(LOOPBACK, poll_s=0.05, stale_s=0.4)) as scene:
+    async with opened_scene(tmp_path, replace(LOOPBACK, poll_s=0.05, stale_s=2.0)) as scene:
         grant = await scene.town.grant("park")
         viewer, opened = await scene.watch(scene.town.ticket("park", grant.id))
         await viewer.see(1)
