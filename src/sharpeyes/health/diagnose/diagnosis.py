@@ -118,7 +118,10 @@ def diagnose(
     values |= margins(values)
     values["has_ref"] = float(reference is not None)
     scores = {check.kind: _margin(check, values) for check in CHECKS}
-    if reference is not None and reference.pictures < _FEW:
+    if reference is None:
+        # fences, kerbs and house fronts have stripes of their own
+        scores[PictureFault.STRIPES] -= _FEW_MARGIN
+    elif reference.pictures < _FEW:
         # how much normal pictures differ is not known from one or two: only what is plain counts
         for kind in _AGAINST_NORMAL:
             scores[kind] -= _FEW_MARGIN
