@@ -251,9 +251,8 @@ _FOURTHS_X, _FOURTHS_Y = range(0, 640, 160), range(0, 360, 90)
 def _specks(strips: NDArray[np.uint8]) -> float:
     """Share of pixels that stand out of their neighbourhood, where there are few: a scene's own texture has
     them in some places, noise everywhere."""
-    out = cv2.compare(cv2.absdiff(strips, cv2.medianBlur(strips, 3)), 30, cv2.CMP_GT)
-    places = cv2.resize(out.astype(np.float32), (20, 48), interpolation=cv2.INTER_AREA)
-    return percentile(places, 25) / 255.0
+    out = (cv2.absdiff(strips, cv2.medianBlur(strips, 3)) > 30).astype(np.float32)
+    return percentile(cv2.resize(out, (20, 48), interpolation=cv2.INTER_AREA), 25)
 
 
 def _tinge(plane: NDArray[np.uint8]) -> float:
