@@ -1,4 +1,6 @@
-"""Contested intervals: what a department says against one, and what an operator answers. Both stay."""
+"""Contested intervals: what a department says against one, and what an operator answers. Both stay.
+
+Its author may withdraw one that nobody has answered; that stays on the record too."""
 
 from __future__ import annotations
 
@@ -8,11 +10,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, insert, or_, select, update
 
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span, iso
+from sharpeyes.store.events import Event, record
 from sharpeyes.store.rates_schema import contest
 from sharpeyes.store.schema import camera_state, membership, state_interval
 
@@ -44,6 +47,9 @@ class Contest:
     answer: str | None = None
     answered_by: str | None = None
     answered: Ms | None = None
+    withdrawn: Ms | None = None
+    withdrawal: str | None = None
+    """Why its author withdrew it."""
 
 
 def interval_of(connection: Connection, camera_id: str, start: Ms) -> Interval:
@@ -86,7 +92,7 @@ def file(
         raise ForbiddenError(f"camera {camera_id} was not of {department} during this interval")
     c = contest.c
     waiting = select(c.id).where(
-        c.camera_id == camera_id, c.started_ms == start, c.department == department, c.answer.is_(None)
+        c.camera_id == camera_id, c.started_ms == start, c.department == department, _open()
     )
     if (other := connection.scalar(waiting)) is not None:
         raise ConflictError(f"contest {other} against this interval is not answered yet")
@@ -108,6 +114,7 @@ def file(
             "at_ms": now,
         },
     )
+    _note(connection, filed.id, f"filed by {author}: {text}", now)
     return filed
 
 
@@ -115,8 +122,7 @@ def answer(connection: Connection, key: str, *, by: str, text: str, outcome: Out
     """Answer a contest, once. ConflictError if it is answered, ForbiddenError for one's own."""
     _check(text, "text")
     found = get(connection, key)
-    if found.answer is not None:
-        raise ConflictError(f"contest {key} is answered already; both texts stay as they are")
+    _check_open(found)
     if by == found.author:
         raise ForbiddenError("nobody answers a contest of their own")
     connection.execute(
@@ -124,6 +130,19 @@ def answer(connection: Connection, key: str, *, by: str, text: str, outcome: Out
         .where(contest.c.id == key)
         .values(outcome=outcome.value, answer=text, answered_by=by, answered_ms=now)
     )
+    _note(connection, key, f"{outcome} by {by}: {text}", now)
+    return get(connection, key)
+
+
+def withdraw(connection: Connection, key: str, *, by: str, reason: str, now: Ms) -> Contest:
+    """Take one's own contest back. ForbiddenError for another's, ConflictError once it is answered."""
+    found = get(connection, key)
+    if by != found.author:
+        raise ForbiddenError("only its author withdraws a contest", mend="Answer it instead")
+    _check_open(found)
+    _check(reason, "reason")
+    connection.execute(update(contest).where(contest.c.id == key).values(withdrawn_ms=now, withdrawal=reason))
+    _note(connection, key, f"withdrawn by {by}: {reason}", now)
     return get(connection, key)
 
 
@@ -162,8 +181,23 @@ def listed(
         if value is not None:
             query = query.where(column == value)
     if answered is not None:
-        query = query.where(c.answer.is_not(None) if answered else c.answer.is_(None))
+        query = query.where(c.answer.is_not(None) if answered else _open())
     return _values(connection.execute(query))
+
+
+def _note(connection: Connection, key: str, message: str, now: Ms) -> None:
+    record(connection, [Event(at=now, kind="contest", subject=key, message=message)])
+
+
+def _open() -> ColumnElement[bool]:
+    return and_(contest.c.answer.is_(None), contest.c.withdrawn_ms.is_(None))
+
+
+def _check_open(item: Contest) -> None:
+    if item.answer is not None:
+        raise ConflictError(f"contest {item.id} is answered already; both texts stay as they are")
+    if item.withdrawn is not None:
+        raise ConflictError(f"contest {item.id} is withdrawn already")
 
 
 def _check(text: str, name: str) -> None:
@@ -188,6 +222,8 @@ def _values(rows: Iterable[Any]) -> list[Contest]:
             answer=row.answer,
             answered_by=row.answered_by,
             answered=row.answered_ms,
+            withdrawn=row.withdrawn_ms,
+            withdrawal=row.withdrawal,
         )
         for row in rows
     ]

@@ -1,6 +1,7 @@
 """Exclusions: time that the adjusted rate leaves out, with who asked for it and who agreed.
 
-They are added and decided on, never changed or deleted: an approved one can only be revoked, and says so.
+They are added and decided on, never changed or deleted: an approved one can be revoked, one that nobody has
+decided on can be withdrawn by its applicant, and it says so.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, not_, or_, selec
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span, iso
+from sharpeyes.store.events import Event, record
 from sharpeyes.store.rates_schema import exclusion, exclusion_subject
 from sharpeyes.store.rollups import archived_until
 from sharpeyes.store.schema import area, camera, chunks, department, membership
@@ -45,6 +47,8 @@ class ExclusionStage(StrEnum):
     APPROVED = "approved"
     REFUSED = "refused"
     REVOKED = "revoked"
+    WITHDRAWN = "withdrawn"
+    """By its applicant, before anybody decided."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +70,9 @@ class Exclusion:
     remark: str | None = None
     revoker: str | None = None
     revoked: Ms | None = None
+    withdrawn: Ms | None = None
+    withdrawal: str | None = None
+    """Why it was withdrawn."""
 
     @property
     def retroactive(self) -> bool:
@@ -101,6 +108,8 @@ def apply(connection: Connection, item: Exclusion) -> Exclusion:
         remark=None,
         revoker=None,
         revoked=None,
+        withdrawn=None,
+        withdrawal=None,
     )
     connection.execute(
         insert(exclusion),
@@ -120,6 +129,7 @@ def apply(connection: Connection, item: Exclusion) -> Exclusion:
     connection.execute(
         insert(exclusion_subject), [{"exclusion": entered.id, "subject": s} for s in entered.subjects]
     )
+    _note(connection, entered.id, f"applied for by {entered.applicant}: {entered.reason}", entered.applied)
     return entered
 
 
@@ -141,6 +151,7 @@ def decide(connection: Connection, key: str, *, by: str, approve: bool, remark: 
         stage = ExclusionStage.APPROVED
     values = {"stage": stage.value, "decider": by, "decided_ms": now, "remark": remark}
     connection.execute(update(exclusion).where(exclusion.c.id == key).values(values))
+    _note(connection, key, f"{stage} by {by}" + (f": {remark}" if remark.strip() else ""), now)
     return replace(found, stage=stage, decider=by, decided=now, remark=remark)
 
 
@@ -153,7 +164,23 @@ def revoke(connection: Connection, key: str, *, by: str, now: Ms) -> Exclusion:
     mark_stale(connection, found.span.start, found.span.end)
     values = {"stage": ExclusionStage.REVOKED.value, "revoker": by, "revoked_ms": now}
     connection.execute(update(exclusion).where(exclusion.c.id == key).values(values))
+    _note(connection, key, f"revoked by {by}", now)
     return replace(found, stage=ExclusionStage.REVOKED, revoker=by, revoked=now)
+
+
+def withdraw(connection: Connection, key: str, *, by: str, reason: str, now: Ms) -> Exclusion:
+    """Take one's own application back. ForbiddenError for another's, ConflictError once it is decided."""
+    found = get(connection, key)
+    if by != found.applicant:
+        raise ForbiddenError("only the applicant withdraws an exclusion", mend="Refuse it instead")
+    if found.stage is not ExclusionStage.PENDING:
+        raise ConflictError(f"exclusion {key} is {found.stage} already")
+    if not reason.strip() or len(reason) > TEXT:
+        raise InvalidInputError(f"reason: 1 to {TEXT} characters")
+    values = {"stage": ExclusionStage.WITHDRAWN.value, "withdrawn_ms": now, "withdrawal": reason}
+    connection.execute(update(exclusion).where(exclusion.c.id == key).values(values))
+    _note(connection, key, f"withdrawn by {by}: {reason}", now)
+    return replace(found, stage=ExclusionStage.WITHDRAWN, withdrawn=now, withdrawal=reason)
 
 
 def get(connection: Connection, key: str) -> Exclusion:
@@ -258,6 +285,10 @@ def _below(parents: Mapping[str, str | None], roots: Collection[str]) -> list[st
     return found
 
 
+def _note(connection: Connection, key: str, message: str, now: Ms) -> None:
+    record(connection, [Event(at=now, kind="exclusion", subject=key, message=message)])
+
+
 def _check_age(connection: Connection, span: Span) -> None:
     kept = archived_until(connection)
     if span.start < kept:
@@ -305,6 +336,8 @@ def _values(connection: Connection, rows: Iterable[Any]) -> list[Exclusion]:
             remark=row.remark,
             revoker=row.revoker,
             revoked=row.revoked_ms,
+            withdrawn=row.withdrawn_ms,
+            withdrawal=row.withdrawal,
         )
         for row in rows
     ]

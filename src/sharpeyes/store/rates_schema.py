@@ -132,9 +132,12 @@ exclusion = Table(
     Column("remark", Text),
     Column("revoker", Text),
     Column("revoked_ms", Millis),
+    Column("withdrawn_ms", Millis),  # by the applicant, before anybody decided
+    Column("withdrawal", Text),  # why
     CheckConstraint("ended_ms > started_ms", name="not_empty"),
     CheckConstraint("decider <> applicant", name="two_people"),
-    CheckConstraint("(stage = 'pending') = (decider IS NULL)", name="decided"),
+    CheckConstraint("(stage = 'pending' OR stage = 'withdrawn') = (decider IS NULL)", name="decided"),
+    CheckConstraint("(stage = 'withdrawn') = (withdrawn_ms IS NOT NULL)", name="withdrawn"),
 )
 
 exclusion_subject = Table(
@@ -163,7 +166,10 @@ contest = Table(
     Column("answer", Text),
     Column("answered_by", Text),
     Column("answered_ms", Millis),
+    Column("withdrawn_ms", Millis),  # by the author, before anybody answered
+    Column("withdrawal", Text),  # why
     CheckConstraint("(answer IS NULL) = (answered_ms IS NULL)", name="answered"),
+    CheckConstraint("answer IS NULL OR withdrawn_ms IS NULL", name="one_end"),
 )
 Index("ix_contest_interval", contest.c.camera_id, contest.c.started_ms)
 

@@ -261,6 +261,7 @@ def _stages(connection: Connection, span: Span) -> dict[str, int]:
         "approved": _count(connection, and_(_within(e.decided_ms, span), e.stage != "refused")),
         "refused": _count(connection, and_(_within(e.decided_ms, span), e.stage == "refused")),
         "revoked": _count(connection, _within(e.revoked_ms, span)),
+        "withdrawn": _count(connection, _within(e.withdrawn_ms, span)),
         "in_force_at_end": _count(
             connection, and_(e.stage == "approved", e.started_ms < span.end, e.ended_ms >= span.end)
         ),
@@ -273,7 +274,10 @@ def _contests(connection: Connection, span: Span) -> dict[str, int]:
     return {
         "filed": _count(connection, _within(c.at_ms, span)),
         "answered": _count(connection, _within(c.answered_ms, span)),
-        "unanswered_at_end": _count(connection, and_(c.at_ms < span.end, c.answer.is_(None))),
+        "withdrawn": _count(connection, _within(c.withdrawn_ms, span)),
+        "unanswered_at_end": _count(
+            connection, and_(c.at_ms < span.end, c.answer.is_(None), c.withdrawn_ms.is_(None))
+        ),
     }
 
 

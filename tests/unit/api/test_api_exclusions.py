@@ -145,3 +145,75 @@ async def test_a_contest_and_its_answer_stay(tmp_path: Path) -> None:
         assert open_ones.json()["items"] == []
         both = await client.get("/api/v1/contests", params={"camera": "gate-1"})
         assert both.json()["items"] == [answered]
+
+
+async def test_an_application_is_withdrawn_by_its_applicant_alone_and_stays(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        now = client.service.clock()
+        body = {
+            "scope": "tier",
+            "subjects": ["community"],
+            "from": iso(now + HOUR),
+            "to": iso(now + 2 * HOUR),
+            "reason": "works",
+            "evidence": "order 7",
+        }
+        asked = (await client.post("/api/v1/exclusions", json=body)).json()
+        where, why = f"/api/v1/exclusions/{asked['id']}", {"reason": "施工取消"}
+        other = second_token(client)
+        assert (await client.post(f"{where}/withdrawal", json={"reason": " "})).status_code == 422
+        refused = await client.post(f"{where}/withdrawal", json=why, headers=other)
+        assert (refused.status_code, refused.json()["mend"]) == (403, "Refuse it instead")
+        done = (await client.post(f"{where}/withdrawal", json=why)).json()
+        assert (done["stage"], done["withdrawal"], done["decider"]) == ("withdrawn", "施工取消", None)
+        assert done["withdrawn"] is not None
+        for step, said in (("decision", {"approve": True}), ("withdrawal", why), ("revocation", None)):
+            headers = {} if step == "withdrawal" else other
+            again = await client.post(f"{where}/{step}", json=said, headers=headers)
+            assert again.status_code == 409, (step, again.text)
+        listed = (await client.get("/api/v1/exclusions", params={"stage": "withdrawn"})).json()["items"]
+        assert listed == [done]
+        told = (await client.get("/api/v1/events", params={"kind": "exclusion"})).json()["items"]
+        by = asked["applicant"]
+        assert [line["message"] for line in told] == [
+            f"withdrawn by {by}: 施工取消",
+            f"applied for by {by}: works",
+        ]
+        assert {line["subject"] for line in told} == {asked["id"]}
+        later = (await client.post("/api/v1/exclusions", json=body)).json()
+        where = f"/api/v1/exclusions/{later['id']}"
+        decided = await client.post(f"{where}/decision", json={"approve": False}, headers=other)
+        assert decided.status_code == 200
+        assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
+
+
+async def test_a_contest_is_withdrawn_and_makes_room_for_another(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        now = client.service.clock()
+        start, end = now - 3 * HOUR, now - 2 * HOUR
+        told(client, "gate-1", (State.OFFLINE, start, end))
+        filing = {"camera": "gate-1", "start": iso(start), "text": "录像在线"}
+        filed = (await client.post("/api/v1/contests", json=filing)).json()
+        where, why = f"/api/v1/contests/{filed['id']}", {"reason": "看错了时段"}
+        other = second_token(client)
+        assert (await client.post(f"{where}/withdrawal", json=why, headers=other)).status_code == 403
+        done = (await client.post(f"{where}/withdrawal", json=why)).json()
+        assert (done["withdrawal"], done["outcome"], done["text"]) == ("看错了时段", None, filing["text"])
+        reply = {"text": "no", "outcome": "dismissed"}
+        assert (await client.post(f"{where}/answer", json=reply, headers=other)).status_code == 409
+        assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
+        waiting = await client.get("/api/v1/contests", params={"answered": "false"})
+        assert waiting.json()["items"] == []
+        assert (await client.get("/api/v1/contests")).json()["items"] == [done]
+        again = await client.post("/api/v1/contests", json=filing)  # it blocks no other
+        assert again.status_code == 201
+        where = f"/api/v1/contests/{again.json()['id']}"
+        assert (await client.post(f"{where}/answer", json=reply, headers=other)).status_code == 200
+        assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
+        kinds = (await client.get("/api/v1/events", params={"kind": "contest"})).json()["items"]
+        assert [line["message"].split(" ")[0] for line in kinds] == [
+            "dismissed",
+            "filed",
+            "withdrawn",
+            "filed",
+        ]

@@ -134,6 +134,10 @@ def test_exclusions_and_contests_by_hand(database: Database) -> None:
                 "stage": "refused", "applied_ms": 1, "started_ms": 1, "ended_ms": 2,
                 "decider": "y", "decided_ms": 12_000,
             },
+            "d": {
+                "stage": "withdrawn", "applied_ms": 1, "started_ms": 1, "ended_ms": 30_000,
+                "withdrawn_ms": 12_000, "withdrawal": "called off",
+            },
         }.items():  # fmt: skip
             c.execute(insert(exclusion).values(id=key, **plain, **values))
         c.execute(
@@ -142,13 +146,20 @@ def test_exclusions_and_contests_by_hand(database: Database) -> None:
                 author="x", text="t", at_ms=19_000,
             )
         )  # fmt: skip
+        c.execute(
+            insert(contest).values(
+                id="y", camera_id="c1", started_ms=11_000, state="offline", department="psb",
+                author="x", text="t", at_ms=1, withdrawn_ms=19_000, withdrawal="w",
+            )
+        )  # fmt: skip
 
     database.write(put)
     found = database.read(lambda c: shifts.summary(c, Span(START, END), "psb"))
     assert found["exclusions"] == {
-        "applied": 1, "approved": 1, "refused": 1, "revoked": 0, "in_force_at_end": 1, "pending_at_end": 1,
+        "applied": 1, "approved": 1, "refused": 1, "revoked": 0, "withdrawn": 1, "in_force_at_end": 1,
+        "pending_at_end": 1,
     }  # fmt: skip
-    assert found["contests"] == {"filed": 1, "answered": 0, "unanswered_at_end": 1}
+    assert found["contests"] == {"filed": 1, "answered": 0, "withdrawn": 1, "unanswered_at_end": 1}
 
 
 def test_duty_goes_from_hand_to_hand(database: Database) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from sharpeyes.api.auth import AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
-from sharpeyes.api.routes.exclusions import ExclusionShape
+from sharpeyes.api.routes.exclusions import ExclusionShape, Withdrawal
 from sharpeyes.api.schemas import Body, Instant, IntervalShape, Shape
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError
 from sharpeyes.domain.faults import Scope, Ticket
@@ -55,6 +55,8 @@ class ContestShape(Shape):
     answer: str | None
     answered_by: str | None
     answered: Instant | None
+    withdrawn: Annotated[Instant | None, Field(description="By its author, before anybody answered.")]
+    withdrawal: Annotated[str | None, Field(description="Why.")]
 
     @classmethod
     def of(cls, item: Contest) -> Self:
@@ -69,6 +71,8 @@ class ContestShape(Shape):
             answer=item.answer,
             answered_by=item.answered_by,
             answered=None if item.answered is None else iso(item.answered),
+            withdrawn=None if item.withdrawn is None else iso(item.withdrawn),
+            withdrawal=item.withdrawal,
         )
 
 
@@ -111,7 +115,9 @@ async def listed(
     caller: AnyCaller,
     camera: Annotated[str | None, Query(max_length=64)] = None,
     department: Annotated[str | None, Query(max_length=64)] = None,
-    answered: bool | None = None,
+    answered: Annotated[
+        bool | None, Query(description="False: those that wait for an answer, none that was withdrawn.")
+    ] = None,
     outcome: Outcome | None = None,
     mine: Annotated[bool, Query(description="Only what this caller filed.")] = False,
     start: Annotated[AwareDatetime | None, Query(alias="from")] = None,
@@ -181,6 +187,15 @@ async def answer(rooms: Rooms, caller: Settler, key: str, reply: Reply) -> Conte
         now=rooms.clock(),
     )
     return ContestShape.of(await rooms.database.awrite(answered))
+
+
+@router.post("/contests/{key}/withdrawal")
+async def withdraw(rooms: Rooms, caller: Disputer, key: str, withdrawal: Withdrawal) -> ContestShape:
+    """Take one's own contest back, before anybody has answered; it stays on the record."""
+    withdrawn = partial(
+        contests.withdraw, key=key, by=caller.name, reason=withdrawal.reason, now=rooms.clock()
+    )
+    return ContestShape.of(await rooms.database.awrite(withdrawn))
 
 
 @router.get("/intervals/evidence", dependencies=[Reader])

@@ -41,9 +41,13 @@ class Decision(Body):
     remark: Annotated[str, Field(max_length=TEXT)] = ""
 
 
+class Withdrawal(Body):
+    reason: Annotated[str, Field(min_length=1, max_length=TEXT, pattern=r"\S")]
+
+
 class ExclusionShape(Shape):
     id: str
-    stage: Annotated[str, Field(description="'pending', 'approved', 'refused' or 'revoked'.")]
+    stage: ExclusionStage
     scope: str
     subjects: tuple[str, ...]
     start: Annotated[Instant, Field(alias="from", serialization_alias="from")]
@@ -59,6 +63,8 @@ class ExclusionShape(Shape):
     remark: str | None
     revoker: str | None
     revoked: Instant | None
+    withdrawn: Instant | None
+    withdrawal: Annotated[str | None, Field(description="Why its applicant withdrew it.")]
 
     @classmethod
     def of(cls, item: Exclusion) -> Self:
@@ -81,6 +87,8 @@ class ExclusionShape(Shape):
                 "remark": item.remark,
                 "revoker": item.revoker,
                 "revoked": _instant(item.revoked),
+                "withdrawn": _instant(item.withdrawn),
+                "withdrawal": item.withdrawal,
             }
         )
 
@@ -171,6 +179,15 @@ async def revoke(rooms: Rooms, caller: Settler, key: str) -> ExclusionShape:
     """Take an approved exclusion back; it stays on the record."""
     revoked = partial(exclusions.revoke, key=key, by=caller.name, now=rooms.clock())
     return ExclusionShape.of(await rooms.database.awrite(revoked))
+
+
+@router.post("/{key}/withdrawal")
+async def withdraw(rooms: Rooms, caller: Disputer, key: str, withdrawal: Withdrawal) -> ExclusionShape:
+    """Take one's own application back, before anybody has decided; it stays on the record."""
+    withdrawn = partial(
+        exclusions.withdraw, key=key, by=caller.name, reason=withdrawal.reason, now=rooms.clock()
+    )
+    return ExclusionShape.of(await rooms.database.awrite(withdrawn))
 
 
 def _instant(at: Ms | None) -> str | None:

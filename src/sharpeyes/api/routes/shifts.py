@@ -74,6 +74,7 @@ class ExclusionsSummary(Shape):
     approved: int
     refused: int
     revoked: int
+    withdrawn: Annotated[int, Field(description="By their applicants.")] = 0
     in_force_at_end: int
     pending_at_end: int
 
@@ -81,6 +82,7 @@ class ExclusionsSummary(Shape):
 class ContestsSummary(Shape):
     filed: int
     answered: int
+    withdrawn: Annotated[int, Field(description="By their authors.")] = 0
     unanswered_at_end: int
 
 

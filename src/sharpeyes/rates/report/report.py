@@ -418,7 +418,7 @@ def _contests(connection: Connection, known: Span) -> Table:
             item.department,
             item.author,
             item.text,
-            item.outcome and item.outcome.value,
+            (item.outcome and item.outcome.value) or ("withdrawn" if item.withdrawn else None),
             item.answer,
             item.answered_by,
         )

@@ -127,6 +127,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "approved": ("已批准", "Approved"),
     "refused": ("被拒绝", "Refused"),
     "revoked": ("已撤销", "Revoked"),
+    "withdrawn": ("已撤回", "Withdrawn"),
     "upheld": ("成立", "Upheld"),
     "dismissed": ("不成立", "Dismissed"),
     "unnamed": ("未注明", "Not said"),
