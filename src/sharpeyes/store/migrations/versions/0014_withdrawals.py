@@ -30,8 +30,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DELETE FROM contest WHERE withdrawn_ms IS NOT NULL")
-    withdrawn = "SELECT id FROM exclusion WHERE stage = 'withdrawn'"
-    op.execute(f"DELETE FROM exclusion_subject WHERE exclusion IN ({withdrawn})")
+    op.execute(
+        "DELETE FROM exclusion_subject WHERE exclusion IN "
+        "(SELECT id FROM exclusion WHERE stage = 'withdrawn')"
+    )
     op.execute("DELETE FROM exclusion WHERE stage = 'withdrawn'")
     with op.batch_alter_table("contest") as contest:
         contest.drop_constraint(op.f("ck_contest_one_end"), type_="check")
