@@ -28,6 +28,8 @@ SOURCES = (
     "package-lock.json",
     "tsconfig.json",
     "vite.config.ts",
+    "markdown.ts",
+    "../docs/guide",
 )
 
 

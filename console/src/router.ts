@@ -40,6 +40,7 @@ export const router = createRouter({
     { path: '/causes', component: () => import('./pages/CausesPage.vue'), meta: { title: 'nav.causes' } },
     { path: '/shifts', component: () => import('./pages/ShiftsPage.vue'), meta: { title: 'nav.shifts', person: true } },
     { path: '/journal', component: () => import('./pages/JournalPage.vue'), meta: { title: 'nav.journal' } },
+    { path: '/help', component: () => import('./pages/HelpPage.vue'), meta: { title: 'nav.help' } },
     { path: '/settings', component: () => import('./pages/SettingsPage.vue'), meta: { title: 'nav.settings' } },
     {
       path: '/sign-in',

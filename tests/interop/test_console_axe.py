@@ -38,6 +38,7 @@ PAGES = (
     "/dossiers/import",
     "/causes",
     "/journal",
+    "/help",
     "/settings",
     "/settings?tab=account",
     "/settings?tab=users",

@@ -93,7 +93,7 @@ def _file(request: Request, folder: Path, name: str, caching: str, security: dic
     if "/" in name or "\\" in name or name.startswith(".") or not file.is_file():
         raise HTTPException(HTTPStatus.NOT_FOUND)
     headers = security | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
-    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
     accepted = {
         part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")
     }
