@@ -35,6 +35,10 @@ class Department:
     name: str
     industry: str | None = None
     """Two-digit industry code of GB/T 28181 annex (``"00"`` road public order ... ``"11"`` education)."""
+    name_en: str | None = None
+    """For those who read English; None: the name."""
+    contact: str | None = None
+    """Whom to call: a name, an office, a number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,10 @@ class Area:
     parent: str | None = None
     code: str | None = None
     """Region code of GB/T 2260 (2, 4, 6 or 8 digits); the centre code of the cameras numbered in it."""
+    name_en: str | None = None
+    """For those who read English; None: the name."""
+    target: float | None = None
+    """Online rate that it is held to, 0..1; None: none of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

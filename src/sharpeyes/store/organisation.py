@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, delete, insert, select, update
 
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.exclusions import ExclusionScope, ExclusionStage
 from sharpeyes.store.rates_schema import exclusion
-from sharpeyes.store.schema import area, camera, department, tier_policy, zone
+from sharpeyes.store.schema import area, camera, department, online_target, tier_policy, zone
 from sharpeyes.store.telemetry import mark_stale
 
 
@@ -49,13 +49,23 @@ def list_zones(connection: Connection, *, include_retired: bool = False) -> list
 
 
 def put_departments(connection: Connection, departments: Iterable[Department]) -> list[str]:
-    rows = [{"id": d.id, "name": d.name, "industry": d.industry, "retired_ms": None} for d in departments]
+    rows = [
+        {
+            "id": d.id,
+            "name": d.name,
+            "industry": d.industry,
+            "name_en": d.name_en,
+            "contact": d.contact,
+            "retired_ms": None,
+        }
+        for d in departments
+    ]
     return _put(connection, department, "id", rows)
 
 
 def list_departments(connection: Connection, *, include_retired: bool = False) -> list[Department]:
     return [
-        Department(id=row.id, name=row.name, industry=row.industry)
+        Department(id=row.id, name=row.name, industry=row.industry, name_en=row.name_en, contact=row.contact)
         for row in _rows(connection, department, include_retired)
     ]
 
@@ -67,7 +77,16 @@ def put_areas(connection: Connection, areas: Iterable[Area]) -> list[str]:
     """
     before = {row.id: row.parent for row in connection.execute(select(area.c.id, area.c.parent))}
     rows = [
-        {"id": a.id, "name": a.name, "parent": a.parent, "code": a.code, "retired_ms": None} for a in areas
+        {
+            "id": a.id,
+            "name": a.name,
+            "parent": a.parent,
+            "code": a.code,
+            "name_en": a.name_en,
+            "target": a.target,
+            "retired_ms": None,
+        }
+        for a in areas
     ]
     if any(before.get(row["id"], row["parent"]) != row["parent"] for row in rows):
         _mark_exclusions(connection)
@@ -85,7 +104,14 @@ def _mark_exclusions(connection: Connection) -> None:
 
 def list_areas(connection: Connection, *, include_retired: bool = False) -> list[Area]:
     return [
-        Area(id=row.id, name=row.name, parent=row.parent, code=row.code)
+        Area(
+            id=row.id,
+            name=row.name,
+            parent=row.parent,
+            code=row.code,
+            name_en=row.name_en,
+            target=row.target,
+        )
         for row in _rows(connection, area, include_retired)
     ]
 
@@ -103,6 +129,51 @@ def subtree(areas: Iterable[Area], root: str) -> frozenset[str]:
             found.add(node_id)
             todo += children.get(node_id, ())
     return frozenset(found)
+
+
+def put_targets(
+    connection: Connection, dimension: str, targets: Mapping[str, float | None], *, now: Ms
+) -> None:
+    """The online rates that tiers or areas are held to from ``now`` on, where they are others than before.
+    The first that one ever had is taken for that of the time before, too."""
+    latest = {key: course[-1][1] for key, course in target_history(connection, dimension).items()}
+    rows = [
+        {
+            "dimension": dimension,
+            "subject": key,
+            "since_ms": now if key in latest else 0,
+            "target": target,
+        }
+        for key, target in targets.items()
+        if (target != latest[key] if key in latest else target is not None)
+    ]
+    t = online_target.c
+    for row in rows:  # twice within a millisecond: the last word holds
+        connection.execute(
+            delete(online_target).where(
+                t.dimension == dimension, t.subject == row["subject"], t.since_ms == row["since_ms"]
+            )
+        )
+    if rows:
+        connection.execute(insert(online_target), rows)
+
+
+def target_history(connection: Connection, dimension: str) -> dict[str, list[tuple[Ms, float | None]]]:
+    """Of each tier or area that ever had one: from when on which target held, oldest first."""
+    t = online_target.c
+    query = select(t.subject, t.since_ms, t.target).where(t.dimension == dimension)
+    found: dict[str, list[tuple[Ms, float | None]]] = {}
+    for row in connection.execute(query.order_by(t.subject, t.since_ms)):
+        found.setdefault(row.subject, []).append((Ms(row.since_ms), row.target))
+    return found
+
+
+def retire_area(connection: Connection, key: str, *, now: Ms) -> None:
+    connection.execute(update(area).where(area.c.id == key).values(retired_ms=now))
+
+
+def retire_department(connection: Connection, key: str, *, now: Ms) -> None:
+    connection.execute(update(department).where(department.c.id == key).values(retired_ms=now))
 
 
 def retire_missing(

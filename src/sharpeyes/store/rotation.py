@@ -23,7 +23,8 @@ from sharpeyes.store.access import totp_context
 from sharpeyes.store.access_schema import user
 from sharpeyes.store.credentials import credential_context
 from sharpeyes.store.database import Database
-from sharpeyes.store.schema import credential
+from sharpeyes.store.schema import credential, setting
+from sharpeyes.store.settings import settings_context
 from sharpeyes.store.vault import KEY_BYTES, LINE, Vault, VaultError, keys_at
 
 
@@ -74,7 +75,9 @@ def reseal(connection: Connection, vault: Vault) -> tuple[int, tuple[str, ...]]:
             lost.append(context)
             continue
         connection.execute(
-            update(table).where(table.c.id == key).values({column: vault.seal(secret, context)})
+            update(table)
+            .where(table.c.id == key, column.is_not(None))
+            .values({column: vault.seal(secret, context)})
         )
         count += 1
     return count, tuple(lost)
@@ -90,6 +93,9 @@ def _sealed(connection: Connection) -> Iterator[tuple[Table, str, Column[bytes],
     u = user.c
     for key, sealed in connection.execute(select(u.id, u.totp).where(u.totp.is_not(None))):
         yield user, key, u.totp, totp_context(key), sealed
+    t = setting.c
+    for key, sealed in connection.execute(select(t.id, t.sealed).where(t.sealed.is_not(None))):
+        yield setting, key, t.sealed, settings_context(key), sealed
 
 
 def write_keys(path: Path, keys: list[bytes]) -> None:

@@ -85,6 +85,8 @@ department = Table(
     Column("name", Text, nullable=False),
     Column("industry", String(2)),
     Column("retired_ms", Millis),
+    Column("name_en", Text),
+    Column("contact", Text),
 )
 
 area = Table(
@@ -95,6 +97,33 @@ area = Table(
     Column("parent", ID, ForeignKey("area.id")),
     Column("code", String(8)),
     Column("retired_ms", Millis),
+    Column("name_en", Text),
+    Column("target", Float),
+)
+
+online_target = Table(
+    # From when on which rate was to be reached: past periods are held to the target of their time.
+    "online_target",
+    metadata,
+    Column("dimension", WORD, primary_key=True),  # tier, area
+    Column("subject", ID, primary_key=True),
+    Column("since_ms", Millis, primary_key=True, autoincrement=False),
+    Column("target", Float),  # null: none of its own from then on
+)
+
+setting = Table(
+    # What the console says beside cameras.yaml or instead of it: see registry/settings.py.
+    "setting",
+    metadata,
+    Column("kind", WORD, primary_key=True),
+    Column("id", ID, primary_key=True),
+    Column("said", Document, nullable=False),  # field -> value
+    Column("made", Boolean, nullable=False),  # in the console; else it changes what the file declares
+    Column("version", Integer, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("sealed", LargeBinary),  # its secrets, see store/vault.py
 )
 
 zone = Table(
