@@ -74,6 +74,8 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^roles: an auditor has no other role$/, '审计员不得兼任其他角色'],
   [/^Make an account for each$/, '请分别建立账号'],
   [/^username, name: 1 to 100 printable characters$/, '用户名和姓名须为 1 至 100 个可见字符'],
+  [/^name: somebody else here is called so$/, '已有他人使用该姓名'],
+  [/^Where two are, an administrator says so$/, '如确系同名，请由管理员修改'],
   [/^the old password is wrong$/, '当前密码不正确'],
   [/^code: is not of this secret now$/, '动态口令不正确'],
   [/^Check the clock of the phone$/, '请检查手机时间'],

@@ -94,7 +94,7 @@ def right_changed(at: Ms, subject: Subject, grant: Grant, change: str, reason: s
 
 
 def user_changed(at: Ms, subject: Subject | None, user: str, change: str, **details: Detail) -> Entry:
-    """``change``: user_added, roles, password, totp, disabled, enabled."""
+    """``change``: user_added, name, roles, password, totp, disabled, enabled."""
     return Entry(
         kind=Kind.RIGHT_CHANGED, at=at, details={"change": change, "of": user, **details}, **by(subject)
     )
@@ -250,8 +250,17 @@ def view_ended(started: Entry, at: Ms, *, sent_bytes: int, why: str, **more: Det
 
 
 def snapshot(
-    at: Ms, subject: Subject, allowed: Allowed, *, camera: str, terms: Terms | None, address: str, size: int
+    at: Ms,
+    subject: Subject,
+    allowed: Allowed,
+    *,
+    camera: str,
+    terms: Terms | None,
+    address: str,
+    size: int,
+    **details: Detail,
 ) -> Entry:
+    """One picture was given; ``still`` in the details: one that a diagnosis kept."""
     return Entry(
         kind=Kind.SNAPSHOT,
         at=at,
@@ -259,7 +268,7 @@ def snapshot(
         grant=allowed.grant,
         purpose=terms.purpose if terms else None,
         address=address,
-        details={"basis": allowed.basis, "action": Action.SNAPSHOT, "bytes": size, **_case(terms)},
+        details={"basis": allowed.basis, "action": Action.SNAPSHOT, "bytes": size, **_case(terms), **details},
         **by(subject),
     )
 

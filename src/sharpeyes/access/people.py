@@ -42,6 +42,7 @@ from sharpeyes.store.access import (
     get_account,
     get_subject,
     list_sessions,
+    list_subjects,
     logged_in_from,
     purge_sessions,
     spend_totp,
@@ -272,14 +273,13 @@ class People:
                 "username: 1 to 100 Latin letters, Chinese characters, digits and . _ - @ +",
                 mend="Others look like these, and one person would pass for another",
             )
-        if not 1 <= len(name.strip()) <= 100 or not name.strip().isprintable():
-            raise InvalidInputError("name: 1 to 100 printable characters")
+        name = _named(name)
         encoded = None
         if password is not None:
             check_strength(password, username=username)
             encoded = await self._hash(password)
         subject = Subject(
-            id=f"u-{secrets.token_hex(6)}", name=name.strip(), department=department, roles=_checked(roles)
+            id=f"u-{secrets.token_hex(6)}", name=name, department=department, roles=_checked(roles)
         )
         now = self._clock()
 
@@ -292,6 +292,27 @@ class People:
             return [entry], subject
 
         return await self._register.record(change)
+
+    async def set_name(self, by: Subject | None, user_id: str, name: str) -> None:
+        """Another name to be shown, by an administrator or by oneself; nobody takes a colleague's for
+        themselves. The name to log in with stays what it is for good: the register means one person by it."""
+        own = by is not None and by.id == user_id
+        if not own:
+            self._check_admin(by)
+        wanted, now = _named(name), self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], None]:
+            before = get_account(connection, user_id).subject.name
+            others = (one for one in list_subjects(connection) if one.id != user_id)
+            if own and any(_alike(one.name) == _alike(wanted) for one in others):
+                raise ConflictError(
+                    "name: somebody else here is called so", mend="Where two are, an administrator says so"
+                )
+            change_user(connection, user_id, now, name=wanted)
+            return [entries.user_changed(now, by, user_id, "name", before=before, after=wanted)], None
+
+        await self._register.record(change)
+        self._changes.tell(Changed(users=frozenset({user_id})))
 
     async def set_roles(self, by: Subject | None, user_id: str, roles: Iterable[Role]) -> None:
         """Other roles. Nobody changes their own: an administrator who wants to watch must ask another."""
@@ -441,6 +462,17 @@ def plain(username: str) -> bool:
 def _accented(character: str) -> bool:
     base, *marks = tuple(unicodedata.normalize("NFD", character))
     return base.isascii() and base.isalpha() and bool(marks) and all(map(unicodedata.combining, marks))
+
+
+def _named(name: str) -> str:
+    if not 1 <= len(name.strip()) <= 100 or not name.strip().isprintable():
+        raise InvalidInputError("name: 1 to 100 printable characters")
+    return name.strip()
+
+
+def _alike(name: str) -> str:
+    """What two names have in common that are read as one."""
+    return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _checked(roles: Iterable[Role]) -> frozenset[Role]:

@@ -139,6 +139,10 @@ class UserChange(Body):
     model_config = _example(enabled=False)
 
     enabled: bool | None = None
+    name: Annotated[
+        str | None,
+        Field(min_length=1, max_length=100, description="That is shown. The one to log in with stays."),
+    ] = None
     roles: Annotated[frozenset[Role] | None, Field(min_length=1)] = None
     department: Id | None = None
 
@@ -147,6 +151,12 @@ class NewPassword(Body):
     model_config = _example(password="another long phrase of words")
 
     password: SecretStr
+
+
+class OwnName(Body):
+    model_config = _example(name="Wang Li")
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class OwnPassword(Body):

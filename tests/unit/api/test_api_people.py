@@ -108,6 +108,31 @@ class TestSession:
             assert (await staff["wang"].get("/api/v1/session")).status_code == 401
             assert (await staff["wang"].log_in("wang", "another good phrase")).status_code == 201
 
+    async def test_a_name_is_corrected_by_oneself_and_by_an_administrator(self, client: Client) -> None:
+        async with staff_of(client, ("wang", "feng", "wu", "zhao")) as staff:
+            wang, feng = staff["wang"], staff["feng"]
+            assert (await wang.put("/api/v1/session/name", json={"name": "  王 丽 "})).status_code == 204
+            assert (await wang.get("/api/v1/session")).json()["user"]["name"] == "王 丽"
+            for other in ("Zhao", "zhao", "\uff3ahao", "Z hao"):  # nobody passes for the approver
+                taken = await wang.put("/api/v1/session/name", json={"name": other})
+                assert (taken.status_code, reason(taken)) == (409, "conflict"), other
+            for wrong in ("", "   ", "a\u202eb", "x" * 101):
+                bad = await wang.put("/api/v1/session/name", json={"name": wrong})
+                assert bad.status_code == 422, wrong
+            where = f"/api/v1/users/{staff.id('wang')}"
+            assert (await staff["zhao"].patch(where, json={"name": "Me"})).status_code == 403
+            made = (await feng.patch(where, json={"name": "Zhao"})).json()  # a namesake, as somebody knows
+            assert (made["name"], made["username"]) == ("Zhao", "wang")
+            assert (await feng.patch(where, json={"username": "other"})).status_code == 422
+            own = await feng.patch(f"/api/v1/users/{staff.id('feng')}", json={"name": "Feng Yi"})
+            assert own.json()["name"] == "Feng Yi"  # a name is no right
+            said = [
+                (one["name"], one["details"]["before"], one["details"]["after"])
+                for one in await staff.register(kind="right_changed")
+                if one["details"]["change"] == "name"
+            ]
+            assert said == [("Feng", "Feng", "Feng Yi"), ("Feng", "王 丽", "Zhao"), ("Wang", "Wang", "王 丽")]
+
 
 class TestCsrf:
     @pytest.mark.parametrize("sent", [None, "", "wrong", "é"])

@@ -12,6 +12,7 @@ from sharpeyes.access.people import LoggedIn
 from sharpeyes.api import auth
 from sharpeyes.api.access_shapes import (
     LogIn,
+    OwnName,
     OwnPassword,
     PersonShape,
     SessionShape,
@@ -63,6 +64,12 @@ async def log_out(response: Response, rooms: Rooms, caller: Person) -> None:
     """End this session. Pictures that run for this user are judged again at once."""
     await rooms.access.people.end_sessions(caller.person, caller.person.id, only=_session(caller).id)
     _forget(response)
+
+
+@router.put("/session/name", status_code=HTTPStatus.NO_CONTENT)
+async def change_name(rooms: Rooms, caller: Person, form: OwnName) -> None:
+    """Another name of one's own to be shown, that nobody else here bears. Goes into the register."""
+    await rooms.access.people.set_name(caller.person, caller.person.id, form.name)
 
 
 @router.put("/session/password", status_code=HTTPStatus.NO_CONTENT)

@@ -56,12 +56,15 @@ async def one(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> UserShape
 
 @router.patch("/users/{user_id}")
 async def change(rooms: Rooms, caller: PeopleManager, user_id: UserId, form: UserChange) -> UserShape:
-    """Disable an account or enable it, give it other roles or another department; never one's own.
+    """Disable an account or enable it, give it other roles or another department; never one's own. Or correct
+    its name; the one to log in with is never changed, since the register means one person by it for good.
 
     Of a disabled account every session ends at once, and every picture stops.
     """
     people = rooms.access.people
     async with auth.refusals(rooms, caller, "user", user_id):
+        if form.name is not None:
+            await people.set_name(caller.person, user_id, form.name)
         if form.enabled is not None:
             await people.set_enabled(caller.person, user_id, form.enabled)
         if form.roles is not None:
