@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from api_client import Client, client_of
+from api_people import staff_of
 from sharpeyes.app import Service
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.health import Rung, State
@@ -19,7 +20,7 @@ site: {{name: Test, timezone: Asia/Shanghai}}
 tiers:
   public_security: {{target: 0.98, liveness_s: 1, quality_s: 1}}
 zones: {{police: {{name: Police, network: 1}}}}
-departments: {{psb: {{name: Public Security, industry: "00"}}}}
+departments: {{psb: {{name: Public Security, industry: "00"}}, edu: {{name: Education}}, audit: {{name: Audit}}}}
 areas: {{city: {{name: City, code: "4403"}}}}
 credentials: {{viewer: {{username: admin, password_file: password}}}}
 cameras:
@@ -78,13 +79,11 @@ async def check_working(client: Client) -> None:
     assert found["received_bytes"] > 1000
     assert any("DESCRIBE" in line for line in found["transcript"])
     assert "simulated" not in str(page)
-    still = await client.get(bad["still"])
-    assert still.headers["content-type"] == "image/jpeg"
-    assert still.content[:2] == b"\xff\xd8"
-    events = (await client.get("/api/v1/events")).json()["items"]
-    viewed = next(event for event in events if event["kind"] == "still_viewed")
-    assert "token 'first start'" in viewed["message"]
-    assert (await client.get("/api/v1/cameras/gate/stills/" + "0" * 32)).status_code == 404
-    reader = (await client.post("/api/v1/tokens", json={"name": "grafana", "scopes": ["read"]})).json()
-    headers = {"Authorization": f"Bearer {reader['token']}"}
-    assert (await client.get(bad["still"], headers=headers)).status_code == 403
+    assert (await client.get(bad["still"])).status_code == 403  # machines do not watch
+    async with staff_of(client, ("zhou", "wu")) as staff:
+        still = await staff["zhou"].get(bad["still"])
+        assert still.headers["content-type"] == "image/jpeg"
+        assert still.content[:2] == b"\xff\xd8"
+        (seen,) = await staff.register(kind="snapshot")
+        assert (seen["user"], seen["camera"]) == (staff.id("zhou"), "gate")
+        assert (await staff["zhou"].get("/api/v1/cameras/gate/stills/" + "0" * 32)).status_code == 404

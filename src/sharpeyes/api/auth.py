@@ -46,8 +46,9 @@ OPERATE = Right(
     roles=frozenset({Role.OPERATOR, Role.MAINTAINER, Role.ADMIN}),
     scope="admin",
 )
-STILLS = Right(name="see stills of cameras", roles=frozenset({Role.OPERATOR}), scope="admin")
-"""A still is footage: health without video, as maintainers have it, goes without them."""
+STILLS = Right(name="see stills of cameras", roles=frozenset({Role.OPERATOR}))
+"""A still is footage: health without video, as maintainers have it, goes without them, and so do machines.
+Which cameras' stills is asked as for any picture."""
 MANAGE = Right(name="manage the service", roles=frozenset({Role.ADMIN}), scope="admin")
 ADDRESSES = Right(
     name="see addresses of cameras", roles=frozenset({Role.MAINTAINER, Role.ADMIN}), scope="read"

@@ -319,6 +319,11 @@ class PictureShape(Shape):
         )
 
 
+def found_of(record: ProbeRecord, *, addresses: bool) -> dict[str, Any]:
+    """What a probe found; without ``addresses`` what names hosts is left out."""
+    return dict(record.found) | ({} if addresses else {"transcript": [], "message": None})
+
+
 class ProbeRecordShape(Shape):
     """One probe with its working."""
 
@@ -333,10 +338,7 @@ class ProbeRecordShape(Shape):
 
     @classmethod
     def of(cls, record: ProbeRecord, *, addresses: bool) -> Self:
-        """Without ``addresses`` what names hosts is left out."""
-        found = dict(record.found)
-        if not addresses:
-            found |= {"transcript": [], "message": None}
+        found = found_of(record, addresses=addresses)
         still = None if record.still is None else f"/api/v1/cameras/{record.camera}/stills/{record.still}"
         return cls(at=iso(record.at), ok=record.ok, found=found, still=still, expires=iso(record.expires))
 

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
-from sharpeyes.api.auth import AnyCaller, Disputer, Reader, Settler
+from sharpeyes.api.auth import ADDRESSES, AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.exclusions import ExclusionShape, Withdrawal
-from sharpeyes.api.schemas import Body, Instant, IntervalShape, Shape
+from sharpeyes.api.schemas import Body, Instant, IntervalShape, Shape, found_of
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError
 from sharpeyes.domain.faults import Scope, Ticket
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
@@ -198,18 +198,29 @@ async def withdraw(rooms: Rooms, caller: Disputer, key: str, withdrawal: Withdra
     return ContestShape.of(await rooms.database.awrite(withdrawn))
 
 
-@router.get("/intervals/evidence", dependencies=[Reader])
+@router.get("/intervals/evidence")
 async def interval_evidence(
     rooms: Rooms,
+    caller: AnyCaller,
     camera: Annotated[str, Query(max_length=64)],
     start: Annotated[AwareDatetime, Query(description="Where the interval begins, as it is listed.")],
 ) -> IntervalEvidence:
     """One interval with its contests, exclusions and tickets, and the probes at its edges."""
     now = rooms.clock()
-    return await rooms.database.aread(partial(_evidence, camera=camera, start=from_datetime(start), now=now))
+    return await rooms.database.aread(
+        partial(
+            _evidence,
+            camera=camera,
+            start=from_datetime(start),
+            now=now,
+            addresses=caller.may(ADDRESSES),
+        )
+    )
 
 
-def _evidence(connection: Connection, camera: str, start: Ms, now: Ms) -> IntervalEvidence:
+def _evidence(
+    connection: Connection, camera: str, start: Ms, now: Ms, *, addresses: bool
+) -> IntervalEvidence:
     interval = contests.interval_of(connection, camera, start)
     end = now if interval.end is None else interval.end
     span = Span(start, Ms(max(end, start + 1)))
@@ -230,7 +241,7 @@ def _evidence(connection: Connection, camera: str, start: Ms, now: Ms) -> Interv
             for x in exclusions.overlapping(connection, span)
             if _covers(connection, x, camera, span)
         ),
-        probes=tuple(_probe(record) for record in reversed(probes)),
+        probes=tuple(_probe(record, addresses=addresses) for record in reversed(probes)),
         tickets=tuple(_ticket(t) for t in tickets if t.started < span.end and (t.closed or now) > start),
     )
 
@@ -244,8 +255,9 @@ def _covers(connection: Connection, item: Exclusion, camera: str, span: Span) ->
     return any(m.key == camera for m in telemetry.memberships(connection, both, "camera", where=where))
 
 
-def _probe(record: ProbeRecord) -> EdgeProbe:
-    return EdgeProbe(at=iso(record.at), ok=record.ok, found=dict(record.found), still=record.still)
+def _probe(record: ProbeRecord, *, addresses: bool) -> EdgeProbe:
+    found = found_of(record, addresses=addresses)
+    return EdgeProbe(at=iso(record.at), ok=record.ok, found=found, still=record.still)
 
 
 def _ticket(item: Ticket) -> IntervalTicket:

@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Query, Response
 from sqlalchemy import Connection
 
+from sharpeyes.access import entries
 from sharpeyes.api.auth import ADDRESSES, MANAGE, AnyCaller, Caller, StillViewer, needs
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.cameras import CameraId
@@ -19,12 +20,14 @@ from sharpeyes.api.schemas import (
     ProbeRecordShape,
     ReferenceShape,
 )
+from sharpeyes.domain.access import Action, Refused, RefusedError, Terms
 from sharpeyes.domain.errors import UnavailableError
+from sharpeyes.domain.masks import Mask
 from sharpeyes.gateway.overlay import mask_still
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH
 from sharpeyes.health.quality import VIEW_FAULTS
 from sharpeyes.health.sight import forget
-from sharpeyes.store.access import get_masks
+from sharpeyes.store.access import get_grant, get_masks
 from sharpeyes.store.cameras import get_camera
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.evidence import ProbeRecord, list_records
@@ -76,23 +79,33 @@ async def probes(
     responses={200: {"content": {"image/jpeg": {}}, "description": "A marked-up picture, 640x360."}},
 )
 async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: StillViewer) -> Response:
-    """A still of a diagnosis, under the camera's privacy masks of today. It counts as footage: that it was
-    looked at, and by whom, is journalled."""
+    """A still of a diagnosis, under the camera's privacy masks of today. It is footage: whoever may take a
+    snapshot of this camera now sees it, and the register has that they did, or why they did not."""
     if rooms.quality is None or rooms.quality.evidence is None:
         raise UnavailableError("no evidence is kept here")
+    person = caller.person
+    answer = await rooms.access.desk.check(person.id, camera_id, Action.SNAPSHOT, address=caller.address)
+    if isinstance(answer, Refused):
+        raise RefusedError(answer)
     kept = await rooms.quality.evidence.read(camera_id, still_id)
-    masks = await rooms.database.aread(lambda connection: get_masks(connection, camera_id))
+
+    def read(connection: Connection) -> tuple[tuple[Mask, ...], Terms | None]:
+        grant = get_grant(connection, answer.grant) if answer.grant else None
+        return get_masks(connection, camera_id), grant.terms if grant else None
+
+    masks, terms = await rooms.database.aread(read)
     data = await asyncio.to_thread(mask_still, kept, masks, shape=(HEIGHT, WIDTH))
-    seen = Event(
-        at=rooms.clock(),
-        kind="still_viewed",
-        subject=camera_id,
-        message=f"a still was viewed by {_who(caller)}",
-        detail={"still": still_id, "who": caller.name},
+    seen = entries.snapshot(
+        rooms.clock(),
+        person,
+        answer,
+        camera=camera_id,
+        terms=terms,
+        address=caller.address,
+        size=len(data),
+        still=still_id,
     )
-    await rooms.database.awrite(
-        lambda connection: record(connection, [seen])
-    )  # before it is shown, or not at all
+    await rooms.access.register.append(seen)  # before it is shown, or not at all
     return Response(data, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
 
