@@ -161,11 +161,17 @@ class Look:
     @cached_property
     def thumb(self) -> Map:
         """(45, 80, 3): luma and both chroma planes, the latter centred on 0."""
-        size, area = THUMB, cv2.INTER_AREA
-        y = cv2.resize(self.half, size, interpolation=area)
-        u = cv2.resize(self.picture.u, size, interpolation=area).astype(np.float32) - 128
-        v = cv2.resize(self.picture.v, size, interpolation=area).astype(np.float32) - 128
-        return np.asarray(cv2.merge([y, u, v]), np.float32)
+        y = cv2.resize(self.half, THUMB, interpolation=cv2.INTER_AREA)
+        return np.asarray(cv2.merge([y, *self.tints]), np.float32)
+
+    @cached_property
+    def tints(self) -> tuple[Map, Map]:
+        """(45, 80) each: thumbnails of the chroma planes, centred on 0."""
+        u, v = (
+            cv2.resize(plane, THUMB, interpolation=cv2.INTER_AREA).astype(np.float32) - 128
+            for plane in (self.picture.u, self.picture.v)
+        )
+        return u, v
 
     @cached_property
     def fine(self) -> Map:
@@ -223,7 +229,8 @@ class Look:
     @cached_property
     def is_grey(self) -> bool:
         """No colour anywhere, as under infrared light."""
-        return bool((np.abs(self.thumb[..., 1:]).max(axis=2) >= 4).mean() < 0.05)
+        u, v = self.tints
+        return bool((np.maximum(np.abs(u), np.abs(v)) >= 4).mean() < 0.05)
 
 
 class Features:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from enum import Flag
 from functools import cached_property
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-from av.video.reformatter import Interpolation
+from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
@@ -20,6 +21,16 @@ WIDTH, HEIGHT = 640, 360
 _MOST_BYTES = 64_000_000
 
 Plane = NDArray[np.uint8]
+
+
+class _Scaler(threading.local):
+    """One a thread: a scaler made for a frame costs more than the scaling."""
+
+    def __init__(self) -> None:
+        self.scaler = VideoReformatter()
+
+
+_scalers = _Scaler()
 
 
 class DecoderError(Flag):
@@ -71,7 +82,9 @@ class Picture:
         Raises UnreadablePictureError if the scaler knows no way from the frame's pixel format.
         """
         try:
-            small = frame.reformat(WIDTH, HEIGHT, "yuv420p", interpolation=Interpolation.AREA)
+            small = _scalers.scaler.reformat(
+                frame, WIDTH, HEIGHT, "yuv420p", interpolation=Interpolation.AREA
+            )
         except (ValueError, OSError) as error:
             raise UnreadablePictureError(
                 f"pixel format {frame.format.name} cannot be scaled: {error}"
