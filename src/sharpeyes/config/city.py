@@ -13,10 +13,10 @@ from sharpeyes.domain.dossier import FIELDS, Dossier, place_of, read
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Node as CauseNode
 from sharpeyes.domain.faults import NodeKind, NodeOrigin
+from sharpeyes.registry.boundary import outline, ring
 from sharpeyes.registry.declared import DeclaredNode
 
 MAX_BOUNDARY_BYTES = 4 * 1024 * 1024
-MAX_POINTS = 50_000
 NO_CAMERAS: tuple[str, ...] = ()
 LAWFUL = "A camera there cannot be registered (Order 799, article 8)"
 
@@ -30,8 +30,11 @@ def boundary(node: Node, folder: Path) -> Mapping[str, Any]:
         pairs = [pair.items for pair in node.items if isinstance(pair, Listing)]
         if len(pairs) != len(node.items):
             raise Wrong("a ring is a list of pairs", "Write [[120.1, 30.2], ...]")
-        points = [_point([_degree(text(one)) for one in pair]) for pair in pairs]
-        return {"type": "Polygon", "coordinates": [_ring(points)]}
+        try:
+            points = [[_degree(text(one)) for one in pair] for pair in pairs]
+            return {"type": "Polygon", "coordinates": [ring(points)]}
+        except InvalidInputError as error:
+            raise Wrong(error.message, error.mend) from None
     return _of_file(folder / text(node))
 
 
@@ -47,61 +50,10 @@ def _of_file(path: Path) -> Mapping[str, Any]:
         document = json.loads(data)
     except (ValueError, RecursionError):
         raise Wrong(f"{path} is not JSON", "Save it as GeoJSON in UTF-8") from None
-    found = list(_polygons(document, 0))
-    if not found:
-        raise Wrong(f"{path} holds no Polygon or MultiPolygon", "Give the outline of the area")
-    if sum(len(ring) for polygon in found for ring in polygon) > MAX_POINTS:
-        raise Wrong(f"{path} has more than {MAX_POINTS:,} points", "Simplify its lines")
-    if len(found) == 1:
-        return {"type": "Polygon", "coordinates": found[0]}
-    return {"type": "MultiPolygon", "coordinates": found}
-
-
-def _polygons(document: Any, depth: int) -> list[list[list[list[float]]]]:
-    """Every polygon of a geometry, a feature or a collection."""
-    if not isinstance(document, dict) or depth > 4:
-        return []
-    match document.get("type"):
-        case "FeatureCollection":
-            return [one for item in _list(document.get("features")) for one in _polygons(item, depth + 1)]
-        case "Feature":
-            return _polygons(document.get("geometry"), depth + 1)
-        case "GeometryCollection":
-            return [one for item in _list(document.get("geometries")) for one in _polygons(item, depth + 1)]
-        case "Polygon":
-            return [_polygon(document.get("coordinates"))]
-        case "MultiPolygon":
-            return [_polygon(one) for one in _list(document.get("coordinates"))]
-        case _:
-            return []
-
-
-def _polygon(value: Any) -> list[list[list[float]]]:
-    return [_ring([_point(point) for point in _list(ring)]) for ring in _list(value)]
-
-
-def _list(value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        raise Wrong("the GeoJSON is not well formed", "Check its coordinates")
-    return value
-
-
-def _point(value: Any) -> list[float]:
-    point = _list(value)
-    if len(point) < 2 or any(isinstance(one, bool) or not isinstance(one, int | float) for one in point[:2]):
-        raise Wrong("a point is a longitude and a latitude", "Write [120.1, 30.2]")
-    longitude, latitude = float(point[0]), float(point[1])
-    if not (-180 <= longitude <= 180 and -90 <= latitude <= 90):
-        raise Wrong(f"[{longitude:g}, {latitude:g}] is no place on Earth", "Longitude first, in degrees")
-    return [round(longitude, 6), round(latitude, 6)]
-
-
-def _ring(points: list[list[float]]) -> list[list[float]]:
-    """Closed, as GeoJSON wants it."""
-    closed = points if points and points[0] == points[-1] else [*points, *points[:1]]
-    if len(closed) < 4:
-        raise Wrong("an outline has three points at least", "Write [[120.1, 30.2], ...]")
-    return closed
+    try:
+        return outline(document)
+    except InvalidInputError as error:
+        raise Wrong(f"{path}: {error.message}", error.mend) from None
 
 
 def _degree(value: str) -> float:

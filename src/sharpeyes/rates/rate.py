@@ -12,8 +12,9 @@ Formula version 3, times in ms, over all cameras of a key and a span, each for t
   off twice. Without approved exclusions it is raw; raw itself never knows of any.
 - **headcount** = cameras online at the end of the span / cameras neither unknown nor in maintenance then.
 
-The verdict compares raw with the target, exactly; below 95 % coverage there is none yet: *collecting*. The
-adjusted verdict does the same with adjusted and the coverage outside X.
+The verdict compares raw, exactly, with the target that was in force at the end of the span; below 95 %
+coverage there is none yet: *collecting*. The adjusted verdict does the same with adjusted and the coverage
+outside X.
 
 Of the ladder (see docs/states.md), for each rung from *reachable* to *usable*:
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
@@ -27,6 +27,7 @@ from sharpeyes.rates.rate import Climb, Excluded, Headcount, Rate
 from sharpeyes.rates.timeline import HOUR_MS, Every, Run
 from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
 from sharpeyes.store.exclusions import ExclusionStage
+from sharpeyes.store.organisation import target_history
 from sharpeyes.store.rollups import Figures
 from sharpeyes.store.rungs import Climbed, RungPiece, Step
 from sharpeyes.store.telemetry import Dimension, Grid, Piece, Presence, ancestry
@@ -35,7 +36,7 @@ SILENT_MS = 15_000
 """A prober not heard of for longer than this has stopped watching; it speaks about every second."""
 
 TARGET = 0.95
-"""What a rate is held to where no tier says otherwise."""
+"""What a rate is held to where neither tier nor area says otherwise."""
 
 STEPS = 800
 """In one trend: a month by the hour."""
@@ -128,9 +129,10 @@ def rates(
     """A rate for each key of the dimension that had a member within the span, ordered by key.
 
     By ``area`` each area includes those below it, and areas that only have such are listed too; cameras
-    are counted once in each. By ``tier`` the target is the tier's, otherwise it is ``target``. ``keys``: of
-    these only.
+    are counted once in each. The target is that of the tier or area at the end of the span as it was asked
+    for, and ``target`` where there is none. ``keys``: of these only.
     """
+    asked = span.end
     span, known_until = _known(connection, span, now)
     if span.length_ms == 0:
         return []
@@ -166,7 +168,7 @@ def rates(
         for areas in telemetry.movers(connection, span, by, where=scope.where).values():
             for area, times in Counter(into for key in areas for into in scope.counts_in(key)).items():
                 total[area].cameras -= times - 1
-    return _rates(connection, span, by, total, target)
+    return _rates(span, by, total, _targets(connection, by, target), asked)
 
 
 def trend(
@@ -187,6 +189,7 @@ def trend(
     """
     if by == "camera" and keys is None:
         raise InvalidInputError("key: a course by camera needs the cameras named", mend="Give their ids")
+    asked = span.end
     span, known_until = _known(connection, span, now)
     buckets: list[Span] = []
     for bucket in timeline.steps(span, every, zone):
@@ -207,11 +210,11 @@ def trend(
     through, partly = telemetry.presences(connection, span, by, where=scope.where)
     totals = [scope.upwards(one) for one in sums]
     _count_members(scope, through, partly, edges, totals)
-    targets = telemetry.tier_targets(connection) if by == "tier" else {}
+    held = _targets(connection, by, target)
     return [
         rate
         for bucket, total in zip(buckets, totals, strict=True)
-        for rate in _rates(connection, bucket, by, total, target, targets)
+        for rate in _rates(bucket, by, total, held, asked if bucket is buckets[-1] else bucket.end)
     ]
 
 
@@ -247,16 +250,29 @@ def excluded_of(member_ms: int, by_state: Mapping[State, int]) -> Excluded:
     )
 
 
+def _targets(
+    connection: Connection, by: Dimension, target: float | None
+) -> Callable[[str, Ms], float | None]:
+    """What a key is held to over a span that ends then: the target that was in force at its last instant.
+    One that was changed later does not judge what was before, and one within the span judges all of it."""
+    history = target_history(connection, by) if by in ("tier", "area") else {}
+
+    def held(key: str, end: Ms) -> float | None:
+        course = history.get(key, [])
+        found = next((value for since, value in reversed(course) if since < end or since == 0), None)
+        return target if found is None else found
+
+    return held
+
+
 def _rates(
-    connection: Connection,
     span: Span,
     by: Dimension,
     sums: Mapping[str, _Sum],
-    target: float | None,
-    targets: Mapping[str, float] | None = None,
+    held: Callable[[str, Ms], float | None],
+    end: Ms,
 ) -> list[Rate]:
-    if targets is None:
-        targets = telemetry.tier_targets(connection) if by == "tier" else {}
+    """``end``: of the span before what is not over yet was cut off."""
     return [
         Rate.of(
             by,
@@ -266,7 +282,7 @@ def _rates(
             member_ms=one.member_ms,
             by_state=one.states,
             headcount=Headcount.of(one.heads, one.present),
-            target=targets.get(key, target),
+            target=held(key, end),
             excluded=one.excluded,
             climb=Climb.of(one.steps),
         )

@@ -89,6 +89,7 @@ def apply_config(
     Cameras that were found in one of ``networks`` get what holds there now, but for what was set by hand.
     """
     organisation.put_tiers(connection, declared.tiers)
+    organisation.put_targets(connection, "tier", {p.tier: p.target for p in declared.tiers}, now=now)
     organisation.put_zones(connection, declared.zones)
     organisation.put_departments(connection, declared.departments)
     organisation.put_areas(connection, declared.areas)

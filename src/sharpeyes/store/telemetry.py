@@ -50,7 +50,6 @@ from sharpeyes.store.schema import (
     heartbeat,
     membership,
     state_interval,
-    tier_policy,
 )
 
 Dimension = Literal["tier", "department", "area", "zone", "camera", "all"]
@@ -587,11 +586,6 @@ def movers(
 def area_parents(connection: Connection) -> dict[str, str | None]:
     """Every area that ever was, with the one it lies in."""
     return {row.id: row.parent for row in connection.execute(select(area.c.id, area.c.parent))}
-
-
-def tier_targets(connection: Connection) -> dict[str, float]:
-    """The online rate that each tier is held to, 0..1."""
-    return {row.tier: row.target for row in connection.execute(select(tier_policy))}
 
 
 def is_recent(connection: Connection, table: Table, span: Span) -> bool:

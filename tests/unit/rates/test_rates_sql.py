@@ -20,6 +20,7 @@ from sharpeyes.rates.rate import Rate
 from sharpeyes.rates.rates import SILENT_MS, TARGET, rates
 from sharpeyes.store import rungs, schema, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.organisation import put_targets
 from sharpeyes.store.telemetry import Dimension, StoredStanding, ancestry
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 
@@ -46,8 +47,7 @@ def registry(connection: Any) -> None:
     connection.execute(insert(schema.department), [{"id": d, "name": d} for d in ("d0", "d1")])
     connection.execute(insert(schema.zone), [{"id": z, "name": z, "network": "7"} for z in ("z0", "z1")])
     connection.execute(insert(schema.area), [{"id": a, "name": a, "parent": p} for a, p in AREAS.items()])
-    connection.execute(delete(schema.tier_policy))
-    connection.execute(insert(schema.tier_policy), [{"tier": "community", "target": 0.9, "liveness_s": 30.0}])
+    put_targets(connection, "tier", {"community": 0.9}, now=Ms(1))
     connection.execute(
         insert(schema.camera),
         [

@@ -146,7 +146,10 @@ class RateShape(Shape):
         Field(description="The same outside approved exclusions; null if nothing was observed there."),
     ]
     coverage: Annotated[Ratio | None, Field(description="Observed share of the obliged time.")]
-    target: Ratio | None
+    target: Annotated[
+        Ratio | None,
+        Field(description="That was in force at the end of the span: a later one does not judge it."),
+    ]
     verdict: Annotated[
         str | None, Field(description="'met', 'missed', or 'collecting' while less than 95 % was observed.")
     ]
