@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from sharpeyes.discovery.enrol import Target, enrol
-from sharpeyes.discovery.found import FoundDevice, FoundError
-from sharpeyes.discovery.sweep import PORTS, Pace, hosts, sweep
+from sharpeyes.discovery.found import FoundDevice, FoundError, trimmed
+from sharpeyes.discovery.sweep import PORTS, Pace, Range, hosts, merged, sweep
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.credentials import Credentials
+from sharpeyes.domain.discovery import How
 from sharpeyes.net.onvif import OnvifClient, OnvifLimits, TlsTrust
 from sharpeyes.net.ws_discovery import Interface, Network, Sighting
 from sharpeyes.net.ws_discovery import discover as ask_around
 from sharpeyes.wire.service_url import device_service_url
+
+_A_SOURCE = 64
+"""Devices that one address may announce."""
 
 
 class Step(StrEnum):
@@ -38,8 +45,14 @@ class Search:
     """For multicast."""
     networks: Sequence[Network] = ()
     """For unicast probes and the sweep; their addresses may also be named by other sources."""
+    ranges: Sequence[Range] = ()
+    """The same, but each of their addresses is believed of itself alone."""
+    within: bool = False
+    """Whether only devices in ``networks`` and ``ranges`` are asked what they are, whoever else answers."""
     xaddrs: Sequence[str] = ()
     credentials: Credentials | None = None
+    accounts: Mapping[str, Credentials | None] = field(default_factory=dict)
+    """Those of single devices, by ``host:port``, in the place of ``credentials``."""
     ports: Sequence[int] = PORTS
     unicast: bool = True
     sweep: bool = True
@@ -50,28 +63,58 @@ class Search:
     in_flight: int = 64
     """Devices that are enrolled at a time."""
 
+    @property
+    def places(self) -> list[Network | Range]:
+        return [*self.networks, *self.ranges]
 
-async def discover(search: Search, progress: Progress | None = None) -> list[FoundDevice]:
+    @property
+    def questions(self) -> int:
+        """How many ports (or addresses, if none is swept) are asked."""
+        if not (self.sweep or self.unicast):
+            return 0
+        return sum(map(len, merged(self.places))) * (len(self.ports) if self.sweep else 1)
+
+
+async def discover(
+    search: Search,
+    progress: Progress | None = None,
+    *,
+    heard: Callable[[str], None] | None = None,
+    found: Callable[[FoundDevice], None] | None = None,
+) -> list[FoundDevice]:
     """Every device found, in the order of addresses; one that could not be enrolled, with its error.
 
+    :param heard: called with each address that answers as a device does.
+    :param found: called with each device once it was asked what it is.
     :raises InvalidInputError: one of ``search.xaddrs`` is no URL of a device service.
     :raises UnavailableError: this machine has no sockets left for the sweep.
     """
     tell = progress or (lambda step, done, total: None)  # noqa: ARG005
     named = [Target(xaddr=device_service_url(xaddr)) for xaddr in search.xaddrs]
-    heard = 0
+    sightings = 0
 
-    def count(_: Sighting) -> None:
-        nonlocal heard
-        heard += 1
-        tell(Step.PROBE, heard, 0)
+    def count(sighting: Sighting) -> None:
+        nonlocal sightings
+        sightings += 1
+        tell(Step.PROBE, sightings, 0)
+        if heard is not None and within(sighting.source):
+            heard(sighting.source)
+
+    spans = merged(search.places) if search.within else None
+
+    def within(host: str) -> bool:
+        try:
+            address = ip_address(host)
+        except ValueError:
+            return False
+        return spans is None or any(address in span for span in spans)
 
     try:
         async with asyncio.TaskGroup() as group:
             answers = group.create_task(
                 ask_around(
                     multicast=search.interfaces,
-                    unicast=hosts(search.networks) if search.unicast else (),
+                    unicast=hosts(search.places) if search.unicast else (),
                     believed=search.networks,
                     wait_s=search.wait_s,
                     heard=count,
@@ -79,51 +122,65 @@ async def discover(search: Search, progress: Progress | None = None) -> list[Fou
             )
             swept = group.create_task(
                 sweep(
-                    search.networks if search.sweep else (),
+                    search.places if search.sweep else (),
                     search.ports,
                     pace=search.pace,
                     progress=lambda done, total: tell(Step.SWEEP, done, total),
+                    heard=heard,
                 )
             )
     except ExceptionGroup as group_of:
         raise group_of.exceptions[0] from None
-    targets, unfit = _targets(answers.result(), swept.result(), named)
-    found = await _enrol_all(search, targets, tell)
-    return sorted([*unfit, *found], key=lambda device: (device.address, device.xaddr))
+    targets, unfit = _targets(answers.result(), swept.result(), named, within)
+    told = found or (lambda device: None)  # noqa: ARG005
+    for device in unfit:
+        told(device)
+    enrolled = await _enrol_all(search, targets, tell, told)
+    return sorted([*unfit, *enrolled], key=lambda device: (device.address, device.xaddr))
 
 
 def _targets(
-    sightings: Sequence[Sighting], swept: Sequence[str], named: Sequence[Target]
+    sightings: Sequence[Sighting],
+    swept: Sequence[str],
+    named: Sequence[Target],
+    within: Callable[[str], bool],
 ) -> tuple[list[Target], list[FoundDevice]]:
     """Each device service once, with what its announcement said; and the announcements not to be followed."""
     targets: dict[str, Target] = {}
     endpoints: set[str] = set()
     unfit: list[FoundDevice] = []
+    by_source: Counter[str] = Counter()
     for sighting in sightings:
         match = sighting.match
-        if not sighting.xaddrs:
-            unfit.append(_unbelieved(sighting))
+        by_source[sighting.source] += 1
+        if by_source[sighting.source] > _A_SOURCE:
             continue
+        if not sighting.xaddrs:
+            if within(sighting.source):
+                unfit.append(_unbelieved(sighting))
+            continue
+        believed = [url for url in sighting.xaddrs if within(urlsplit(url).hostname or "")]
+        if not believed:
+            continue  # it may well be there, but nobody asked for it
         # A device with several addresses is enrolled over one: the one that it answered from, if there is;
         # a link-local one last, since without its zone it leads nowhere.
-        xaddrs = sorted(
-            sighting.xaddrs, key=lambda url: (f"//{sighting.source}" not in url, "//[fe80:" in url)
-        )
+        xaddrs = sorted(believed, key=lambda url: (f"//{sighting.source}" not in url, "//[fe80:" in url))
         xaddr = device_service_url(xaddrs[0])
         if xaddr in targets or (match.endpoint is not None and match.endpoint in endpoints):
             continue
         endpoints |= {match.endpoint} if match.endpoint is not None else set()
-        targets[xaddr] = Target(xaddr=xaddr, endpoint=match.endpoint, scopes=match.scopes)
-    dialled = {_authority(xaddr) for xaddr in targets}
-    for target in [*(Target(xaddr=url) for url in swept), *named]:
+        targets[xaddr] = Target(xaddr=xaddr, endpoint=match.endpoint, scopes=match.scopes, how=How.PROBE)
+    dialled = {authority(xaddr) for xaddr in targets}
+    for target in [*(Target(xaddr=url, how=How.SWEEP) for url in swept), *named]:
         # The sweep guesses the path; an announcement knows it.
-        if _authority(target.xaddr) not in dialled:
+        if authority(target.xaddr) not in dialled:
             targets[target.xaddr] = target
-            dialled.add(_authority(target.xaddr))
+            dialled.add(authority(target.xaddr))
     return list(targets.values()), unfit
 
 
-def _authority(url: str) -> str:
+def authority(url: str) -> str:
+    """``host:port`` of an HTTP(S) URL, the port said even where it is the scheme's own."""
     scheme, _, rest = url.partition("://")
     authority = rest.partition("/")[0]
     return (
@@ -143,11 +200,12 @@ def _unbelieved(sighting: Sighting) -> FoundDevice:
             f"{sighting.source} announces a device at {sighting.refused[0]}, which is not its own address. "
             "If that is right, name its network with --cidr or the device with --xaddr",
         ),
+        how=How.PROBE,
     )
 
 
 async def _enrol_all(
-    search: Search, targets: Sequence[Target], tell: Callable[[Step, int, int], None]
+    search: Search, targets: Sequence[Target], tell: Progress, told: Callable[[FoundDevice], None]
 ) -> list[FoundDevice]:
     if not targets:
         return []
@@ -158,7 +216,10 @@ async def _enrol_all(
 
         async def worker() -> None:
             for target in work:
-                found.append(await enrol(client, target, search.credentials, search.trust))
+                account = search.accounts.get(authority(target.xaddr), search.credentials)
+                device = trimmed(await enrol(client, target, account, search.trust))
+                found.append(device)
+                told(device)
                 tell(Step.ENROL, len(found), len(targets))
 
         tell(Step.ENROL, 0, len(targets))

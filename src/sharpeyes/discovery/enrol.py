@@ -16,6 +16,7 @@ from typing import Any
 from sharpeyes.discovery.found import FoundChannel, FoundDevice, FoundError, FoundProfile
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.credentials import Credentials
+from sharpeyes.domain.discovery import How
 from sharpeyes.net.onvif import FATAL, OnvifClient, OnvifDevice, OnvifError, TlsTrust, dig
 from sharpeyes.net.onvif_library import Service
 from sharpeyes.wire.service_url import HTTP, RTSP
@@ -37,6 +38,8 @@ class Target:
     scopes: tuple[str, ...] = ()
     fingerprint: str | None = None
     """SHA-256 of the TLS certificate pinned earlier."""
+    how: How = How.NAMED
+    """How it came to be known."""
 
 
 async def enrol(
@@ -51,6 +54,7 @@ async def enrol(
         address=device.address,
         xaddr=device.xaddr,
         identity=Identity(endpoint=_text(target.endpoint, 512), address=device.address),
+        how=target.how,
     )
     story = _Enrolment(device, found, target.scopes)
     try:

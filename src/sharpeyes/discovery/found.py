@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from sharpeyes.domain.camera import Identity
+from sharpeyes.domain.discovery import How
+
+MAX_TOLD = 128 << 10
+"""Characters of tokens, names and URLs that are kept of one device; 128 channels have a third of that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +69,49 @@ class FoundDevice:
     fingerprint: str | None = None
     """SHA-256 of its TLS certificate (hex), where it was pinned on first use."""
     error: FoundError | None = None
+    how: How = How.NAMED
+    """How it came to be found."""
+
+    @property
+    def streams(self) -> int:
+        """How many of its profiles can be looked at."""
+        return sum(p.stream_uri is not None for channel in self.channels for p in channel.profiles)
+
+
+def trimmed(device: FoundDevice) -> FoundDevice:
+    """The device with as many of its channels as are kept of one: what it says costs memory of ours."""
+    kept: list[FoundChannel] = []
+    size = 0
+    for channel in device.channels:
+        uris = (profile.stream_uri for profile in channel.profiles)
+        texts = (
+            channel.token,
+            channel.name,
+            channel.snapshot_uri,
+            *uris,
+            *(p.token for p in channel.profiles),
+        )
+        size += sum(len(text or "") for text in texts)
+        if size > MAX_TOLD:
+            why = FoundError(
+                "too_large", f"{len(device.channels)} channels: those after the {len(kept)}th are left out"
+            )
+            return replace(device, channels=tuple(kept), error=device.error or why)
+        kept.append(channel)
+    return device
+
+
+def channels_of(told: Mapping[str, Any]) -> tuple[FoundChannel, ...]:
+    """The channels of a :func:`document`."""
+    return tuple(
+        FoundChannel(
+            token=channel["token"],
+            name=channel["name"],
+            profiles=tuple(FoundProfile(**profile) for profile in channel["profiles"]),
+            snapshot_uri=channel["snapshot_uri"],
+        )
+        for channel in told["channels"]
+    )
 
 
 def document(device: FoundDevice) -> dict[str, object]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import resource
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sharpeyes.domain.errors import InvalidInputError, UnavailableError
 from sharpeyes.net.knock import Knock, knock, knock_url
 from sharpeyes.net.ws_discovery import Network
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 PORTS = (80, 8000, 8080, 8899, 2020, 5000)
 """Where device services are: the standard, Hikvision and Reolink, many, white labels, TP-Link, others."""
@@ -55,32 +57,70 @@ def networks(cidrs: Sequence[str], *, large: bool = False) -> list[Network]:
     return found
 
 
-def hosts(found: Sequence[Network]) -> Iterator[str]:
-    """Every address that a device can have, each once."""
-    merged: list[Network] = [
-        *ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv4Network)),
-        *ipaddress.collapse_addresses(n for n in found if isinstance(n, ipaddress.IPv6Network)),
-    ]
-    for network in merged:
-        for address in network.hosts():
-            yield str(address)
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Addresses from ``first`` to ``last``, both of them included."""
+
+    first: Address
+    last: Address
+
+    def __contains__(self, address: Address) -> bool:
+        return address.version == self.first.version and int(self.first) <= int(address) <= int(self.last)
+
+    def __len__(self) -> int:
+        return int(self.last) - int(self.first) + 1
+
+
+def merged(found: Iterable[Network | Range]) -> list[Range]:
+    """The addresses that a device can have in these, each once, in order.
+
+    The first and the last of an IPv4 network are nobody's; those of a range were named.
+    """
+    spans: list[Range] = []
+    for one in sorted(map(_span, found), key=lambda span: (span.first.version, int(span.first))):
+        last = spans[-1] if spans else None
+        if last is None or last.first.version != one.first.version or int(one.first) > int(last.last) + 1:
+            spans.append(one)
+        elif int(one.last) > int(last.last):
+            spans[-1] = Range(last.first, one.last)
+    return spans
+
+
+def _span(one: Network | Range) -> Range:
+    if isinstance(one, Range):
+        return one
+    first, last = one.network_address, one.broadcast_address
+    if one.num_addresses > 2:  # RFC 3021, RFC 6164: both of two are somebody's
+        first = first + 1
+        last = last - 1 if one.version == 4 else last
+    return Range(first, last)
+
+
+def hosts(found: Iterable[Network | Range]) -> Iterator[str]:
+    """Every address of :func:`merged`."""
+    for span in merged(found):
+        kind = type(span.first)
+        for number in range(int(span.first), int(span.last) + 1):
+            yield str(kind(number))
 
 
 async def sweep(
-    found: Sequence[Network],
+    found: Sequence[Network | Range],
     ports: Sequence[int] = PORTS,
     *,
     pace: Pace = Pace(),
     progress: Callable[[int, int], None] | None = None,
+    heard: Callable[[str], None] | None = None,
 ) -> list[str]:
     """URLs of the device services in these networks.
 
     One address is asked port after port with all the others between, so that no device sees a burst.
 
     :param progress: called with the number of ports asked and their total.
+    :param heard: called with the address of each device service that answered.
     :raises UnavailableError: this machine has no sockets left; what was not asked is not "nobody".
     """
-    total = len(ports) * sum(1 for _ in hosts(found))
+    total = len(ports) * sum(map(len, merged(found)))
     work = ((host, port) for port in ports for host in hosts(found))
     urls: list[str] = []
     done = 0
@@ -102,6 +142,8 @@ async def sweep(
                 return
             if answer is Knock.DEVICE:
                 urls.append(knock_url(host, port))
+                if heard is not None:
+                    heard(host)
             done += 1
             if progress is not None:
                 progress(done, total)
