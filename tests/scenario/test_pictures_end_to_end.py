@@ -20,7 +20,10 @@ site: {{name: Test, timezone: Asia/Shanghai}}
 tiers:
   public_security: {{target: 0.98, liveness_s: 1, quality_s: 1}}
 zones: {{police: {{name: Police, network: 1}}}}
-departments: {{psb: {{name: Public Security, industry: "00"}}, edu: {{name: Education}}, audit: {{name: Audit}}}}
+departments:
+  psb: {{name: Public Security, industry: "00"}}
+  edu: {{name: Education}}
+  audit: {{name: Audit}}
 areas: {{city: {{name: City, code: "4403"}}}}
 credentials: {{viewer: {{username: admin, password_file: password}}}}
 cameras:

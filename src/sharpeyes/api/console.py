@@ -76,7 +76,7 @@ def console_routes(assets: Path = ASSETS, *, tiles: str | None = None) -> APIRou
         first = path.partition("/")[0]
         if first in SERVICE:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        if path and "/" not in path and (assets / path).is_file() and path != "index.html":
+        if path and "/" not in path and _there(assets / path) and path != "index.html":
             return _file(request, assets, path, "no-cache", security)
         if "." in path.rpartition("/")[2]:  # a file that is not there, not a page
             raise HTTPException(HTTPStatus.NOT_FOUND)
@@ -87,10 +87,18 @@ def console_routes(assets: Path = ASSETS, *, tiles: str | None = None) -> APIRou
     return router
 
 
+def _there(file: Path) -> bool:
+    """A name that no file can have is that of none."""
+    try:
+        return file.is_file()
+    except OSError:
+        return False
+
+
 def _file(request: Request, folder: Path, name: str, caching: str, security: dict[str, str]) -> Response:
     """One file of one folder, compressed if it is there compressed and the browser takes that."""
     file = folder / name
-    if "/" in name or "\\" in name or name.startswith(".") or not file.is_file():
+    if "/" in name or "\\" in name or name.startswith(".") or not _there(file):
         raise HTTPException(HTTPStatus.NOT_FOUND)
     headers = security | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
     kind = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"

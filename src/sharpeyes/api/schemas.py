@@ -5,6 +5,7 @@ Each shape is built from a domain value by its ``of``; examples go to the OpenAP
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -464,6 +465,14 @@ class ZoneShape(Shape):
         return cls(id=zone.id, name=zone.name, network=zone.network)
 
 
+ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b|\[[0-9A-Fa-f:.]{2,45}\](?::\d+)?")
+
+
+def without_addresses(text: str) -> str:
+    """A sentence for who may not see where cameras are in the network."""
+    return ADDRESS.sub("…", text)
+
+
 class EventShape(Shape):
     """A line of the registry's journal."""
 
@@ -474,9 +483,13 @@ class EventShape(Shape):
     message: str
 
     @classmethod
-    def of(cls, event: Event) -> Self:
+    def of(cls, event: Event, *, addresses: bool) -> Self:
         return cls(
-            id=event.id or 0, at=iso(event.at), kind=event.kind, subject=event.subject, message=event.message
+            id=event.id or 0,
+            at=iso(event.at),
+            kind=event.kind,
+            subject=event.subject if addresses else without_addresses(event.subject),
+            message=event.message if addresses else without_addresses(event.message),
         )
 
 

@@ -14,6 +14,10 @@ Ms = NewType("Ms", int)
 """An instant: milliseconds since 1970-01-01T00:00:00Z."""
 
 
+LATEST = Ms(253_402_300_799_999)
+"""The last that has four digits of a year in UTC."""
+
+
 def iso(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds: ``2026-10-01T08:00:00.000Z``."""
     seconds, rest = divmod(ms, 1000)
@@ -21,10 +25,13 @@ def iso(ms: int) -> str:
 
 
 def from_datetime(moment: datetime) -> Ms:
-    """The instant of an *aware* datetime; a naive one is refused, since its zone would be a guess."""
+    """The instant of an *aware* datetime; a naive one is refused, since its zone would be a guess.
+
+    One before the epoch is the epoch, one beyond the calendar is its end: a zone can carry a date out of it.
+    """
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone, for example 2026-10-01T08:00:00+08:00")
-    return Ms(round(moment.timestamp() * 1000))
+    return Ms(min(max(0, round(moment.timestamp() * 1000)), LATEST))
 
 
 @dataclass(frozen=True, slots=True)

@@ -257,14 +257,13 @@ def load_causes(connection: Connection) -> tuple[list[Node], dict[str, str]]:
         .having(func.count() > 1)
         .scalar_subquery()
     )
-    recorders = select(device.c.id, device.c.manufacturer, device.c.model, device.c.address)
+    recorders = select(device.c.id, device.c.manufacturer, device.c.model)
     for row in connection.execute(recorders.where(device.c.id.in_(many))):
         number = DEVICE + row.id
         if number not in nodes:
-            words = [word for word in (row.manufacturer, row.model, row.address) if word]
-            nodes[number] = Node(
-                id=number, kind=NodeKind.NVR, name=" ".join(words) or row.id, origin=NodeOrigin.DEVICE
-            )
+            # Not by its address: whoever reads a ticket reads the name.
+            words = [word for word in (row.manufacturer, row.model, row.id) if word]
+            nodes[number] = Node(id=number, kind=NodeKind.NVR, name=" ".join(words), origin=NodeOrigin.DEVICE)
     edges: dict[str, tuple[int, str]] = {}
     ranks = {NodeOrigin.DECLARED.value: 0, NodeOrigin.LEARNED.value: 2}
     pairs = (

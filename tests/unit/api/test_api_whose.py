@@ -14,6 +14,8 @@ import pytest
 from api_client import Client, client_of, until_probed
 from api_people import Staff, staff_of
 from sharpeyes.access.register.entry import Kind
+from sharpeyes.domain.time import Ms
+from sharpeyes.store.events import Event, record
 
 
 @pytest.fixture
@@ -75,3 +77,16 @@ class TestAddresses:
         assert "127.0.0.1" in await evidence("ma")
         assert "refused" in (hidden := await evidence("wang"))
         assert "127.0.0.1" not in hidden
+
+    async def test_the_journal_names_addresses_to_maintainers_alone(self, staff: Staff) -> None:
+        lines = [
+            Event(at=Ms(1), kind="device_added", subject="dev-1", message="device found at 10.0.0.7:80"),
+            Event(at=Ms(2), kind="conflict", subject="[fd00::7]:80", message="two say [fd00::7]:80"),
+        ]
+        await staff.client.service.database.awrite(lambda connection: record(connection, lines))
+        shown = {name: (await staff[name].get("/api/v1/events?limit=2")).text for name in ("ma", "wang")}
+        assert "10.0.0.7:80" in shown["ma"]
+        assert "[fd00::7]:80" in shown["ma"]
+        assert "device found at …" in shown["wang"]
+        assert "10.0.0.7" not in shown["wang"]
+        assert "fd00" not in shown["wang"]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sharpeyes.api.auth import Reader
+from sharpeyes.api.auth import ADDRESSES, AnyCaller, Reader
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import AreaShape, DepartmentShape, EventPage, EventShape, TierShape, ZoneShape
 from sharpeyes.store.events import list_events
@@ -42,17 +42,19 @@ async def zones(rooms: Rooms) -> tuple[ZoneShape, ...]:
 @router.get("/events")
 async def events(
     rooms: Rooms,
+    caller: AnyCaller,
     subject: Annotated[str | None, Query(max_length=64, description="Id of a camera or device.")] = None,
     kind: Annotated[str | None, Query(max_length=32)] = None,
-    before: Annotated[int | None, Query(description="'next' of the page before.")] = None,
+    before: Annotated[int | None, Query(ge=1, le=1 << 53, description="'next' of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventPage:
-    """What changed in the registry, newest first: enrolments, moves, conflicts, declarations."""
+    """What changed in the registry, newest first: enrolments, moves, conflicts, declarations. Addresses in
+    it are for who may see them."""
     found = await rooms.database.aread(
         lambda connection: list_events(connection, subject=subject, kind=kind, before=before, limit=limit + 1)
     )
     page = found[:limit]
     return EventPage(
-        items=tuple(EventShape.of(event) for event in page),
+        items=tuple(EventShape.of(event, addresses=caller.may(ADDRESSES)) for event in page),
         next=page[-1].id if len(found) > limit else None,
     )
