@@ -222,6 +222,7 @@ export const en = {
   'rates.from': 'From',
   'rates.to': 'To',
   'rates.empty': 'Nothing is obliged to deliver in this span.',
+  'rates.worstOf': 'The {n} worst of {total}. To see others, narrow the list.',
   'rates.verdict': 'Verdict',
   'rates.cameras': 'Cameras',
   'rates.made': 'Made of',

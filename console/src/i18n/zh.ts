@@ -223,6 +223,7 @@ export const zh: Record<Key, string> = {
   'rates.from': '开始',
   'rates.to': '结束',
   'rates.empty': '该时段没有应在线的摄像机。',
+  'rates.worstOf': '最低的 {n} 台，共 {total} 台。如需查看其他，请缩小范围。',
   'rates.verdict': '结论',
   'rates.cameras': '摄像机',
   'rates.made': '构成',

@@ -16,8 +16,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import tzinfo
+from types import MappingProxyType
 
-from sqlalchemy import ColumnElement, Connection, and_
+from sqlalchemy import ColumnElement, Connection, and_, func, select
 
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.health import State
@@ -40,6 +41,8 @@ TARGET = 0.95
 
 STEPS = 800
 """In one trend: a month by the hour."""
+
+NOWHERE: Mapping[Dimension, str] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -218,16 +221,40 @@ def trend(
     ]
 
 
-def worst_cameras(connection: Connection, span: Span, now: Ms, *, limit: int, offset: int = 0) -> list[Rate]:
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the cameras, in their order."""
+
+    items: list[Rate]
+    total: int
+    """Of all pages."""
+
+
+def worst_cameras(
+    connection: Connection,
+    span: Span,
+    now: Ms,
+    *,
+    limit: int,
+    offset: int = 0,
+    within: Mapping[Dimension, str] = NOWHERE,
+) -> Page:
     """A page of the rates of single cameras, worst first: by their rate, then the longest offline; last those
-    of which nothing was seen."""
+    of which nothing was seen.
+
+    ``within``: only cameras that were, at some time of the span, in all of these at once: an area with those
+    below it. The rate is the camera's over the whole span, wherever it was.
+    """
     span, known_until = _known(connection, span, now)
     if span.length_ms == 0:
-        return []
+        return Page([], 0)
     kept = rollups.fresh_spans(connection, span)
     ragged = timeline.remainder(span, kept)
     for part in ragged:
         _check_kept(connection, part)
+    scopes = [_Scope.of(connection, by, (key,)).where for by, key in within.items()]
+    conditions = [one for one in scopes if one is not None]
+    where = and_(*conditions) if conditions else None
     ids = ranking.worst(
         connection,
         span,
@@ -236,9 +263,11 @@ def worst_cameras(connection: Connection, span: Span, now: Ms, *, limit: int, of
         known_until=known_until,
         limit=limit,
         offset=offset,
+        where=where,
     )
     found = {rate.key: rate for rate in rates(connection, span, "camera", now, keys=ids)}
-    return [found[key] for key in ids]
+    total = select(func.count()).select_from(ranking.members(span, where).distinct().subquery())
+    return Page([found[key] for key in ids], connection.execute(total).scalar_one())
 
 
 def excluded_of(member_ms: int, by_state: Mapping[State, int]) -> Excluded:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Float,
     Select,
@@ -100,13 +101,15 @@ def worst(
     known_until: Ms,
     limit: int,
     offset: int = 0,
+    where: ColumnElement[bool] | None = None,
 ) -> list[str]:
     """Cameras that were members within the span: by rate, then the longest offline, then by id; last those of
-    which nothing was seen. ``kept``: the parts of whole days that are; ``ragged``: the rest of the span."""
+    which nothing was seen. ``kept``: the parts of whole days that are; ``ragged``: the rest of the span.
+    ``where``: a condition on their memberships within the span."""
     whole = list(kept)
     known = [m.span for m in months(connection) if any(_inside(m.span, part) for part in whole)]
     days = [piece for part in whole for piece in _without(part, known)]
-    m, c = membership.c, camera_month.c
+    c = camera_month.c
     seen: list[Select[Any]] = []
     if known:
         starts = [month.start for month in known]
@@ -116,18 +119,30 @@ def worst(
         seen.append(_days(days))
     for part in ragged:
         seen += camera_times(connection, part, known_until)
+    among = members(span, where)
     # Mostly the page ends before those of which nothing was seen: all members are read only if it does not.
-    found = list(connection.scalars(_page(seen, limit, offset, unseen=False))) if seen else []
+    narrowed = None if where is None else among
+    found = list(connection.scalars(_page(seen, limit, offset, narrowed, unseen=False))) if seen else []
     if len(found) == limit:
         return found
-    there = select(m.camera_id, literal(0).label("online"), literal(0).label("offline")).where(
+    there = among.add_columns(literal(0).label("online"), literal(0).label("offline"))
+    return list(connection.scalars(_page([there, *seen], limit, offset, narrowed, unseen=True)))
+
+
+def members(span: Span, where: ColumnElement[bool] | None) -> Select[tuple[str]]:
+    """Cameras that were members within the span, as the condition says; one with several memberships is there
+    several times."""
+    m = membership.c
+    query = select(m.camera_id).where(
         m.started_ms < span.end, or_(m.ended_ms.is_(None), m.ended_ms > span.start)
     )
-    return list(connection.scalars(_page([there, *seen], limit, offset, unseen=True)))
+    return query if where is None else query.where(where)
 
 
-def _page(parts: Sequence[Select[Any]], limit: int, offset: int, *, unseen: bool) -> Select[Any]:
-    """Cameras in their order; ``unseen``: those of which nothing was seen, too."""
+def _page(
+    parts: Sequence[Select[Any]], limit: int, offset: int, among: Select[tuple[str]] | None, *, unseen: bool
+) -> Select[Any]:
+    """Cameras in their order; ``among``: these only; ``unseen``: those of which nothing was seen, too."""
     rows = (parts[0] if len(parts) == 1 else union_all(*parts)).subquery("parts").c
     camera_id = next(iter(rows))
     online, offline = func.sum(rows.online), func.sum(rows.offline)
@@ -143,6 +158,8 @@ def _page(parts: Sequence[Select[Any]], limit: int, offset: int, *, unseen: bool
         .limit(limit)
         .offset(offset)
     )
+    if among is not None:
+        query = query.where(camera_id.in_(among))
     return query if unseen else query.having(online + offline > 0)
 
 

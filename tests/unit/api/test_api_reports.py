@@ -165,6 +165,26 @@ async def test_cameras_come_worst_first_by_pages(tmp_path: Path) -> None:
         assert ([item["key"] for item in rest["items"]], rest["next"]) == (["school-1"], None)
         some = (await client.get("/api/v1/rates", params=asked | {"key": "gate-2"})).json()
         assert [item["key"] for item in some["items"]] == ["gate-2"]
+        assert (first["total"], rest["total"], some["total"]) == (3, 3, None)
+
+
+async def test_cameras_are_narrowed_by_the_service(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        _, start = yesterday(client)
+        tell(client, start)
+        asked = {"from": iso(start), "to": iso(start + 24 * HOUR), "by": "camera"}
+        cameras = (await client.get("/api/v1/cameras")).json()["items"]
+        for field in ("department", "tier", "area", "zone"):
+            for value in {camera[field] for camera in cameras}:
+                found = (await client.get("/api/v1/rates", params=asked | {field: value})).json()
+                members = {camera["id"] for camera in cameras if camera[field] == value}
+                assert {item["key"] for item in found["items"]} == members, (field, value)
+                assert (found["total"], found["next"]) == (len(members), None)
+        for also in ({"by": "tier"}, {"key": "gate-1"}, {"step": "hour", "key": "gate-1"}):
+            refused = await client.get("/api/v1/rates", params=asked | {"department": "psb"} | also)
+            assert refused.status_code == 422, also
+            assert refused.json()["detail"] == "department: narrows the list of cameras"
+        assert (await client.get("/api/v1/rates", params=asked | {"tier": "moon"})).status_code == 422
 
 
 async def test_every_format_opens_and_no_cell_runs(tmp_path: Path) -> None:

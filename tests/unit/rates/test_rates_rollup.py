@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -314,7 +314,7 @@ def test_an_interval_within_no_membership_is_nobodys(database: Database, recent:
         empty(connection)
         tell(connection, [spell], END + HOUR)
         with sought(recent=recent):
-            assert worst_cameras(connection, span, Ms(END + HOUR), limit=9) == []
+            assert worst_cameras(connection, span, Ms(END + HOUR), limit=9).items == []
             assert all(rates(connection, span, by, Ms(END + HOUR)) == [] for by in BY)
             # Nor anybody else's: one who is there all the time is not seen for it.
             there = {"camera_id": CAMERAS[1], "started_ms": START, "ended_ms": None, "tier": TIERS[0]}
@@ -566,7 +566,8 @@ def test_cameras_come_worst_first_a_page_at_a_time(database: Database) -> None:
         def page(limit: int, offset: int) -> list[str]:
             span = Span(START, Ms(END + HOUR))
             return [
-                r.key for r in worst_cameras(connection, span, Ms(END + HOUR), limit=limit, offset=offset)
+                r.key
+                for r in worst_cameras(connection, span, Ms(END + HOUR), limit=limit, offset=offset).items
             ]
 
         for step in ("from intervals", "from days", "from months"):
@@ -625,3 +626,50 @@ async def test_the_roller_adds_up_what_is_due(tmp_path: Path) -> None:
         assert await roller.turn() == 0
         own.write(lambda c: telemetry.mark_stale(c, DAYS[3].start))
         assert await roller.turn() == 2
+
+
+def test_a_page_of_cameras_can_be_of_one_part_of_the_town(database: Database) -> None:
+    """Of whoever was there at some time of the span; an area is there with those below it."""
+
+    def run(connection: Any) -> None:
+        empty(connection)
+        moved = DAYS[1].start
+        place = {"tier": "community", "department": "d0", "area": "north", "zone": "z0", "ended_ms": None}
+        south = place | {"department": "d1", "area": "south", "zone": "z1"}
+        connection.execute(
+            insert(schema.membership),
+            [
+                {"camera_id": "c0", "started_ms": START, **place},
+                {"camera_id": "c1", "started_ms": START, **place} | {"ended_ms": moved},
+                {"camera_id": "c1", "started_ms": moved, **south},
+                {"camera_id": "c2", "started_ms": START, **south},
+                {"camera_id": "c3", "started_ms": START, **south},
+            ],
+        )
+        told = []
+        for camera, hours in (("c0", 1), ("c1", 5), ("c2", 30)):
+            edge = Ms(START + hours * HOUR)
+            told.append(Interval(camera=camera, state=State.OFFLINE, start=START, end=edge))
+            told.append(Interval(camera=camera, state=State.ONLINE, start=edge, end=None))
+        tell(connection, told, END + HOUR)
+
+        def page(span: Span, limit: int = 9, offset: int = 0, **within: str) -> tuple[list[str], int]:
+            found = worst_cameras(
+                connection, span, Ms(END + HOUR), limit=limit, offset=offset, within=cast(Any, within)
+            )
+            return [rate.key for rate in found.items], found.total
+
+        whole, later = Span(START, Ms(END + HOUR)), Span(moved, Ms(END + HOUR))
+        for kept in (False, True):
+            if kept:
+                roll_up_all(connection, END + HOUR)
+            assert page(whole) == (["c2", "c1", "c0", "c3"], 4)
+            assert page(whole, department="d0") == (["c1", "c0"], 2)
+            assert page(later, department="d0") == (["c0"], 1)
+            assert page(whole, department="d1") == (["c2", "c1", "c3"], 3)
+            assert page(whole, limit=1, offset=1, zone="z1") == (["c1"], 3)
+            assert page(whole, area="city") == (["c2", "c1", "c0", "c3"], 4)
+            assert page(whole, area="north", department="d1") == ([], 0)  # never both at once
+            assert page(whole, department="nobody") == ([], 0)
+
+    database.write(run)

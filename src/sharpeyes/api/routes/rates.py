@@ -14,11 +14,13 @@ from sharpeyes.api.context import Rooms
 from sharpeyes.api.packed import packed
 from sharpeyes.api.schemas import Instant, Ratio, Shape
 from sharpeyes.api.spans import span_of
+from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.health import Rung
+from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Span, iso
 from sharpeyes.rates.rate import FORMULA, RUNGS, Rate, ratio
+from sharpeyes.rates.rates import Page, trend, worst_cameras
 from sharpeyes.rates.rates import rates as rates_over
-from sharpeyes.rates.rates import trend, worst_cameras
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store.telemetry import Dimension
 
@@ -223,6 +225,7 @@ class Rates(Shape):
         tuple[RateShape, ...], Field(description="By key; with a step, oldest first, each step by key.")
     ]
     next: Annotated[int | None, Field(description="The offset of the next page of cameras, if there is one.")]
+    total: Annotated[int | None, Field(description="Cameras on all pages; null for what has no pages.")]
 
 
 @router.get("", dependencies=[Reader], response_model=Rates)
@@ -241,30 +244,49 @@ async def rates(
         list[Annotated[str, Field(max_length=64)]] | None,
         Query(max_length=200, description="Only these; of cameras, those that a course is of."),
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Cameras of a page.")] = 200,
-    offset: Annotated[int, Query(ge=0, le=10_000_000, description="Cameras before this page.")] = 0,
+    tier: Annotated[Tier | None, Query(description="Cameras of this tier only.")] = None,
+    department: Annotated[str | None, Query(max_length=64, description="Cameras of it only.")] = None,
+    area: Annotated[
+        str | None, Query(max_length=64, description="Cameras in it, or in one below it, only.")
+    ] = None,
+    zone: Annotated[
+        str | None, Query(max_length=64, description="Cameras of this network zone only.")
+    ] = None,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Cameras of a page: so many of the worst.")] = 200,
+    offset: Annotated[
+        int, Query(ge=0, le=10_000_000, description="Cameras before this page: 'next' of the one before.")
+    ] = 0,
 ) -> Response:
     """The online rate of each tier, department, area, zone or camera over a span of up to 400 days.
 
-    Cameras come worst first, a page at a time, unless some are asked for by key.
+    Cameras come worst first, a page at a time, unless some are asked for by key: `by=camera&limit=20` are the
+    20 worst, and `offset=20` goes on where these end; `next` is null on the last page. With a tier,
+    department, area or zone only those come that were there, at some time of the span; each with its rate
+    over the whole span.
     """
     now = rooms.clock()
-    span, zone = span_of(start, end, now=now), ZoneInfo(rooms.timezone)
+    span, timezone = span_of(start, end, now=now), ZoneInfo(rooms.timezone)
     paged = by == "camera" and step is None and key is None
+    asked: dict[Dimension, str | None] = {"tier": tier, "department": department, "area": area, "zone": zone}
+    within = {one: value for one, value in asked.items() if value is not None}
+    if within and not paged:
+        raise InvalidInputError(
+            f"{next(iter(within))}: narrows the list of cameras", mend="Use by=camera, without step and key"
+        )
 
-    def ask(connection: Connection) -> list[Rate]:
+    def ask(connection: Connection) -> Page | list[Rate]:
         if step is not None:
-            return trend(connection, span, by, step, zone, now, keys=key)
+            return trend(connection, span, by, step, timezone, now, keys=key)
         if paged:
-            return worst_cameras(connection, span, now, limit=limit + 1, offset=offset)
+            return worst_cameras(connection, span, now, limit=limit, offset=offset, within=within)
         return rates_over(connection, span, by, now, keys=key)
 
     def answer(connection: Connection) -> Response:
         """In the reader's thread to the last byte: a course has hundreds of shapes."""
         found = ask(connection)
-        page = found[:limit] if paged else found
-        known = Span(found[0].span.start, found[-1].span.end) if found else span
-        clocked = any(rate.climb.clock_known_ms for rate in page)
+        items, total = (found.items, found.total) if isinstance(found, Page) else (found, None)
+        known = Span(items[0].span.start, items[-1].span.end) if items else span
+        clocked = any(rate.climb.clock_known_ms for rate in items)
         shape = Rates.model_construct(
             by=by,
             step=step,
@@ -273,8 +295,9 @@ async def rates(
             timezone=rooms.timezone,
             formula=FORMULA,
             criteria=(*CRITERIA, "clock") if clocked else CRITERIA,
-            items=tuple(RateShape.of(rate) for rate in page),
-            next=offset + limit if len(found) > len(page) else None,
+            items=tuple(RateShape.of(rate) for rate in items),
+            next=offset + limit if total is not None and offset + len(items) < total else None,
+            total=total,
         )
         return packed(request, shape.model_dump_json(by_alias=True).encode())
 

@@ -266,7 +266,7 @@ def _worst(
 ) -> Table:
     began = Counter(outage.camera for outage in broken if _began(outage, known))
     rows = []
-    for rate in worst_cameras(connection, period.span, now, limit=WORST):
+    for rate in worst_cameras(connection, period.span, now, limit=WORST).items:
         if not rate.offline_ms:
             break
         name, unit, place = places.get(rate.key, (rate.key, "", ""))
