@@ -25,8 +25,13 @@ def _phases(image: Map) -> NDArray[np.float64]:
     both sides of it. A scene's edges fall on all phases alike.
     """
     rows = image.shape[0] // _MACROBLOCK
-    columns = (image.shape[1] - 6) // _MACROBLOCK
     runs = cv2.resize(image[: rows * _MACROBLOCK], (image.shape[1], rows), interpolation=cv2.INTER_AREA)
+    return _phases_of_runs(np.asarray(runs, np.float32))
+
+
+def _phases_of_runs(runs: Map) -> NDArray[np.float64]:
+    """The same from the means along the macroblocks' sides."""
+    columns = (runs.shape[1] - 6) // _MACROBLOCK
     steps = cv2.absdiff(runs[:, 1:], runs[:, :-1])
     alone = steps[:, 2:-2] - np.maximum(steps[:, :-4], steps[:, 4:])
     # alone[:, i] is the step between columns i+2 and i+3: phase (i+2) mod 16
@@ -71,8 +76,12 @@ def grid_share(picture: Picture) -> float:
     image = picture.y
     if (width, height) != (WIDTH, HEIGHT):
         image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
-    plain = image.astype(np.float32)
-    shares = (_phases(plane) for plane in (plain, np.asarray(cv2.transpose(plain), np.float32)))
+    rows, columns = height // _MACROBLOCK, width // _MACROBLOCK
+    sides = (
+        cv2.resize(image[: rows * _MACROBLOCK], (width, rows), interpolation=cv2.INTER_AREA),
+        cv2.resize(image[:, : columns * _MACROBLOCK], (columns, height), interpolation=cv2.INTER_AREA).T,
+    )
+    shares = (_phases_of_runs(np.ascontiguousarray(runs, np.float32)) for runs in sides)
     return max(float(share[15] - np.delete(share, (7, 15)).max()) for share in shares)
 
 
