@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,12 +39,13 @@ from sharpeyes.domain.access import Place
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.clock import ClockPolicy
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.discovery import Enrol
 from sharpeyes.domain.dossier import Dossier
 from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.faults.faults import FaultSettings
 from sharpeyes.registry import numbering
-from sharpeyes.registry.declared import NAME_FIELDS, Declared, DeclaredCredential, Method, Network
+from sharpeyes.registry.declared import Declared, DeclaredCredential, Method, Network, check_pattern
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
 T = TypeVar("T")
@@ -239,7 +239,13 @@ class _Reader:
                 f"{section.path}: industry code {industry} is not in the table of GB/T 28181",
                 meant(industry, numbering.INDUSTRIES),
             )
-        return Department(id=key, name=section.get("name", text, key), industry=industry)
+        return Department(
+            id=key,
+            name=section.get("name", text, key),
+            industry=industry,
+            name_en=section.get("name_en", text, None),
+            contact=section.get("contact", text, None),
+        )
 
     def tree(self, section: Section, parent: str | None, above: tuple[str, ...]) -> None:
         for key, one in section.sections():
@@ -261,7 +267,16 @@ class _Reader:
             outline = one.get("boundary", lambda node: boundary(node, self.folder), None)
             if outline is not None:
                 self.boundaries[key] = outline
-            self.areas.append(Area(id=key, name=one.get("name", text, key), parent=parent, code=code))
+            self.areas.append(
+                Area(
+                    id=key,
+                    name=one.get("name", text, key),
+                    parent=parent,
+                    code=code,
+                    name_en=one.get("name_en", text, None),
+                    target=one.get("target", _ratio, None),
+                )
+            )
             if (children := one.section("children")) is not None:
                 self.tree(children, key, (*above, key))
             one.close()
@@ -449,6 +464,7 @@ class _Reader:
         interface = section.get("interface", text, None)
         pattern = section.get("camera_name", _pattern, CAMERA_NAME)
         events = section.get("events", flag, True)
+        policy = section.get("enrol", word(Enrol), Enrol.AUTOMATIC.value)
         if Method.MULTICAST in methods and interface is None and section.node("interface") is None:
             section.error(
                 section.line_of("methods"),
@@ -475,6 +491,7 @@ class _Reader:
             interface=interface,
             camera_name=pattern,
             events=bool(events),
+            enrol=Enrol(policy),
         )
 
     def place(self, section: Section) -> tuple[str | None, str | None, str | None, str | None, str | None]:
@@ -604,11 +621,7 @@ def _some(reader: Callable[[Node], tuple[T, ...]]) -> Callable[[Node], tuple[T, 
 def _pattern(node: Node) -> str:
     pattern = text(node)
     try:
-        for _, name, specification, conversion in string.Formatter().parse(pattern):
-            if name is not None and (name not in NAME_FIELDS or specification or conversion):
-                raise Wrong(
-                    f"{{{name}}} is not known here", f"Use {', '.join(f'{{{n}}}' for n in NAME_FIELDS)}"
-                )
-    except ValueError:
-        raise Wrong("a brace is not closed", "Write fields as {address}, a brace itself as {{") from None
+        check_pattern(pattern)
+    except InvalidInputError as error:
+        raise Wrong(error.message, error.mend) from None
     return pattern

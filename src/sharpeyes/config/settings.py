@@ -23,6 +23,7 @@ from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import InvalidInputError
 
 PREFIX = "SHARPEYES_"
+PRIVATE = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -85,6 +86,9 @@ class Settings:
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
+    discovery_allowed: tuple[IPv4Network | IPv6Network, ...] = PRIVATE
+    """Networks whose addresses administrators may have searched besides those declared in cameras.yaml; the
+    private ones (RFC 1918, RFC 4193) unless said, ``none`` for none. Link-local addresses never."""
     canaries: bool = True
     """Whether each zone has a camera of our own that shows faults to a timetable, to test the monitor."""
     canary_addresses: Mapping[str, str] = field(default_factory=dict)
@@ -181,6 +185,10 @@ def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
                 f"{part[:60]!r} is not a network; write for example 10.0.0.0/8 192.0.2.7/32"
             ) from None
     return tuple(found)
+
+
+def _allowed(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return () if text.lower() == "none" else _networks(text)
 
 
 def _words(text: str) -> tuple[str, ...]:
@@ -289,6 +297,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "transparency_public": _flag,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
+    "discovery_allowed": _allowed,
     "canaries": _flag,
     "canary_addresses": _by_zone,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -10,7 +11,9 @@ from typing import Any
 
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.discovery import Enrol
 from sharpeyes.domain.dossier import Dossier
+from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Node
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 
@@ -81,11 +84,32 @@ class Network:
     """Pattern of the names of its cameras; see :data:`NAME_FIELDS`."""
     events: bool = True
     """Whether its devices are asked what they report of their scenes: one event subscription each."""
+    enrol: Enrol = Enrol.AUTOMATIC
+    """Whether what is found in it goes into the registry at once or waits until somebody approves it."""
+
+    @property
+    def id(self) -> str:
+        """No other network has it."""
+        return f"{self.cidr}@{self.zone}"
 
 
 NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model")
 """What may stand in braces in :attr:`Network.camera_name`: the area's name, the device's address, the
 channel's name, maker and model."""
+
+
+def check_pattern(pattern: str) -> None:
+    """InvalidInputError, without the name of the field, if this is no pattern of names."""
+    try:
+        for _, name, specification, conversion in string.Formatter().parse(pattern):
+            if name is not None and (name not in NAME_FIELDS or specification or conversion):
+                raise InvalidInputError(
+                    f"{{{name}}} is not known here", mend=f"Use {', '.join(f'{{{n}}}' for n in NAME_FIELDS)}"
+                )
+    except ValueError:
+        raise InvalidInputError(
+            "a brace is not closed", mend="Write fields as {address}, a brace itself as {{"
+        ) from None
 
 
 def network_of(networks: Iterable[Network], address: str | None) -> Network | None:
