@@ -49,6 +49,8 @@ LIFETIME_S = 180
 """Of a subscription that is not renewed: what a crash leaves behind ends by itself."""
 TENURE_S = 900.0
 """So long a device keeps its subscription while others wait for one."""
+WAIT_S = 1
+"""So long a device with nothing to say may think about its answer."""
 PULLS = 4
 """In one go, while a device has more to say than fits into one."""
 FIRST_PAUSE_S = 60.0
@@ -67,9 +69,25 @@ WRITE_S = 2.0
 SWEEP_S = 600.0
 END_S = 5.0
 """For ending all subscriptions when the service stops."""
+SHARE = 4
+"""A device is left alone for so many times as long as its last dialogue took: those that answer as slowly as
+they are let do not keep the others from their turn."""
 _REFUSED = frozenset(
     {Trouble.AUTH_FAILED, Trouble.AUTH_UNSUPPORTED, Trouble.CREDENTIALS_MISSING, Trouble.FORBIDDEN}
 )
+_NOT_RENEWED = frozenset(
+    {
+        Trouble.FAULT,
+        Trouble.NOT_FOUND,
+        Trouble.HTTP_STATUS,
+        Trouble.NOT_ONVIF,
+        Trouble.MALFORMED,
+        Trouble.FORBIDDEN,
+    }
+)
+"""Answers to a Renew by which a device may mean that it does not know the word."""
+_STILL_THERE = frozenset({Trouble.MALFORMED, Trouble.TOO_LARGE, Trouble.HTTP_STATUS, Trouble.NOT_ONVIF})
+"""Endings after which the device still holds our subscription, and can be told to end it."""
 
 
 class _NoEventsError(Exception):
@@ -168,7 +186,9 @@ class Events:
 
     async def sync(self, boxes: Iterable[Box]) -> None:
         """Listen to exactly these from now on, as far as they may be asked."""
-        wanted = {box.id: box for box in boxes if box.events and box.cameras}
+        known = {box.id: box for box in boxes}
+        wanted = {name: box for name, box in known.items() if box.events and box.cameras}
+        self._known = {name: each for name, each in self._known.items() if name in known}
         cameras = {camera.id for box in wanted.values() for camera in box.cameras}
         for some in (self._levels, self._said, self._hurried):
             for camera in [camera for camera in some if camera not in cameras]:
@@ -180,18 +200,22 @@ class Events:
                 line.box = box
                 continue
             await self._rota.drop(name)
-            self._give_place(line)
             gone.append(self._lines.pop(name))
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(name)
+            self._give_place(line)
         await self._end_all(gone)
         now, moment = asyncio.get_running_loop().time(), self._clock()
         new = [name for name in wanted if name not in self._lines]
         for name in new:
             self._lines[name] = _Line(wanted[name])
             due = pacing.first_slot(now, pacing.phase(f"{name} events"), 300.0, len(new), 10.0)
-            known = self._known.get(name)
-            if known is not None and known.retry is not None:
-                due = max(due, now + (known.retry - moment) / 1000)
+            before = self._known.get(name)
+            if before is not None and before.retry is not None:
+                # Never longer than we ever wait: our own clock may have been wrong when it was written.
+                due = max(due, now + min(before.retry - moment, NONE_MS) / 1000)
             self._rota.put(name, due)
+        self._fill_places()
 
     # --- shown ---------------------------------------------------------------------------------------
 
@@ -201,9 +225,10 @@ class Events:
 
     def current(self, camera: str) -> tuple[CameraReport, ...]:
         """What the camera said lately and has not taken back."""
-        since = self._clock() - HOLDS_MS
+        now = self._clock()
         levels = self._levels.get(camera, {})
-        return tuple(report for report in levels.values() if report.active and report.at >= since)
+        # On either side of now: our clock may have stepped back meanwhile.
+        return tuple(each for each in levels.values() if each.active and abs(now - each.at) <= HOLDS_MS)
 
     def status(self, device: str | None) -> DeviceEvents | None:
         """How it stands between us and a device's events, None if it was not asked yet or may not be."""
@@ -235,9 +260,16 @@ class Events:
             self._taken += 1
             line.place = True
         loop = asyncio.get_running_loop()
+        began = loop.time()
         try:
             async with self._calls.at(line.box.host):
-                await self._converse(line)
+                began = loop.time()
+                try:
+                    await self._converse(line)
+                except OnvifError as error:
+                    if error.kind in _STILL_THERE:
+                        await self._end(line)
+                    raise
         except _NoEventsError as error:
             self._give_place(line)
             return self._left(line, EventsStatus.NONE, str(error), NONE_MS)
@@ -248,10 +280,12 @@ class Events:
         self._stands(line, EventsStatus.SUBSCRIBED)
         if self._waiting and loop.time() - line.since >= TENURE_S:
             await self._end(line)
+            line.since = 0.0
             self._give_place(line)
             self._waiting.append(name)
             return None
-        return loop.time() + self._pull_s * random.uniform(1 - pacing.JITTER, 1 + pacing.JITTER)
+        pause = self._pull_s * random.uniform(1 - pacing.JITTER, 1 + pacing.JITTER)
+        return loop.time() + max(pause, SHARE * (loop.time() - began - WAIT_S))
 
     async def _converse(self, line: _Line) -> None:
         """Subscribe if we are not yet, hear what there is, see to it that the subscription lasts."""
@@ -262,7 +296,7 @@ class Events:
         line.device.again()
         for _ in range(PULLS):
             self.stats.pulls += 1
-            pulled: Pulled = await self._ask(line, "PullMessages")
+            pulled: Pulled = await self._ask(line, "PullMessages", wait_s=WAIT_S)
             if pulled.lifetime_s is not None:
                 line.ends = loop.time() + pulled.lifetime_s
             self._hear(line, pulled)
@@ -333,7 +367,7 @@ class Events:
         try:
             lasts = await self._ask(line, "Renew", lifetime_s=LIFETIME_S)
         except OnvifError as error:
-            if error.kind is not Trouble.FAULT:
+            if error.kind not in _NOT_RENEWED:
                 raise
             # Some devices renew by every pull and know no other way; if this one does not, the next pull
             # is refused, and we subscribe anew.
@@ -367,11 +401,15 @@ class Events:
 
     def _failed(self, line: _Line, error: OnvifError) -> float:
         """When to try again. The login is kept out of harm's way, as it is with streams."""
-        had = line.subscription is not None
-        line.subscription = None
+        if error.kind is Trouble.NO_RESOURCES:  # ours, not the device's: all stays as it is
+            return asyncio.get_running_loop().time() + self._pull_s
+        had = line.since > 0.0
+        line.subscription, line.since = None, 0.0
         line.failures += 1
         if error.kind in _REFUSED:
             line.device = None
+            if had and line.failures == 1:  # it let us in before: its clock may have been set since
+                return asyncio.get_running_loop().time() + self._pull_s
             line.refusal = Refusal.after(line.refusal, self._clock())
             self._give_place(line)
             return self._left(line, EventsStatus.REFUSED, error.message, line.refusal.until - self._clock())
@@ -401,16 +439,16 @@ class Events:
         self._dirty.add(line.box.id)
 
     def _give_place(self, line: _Line) -> None:
-        if not line.place:
-            return
-        line.place = False
-        self._taken -= 1
+        if line.place:
+            line.place = False
+            self._taken -= 1
+        self._fill_places()
+
+    def _fill_places(self) -> None:
+        """Call as many of those that wait as there are places: whoever finds none left waits again."""
         now = asyncio.get_running_loop().time()
-        while self._waiting:
-            name = self._waiting.popleft()
-            if name in self._lines and name not in self._rota:
-                self._rota.put(name, now)
-                return
+        for _ in range(min(self.limit - self._taken, len(self._waiting))):
+            self._rota.put(self._waiting.popleft(), now)
 
     # --- what is said --------------------------------------------------------------------------------
 
@@ -430,10 +468,10 @@ class Events:
         before = levels.get(said.kind)
         if before is None and not said.active:
             return  # the initial state of what is well
-        if before is not None and before.active is said.active and now - before.at < HOLDS_MS:
+        if before is not None and before.active is said.active and abs(now - before.at) < HOLDS_MS:
             return
         since, number = self._said.get(camera, (now, 0))
-        if now - since >= 3_600_000:
+        if not 0 <= now - since < 3_600_000:
             since, number = now, 0
         if number >= PER_HOUR:
             self.stats.dropped += 1
@@ -451,12 +489,13 @@ class Events:
     # --- kept ----------------------------------------------------------------------------------------
 
     async def flush(self) -> None:
-        """Store what was said. What the store does not take is gone: evidence is no record of states."""
+        """Store what was said. Reports that the store does not take are gone: evidence is no record of
+        states. How it stands with a device is tried again, for by that an account is not tried too soon."""
         if not (self._reports or self._dirty):
             return
         reports, self._reports = self._reports, []
-        standing = [self._known[name] for name in self._dirty]
-        self._dirty = set()
+        dirty, self._dirty = self._dirty, set()
+        standing = [self._known[name] for name in dirty if name in self._known]
 
         def write(connection: Connection) -> None:
             store.put_device_events(connection, standing)
@@ -466,6 +505,7 @@ class Events:
             await self._database.awrite(write)
         except (SQLAlchemyError, SharpEyesError, OSError) as error:
             self.stats.dropped += len(reports)
+            self._dirty |= dirty
             log.error("what cameras report cannot be stored: %s", error)
 
     async def _write_on(self) -> None:

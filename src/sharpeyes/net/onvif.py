@@ -123,6 +123,8 @@ class TlsTrust(StrEnum):
     """By its fingerprint: the one expected, or on first use whichever it shows (cameras sign their own)."""
 
 
+_PER_HOST = 2
+"""Connections."""
 _BEFORE_LOGIN = frozenset({"GetSystemDateAndTime", "GetServices", "GetCapabilities"})
 """Access class PRE_AUTH: an answer to these proves nothing about the account."""
 
@@ -144,13 +146,22 @@ class OnvifClient:
     def __init__(self, limits: OnvifLimits = OnvifLimits()) -> None:
         self.limits = limits
         self._session: aiohttp.ClientSession | None = None
+        self._once: aiohttp.ClientSession | None = None
+        """The same, a connection a call."""
         self._codecs: MappingProxyType[Service, Codec | EventsCodec] | None = None
 
     async def __aenter__(self) -> OnvifClient:
         self._codecs = await asyncio.to_thread(codecs)
+        self._session = self._pool(
+            aiohttp.TCPConnector(limit=0, limit_per_host=_PER_HOST, keepalive_timeout=4.0)
+        )
+        self._once = self._pool(aiohttp.TCPConnector(limit=0, limit_per_host=_PER_HOST, force_close=True))
+        return self
+
+    def _pool(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         limits = self.limits
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=2, keepalive_timeout=4.0),
+        return aiohttp.ClientSession(
+            connector=connector,
             timeout=aiohttp.ClientTimeout(
                 total=None, connect=limits.connect_s, sock_connect=limits.connect_s, sock_read=limits.read_s
             ),
@@ -162,12 +173,12 @@ class OnvifClient:
             max_field_size=8190,
             read_bufsize=1 << 16,
         )
-        return self
 
     async def __aexit__(self, *exception: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        pools, self._session, self._once = (self._session, self._once), None, None
+        for pool in pools:
+            if pool is not None:
+                await pool.close()
 
     def dial(
         self,
@@ -191,13 +202,19 @@ class OnvifClient:
 
     @asynccontextmanager
     async def post(
-        self, url: str, body: bytes, headers: dict[str, str], trust: aiohttp.Fingerprint | bool
+        self,
+        url: str,
+        body: bytes,
+        headers: dict[str, str],
+        trust: aiohttp.Fingerprint | bool,
+        *,
+        keep: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        if self._session is None:
+        """``keep``: the connection may serve another call, before or after this one."""
+        pool = self._session if keep else self._once
+        if pool is None:
             raise RuntimeError("used outside of its context")
-        async with self._session.post(
-            url, data=body, headers=headers, ssl=trust, allow_redirects=False
-        ) as response:
+        async with pool.post(url, data=body, headers=headers, ssl=trust, allow_redirects=False) as response:
             yield response
 
 
@@ -232,6 +249,8 @@ class OnvifDevice:
         self._use_digest = False
         self._tried_date = False
         self._proved = False
+        self._hangs_up = False
+        """It ends connections that it said it would keep: each call gets one of its own."""
 
     @property
     def host(self) -> str:
@@ -249,7 +268,10 @@ class OnvifDevice:
     def service_url(self, url: str | None) -> str | None:
         """Like :meth:`pinned`, for the URL of a service. One that would leave TLS is put back on the
         dialled port: credentials that were promised TLS stay under TLS."""
-        pinned = self.pinned(urljoin(self.xaddr, url.strip()) if url else None, HTTP)
+        try:
+            pinned = self.pinned(urljoin(self.xaddr, url.strip()) if url else None, HTTP)
+        except ValueError:  # as of "http://["
+            return None
         if pinned is None or self._scheme == "http" or pinned.startswith("https:"):
             return pinned
         parts = urlsplit(pinned)
@@ -410,8 +432,8 @@ class OnvifDevice:
         """The request, sent until the transport brings an answer."""
         if urlsplit(url).hostname != self._host:
             raise AssertionError("a URL escaped pinning")
-        limit = self._client.limits.retries
-        for attempt in range(limit + 1):
+        attempt, limit = 0, self._client.limits.retries
+        while True:
             headers = {
                 "Content-Type": f'application/soap+xml; charset=utf-8; action="{codec.action(operation)}"'
             }
@@ -422,22 +444,31 @@ class OnvifDevice:
                 elif (authenticator := self._digest.get(_origin(url))) is not None:
                     headers["Authorization"] = authenticator.authorize("POST", _target(url)) or ""
             try:
-                reply = await self._post(operation, url, codec.request(operation, arguments, login), headers)
+                request = codec.request(operation, arguments, login)
+            except Exception as error:
+                # What the device gave to be sent back to it is in there, too.
+                message = f"what it wants to be told cannot be written ({type(error).__name__})"
+                raise OnvifError(Trouble.MALFORMED, operation, message) from error
+            try:
+                reply = await self._post(operation, url, request, headers)
             except OnvifError as error:
+                if error.kind is Trouble.CLOSED and not self._hangs_up:
+                    self._hangs_up = True  # for good, so that this is tried once
+                    continue
                 if error.kind not in _TRANSIENT or attempt == limit:
                     raise
-                await asyncio.sleep(random.uniform(0.05, 0.3) * (attempt + 1))
+                attempt += 1
+                await asyncio.sleep(random.uniform(0.05, 0.3) * attempt)
             else:
                 self._note_date(reply)
                 self._exchanged = reply.began, reply.ended
                 return reply
-        raise AssertionError("unreachable")
 
     async def _post(self, operation: str, url: str, body: bytes, headers: dict[str, str]) -> _Reply:
         began = time.time()
         try:
-            trust = await self._tls(operation) if url.startswith("https:") else True
-            async with self._client.post(url, body, headers, trust) as response:
+            trust = await self._tls(operation, url) if url.startswith("https:") else True
+            async with self._client.post(url, body, headers, trust, keep=not self._hangs_up) as response:
                 if 300 <= response.status < 400:
                     raise OnvifError(
                         Trouble.REDIRECT,
@@ -474,12 +505,13 @@ class OnvifDevice:
                 raise OnvifError(Trouble.TOO_LARGE, operation, f"a reply of more than {limit} bytes")
         return bytes(content)
 
-    async def _tls(self, operation: str) -> aiohttp.Fingerprint | bool:
+    async def _tls(self, operation: str, url: str) -> aiohttp.Fingerprint | bool:
         if self._trust is TlsTrust.VERIFY:
             return True
         if self.fingerprint is None:
+            port = urlsplit(url).port or 443  # a service may be under TLS where the device is not
             self.fingerprint = await _first_fingerprint(
-                self._host, self._port, self._client.limits.connect_s, operation
+                self._host, port, self._client.limits.connect_s, operation
             )
         return aiohttp.Fingerprint(bytes.fromhex(self.fingerprint))
 
