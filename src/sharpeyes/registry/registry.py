@@ -19,7 +19,7 @@ from sharpeyes.domain.dossier import EMPTY, FIELDS
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.organisation import Area
 from sharpeyes.domain.time import Ms
-from sharpeyes.registry import numbering
+from sharpeyes.registry import numbering, organise
 from sharpeyes.registry.changes import (
     AddCamera,
     AddDevice,
@@ -86,13 +86,13 @@ def apply_config(
     stream that the configuration does not name. A camera that was declared before and no longer is, is
     retired. ConflictError if a declared code belongs to another camera already.
 
-    Cameras that were found in one of ``networks`` get what holds there now, but for what was set by hand.
+    Cameras that were found in one of ``networks`` get what holds there now, but for what was set by hand. Of
+    tiers, departments and areas the console may know better: see :mod:`sharpeyes.registry.settings`.
     """
-    organisation.put_tiers(connection, declared.tiers)
-    organisation.put_targets(connection, "tier", {p.tier: p.target for p in declared.tiers}, now=now)
     organisation.put_zones(connection, declared.zones)
-    organisation.put_departments(connection, declared.departments)
-    organisation.put_areas(connection, declared.areas)
+    kept = organise.put_in_force(connection, declared, now=now)
+    for subject, message in organise.contradictions(connection, declared):
+        _note_once(connection, now, subject, message)
     for account in declared.credentials:
         changed = put_credential(
             connection,
@@ -119,15 +119,14 @@ def apply_config(
     done = _merge([done, _follow_networks(connection, networks, now)])
     _note_forbidden(connection, declared, now)
     _put_dossiers(connection, declared, now)
-    dossiers.put_boundaries(connection, declared.boundaries)
     nodes = [(one.node, one.cameras) for one in declared.nodes]
     for node, message in faults.sync_nodes(connection, nodes, now=now):
         _note_once(connection, now, node, message)
     organisation.retire_missing(
         connection,
         zones=[z.id for z in declared.zones],
-        departments=[d.id for d in declared.departments],
-        areas=[a.id for a in declared.areas],
+        departments=kept.departments,
+        areas=kept.areas,
         now=now,
     )
     forget_credentials(connection, keep=frozenset(account.id for account in declared.credentials))

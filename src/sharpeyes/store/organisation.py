@@ -184,17 +184,31 @@ def retire_missing(
     areas: Iterable[str],
     now: Ms,
 ) -> None:
-    """Mark what is not among these as retired, unless a camera in service still belongs to it."""
+    """Mark what is not among these as retired, unless a camera in service still belongs to it. Areas that one
+    of these lies in stay, too."""
     for table, column, kept in (
         (zone, camera.c.zone, zones),
         (department, camera.c.department, departments),
         (area, camera.c.area, areas),
     ):
         used = connection.scalars(select(column).where(camera.c.retired_ms.is_(None)).distinct())
+        kept = set(kept)
         keep = {*kept, *used}
+        if table is area:
+            keep |= {above for key in kept for above in _above(connection, key)}
         gone = [row.id for row in _rows(connection, table, include_retired=False) if row.id not in keep]
         if gone:
             connection.execute(update(table).where(table.c.id.in_(gone)).values(retired_ms=now))
+
+
+def _above(connection: Connection, key: str) -> set[str]:
+    """The areas that an area lies in."""
+    found: set[str] = set()
+    node: str | None = connection.scalar(select(area.c.parent).where(area.c.id == key))
+    while node is not None and node not in found:
+        found.add(node)
+        node = connection.scalar(select(area.c.parent).where(area.c.id == node))
+    return found
 
 
 def _rows(connection: Connection, table: Table, include_retired: bool) -> Sequence[Any]:
