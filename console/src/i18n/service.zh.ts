@@ -24,6 +24,7 @@ const REASONS: Record<string, string> = {
   ticket_invalid: '观看凭证无效',
   ticket_expired: '观看凭证已过期',
   ticket_used: '观看凭证已使用',
+  logged_out: '登录会话已结束',
   ticket_client: '观看凭证由另一客户端申请',
 }
 

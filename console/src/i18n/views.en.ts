@@ -70,6 +70,7 @@ export const views = {
   'viewEnd.ticket_invalid': 'The ticket does not hold.',
   'viewEnd.ticket_expired': 'The ticket is too old.',
   'viewEnd.ticket_used': 'The ticket was used already.',
+  'viewEnd.logged_out': 'The session has ended: sign in again.',
   'viewEnd.ticket_client': 'The ticket is another client’s.',
   'viewEnd.rights_unknown': 'Rights cannot be looked at at present, so nothing is shown. It is tried again.',
   'viewEnd.gateway_stopped': 'The service stops or starts anew. It is tried again.',

@@ -71,6 +71,7 @@ export const viewsZh: Record<keyof typeof views, string> = {
   'viewEnd.ticket_invalid': '观看凭证无效。',
   'viewEnd.ticket_expired': '观看凭证已过期。',
   'viewEnd.ticket_used': '观看凭证已使用。',
+  'viewEnd.logged_out': '登录会话已结束，请重新登录。',
   'viewEnd.ticket_client': '观看凭证由另一客户端申请。',
   'viewEnd.rights_unknown': '暂时无法核验权限，停止播放，将自动重试。',
   'viewEnd.gateway_stopped': '服务正在停止或重启，将自动重试。',

@@ -47,6 +47,8 @@ class Ticket:
     """What the gateway sees of the client as well as the API does: its address, or its session's id."""
     issued: Ms
     expires: Ms
+    session: str = ""
+    """Id of the session in which it was asked for: the picture ends with that. Empty: of none."""
 
 
 class TicketOffice:
@@ -73,6 +75,7 @@ class TicketOffice:
         grant: str | None,
         client: str,
         now: Ms,
+        session: str = "",
         life_ms: int = LONGEST_MS,
     ) -> tuple[Ticket, Secret]:
         """A ticket and its text. Issue none before ``decide`` allowed it."""
@@ -88,6 +91,7 @@ class TicketOffice:
             client=client,
             issued=now,
             expires=Ms(now + life_ms),
+            session=session,
         )
         payload = f"{PREFIX}.{_b64(json.dumps(asdict(ticket), separators=(',', ':')).encode())}"
         return ticket, Secret(f"{payload}.{_b64(self._key.sign(payload.encode()))}")

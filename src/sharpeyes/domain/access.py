@@ -314,6 +314,7 @@ class Reason(StrEnum):
     TICKET_EXPIRED = "ticket_expired"
     TICKET_USED = "ticket_used"
     TICKET_CLIENT = "ticket_client"
+    LOGGED_OUT = "logged_out"
 
 
 class Basis(StrEnum):

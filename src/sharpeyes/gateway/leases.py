@@ -36,7 +36,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.overlay import Mark
 from sharpeyes.gateway.seats import Seat, Seats
 from sharpeyes.gateway.settings import GatewaySettings
-from sharpeyes.store.access import get_grant, get_masks, get_subject, get_target
+from sharpeyes.store.access import get_grant, get_masks, get_subject, get_target, open_sessions
 from sharpeyes.store.database import Database
 
 log = logging.getLogger(__name__)
@@ -541,8 +541,11 @@ def _unlike(lease: Lease, allowed: Allowed, masks: tuple[Mask, ...]) -> str | No
 def _decide_all(
     connection: Connection, leases: Collection[Lease], now: Ms, desk: Desk
 ) -> list[tuple[Decision, tuple[Mask, ...]]]:
-    """One transaction for all, each person, camera and grant read once."""
+    """One transaction for all, each person, camera and grant read once. A session that is over takes its
+    pictures along, whatever right they had: it may have been another's."""
     rules = desk.rules(connection)
+    sessions = {lease.ticket.session for lease in leases} - {""}
+    over = sessions - open_sessions(connection, sessions, now)
     subjects: dict[str, Subject] = {}
     targets: dict[str, Target] = {}
     grants: dict[str, Grant] = {}
@@ -550,6 +553,10 @@ def _decide_all(
     decisions: list[tuple[Decision, tuple[Mask, ...]]] = []
     for lease in leases:
         ticket, name = lease.ticket, lease.grant
+        if ticket.session in over:
+            ended = Refused(reason=Reason.LOGGED_OUT, message="The session that asked for this has ended")
+            decisions.append((ended, ()))
+            continue
         try:
             if ticket.user not in subjects:
                 subjects[ticket.user] = get_subject(connection, ticket.user)

@@ -220,6 +220,15 @@ def list_sessions(connection: Connection, user_id: str) -> list[Session]:
     return [_session(row) for row in connection.execute(query)]
 
 
+def open_sessions(connection: Connection, ids: Collection[str], now: Ms) -> set[str]:
+    """Those of these sessions that nobody ended and that have not reached their end. One that is not used
+    for a while counts as open: whoever looks at a picture does not touch anything."""
+    query = select(user_session.c.id).where(
+        user_session.c.id.in_(ids), user_session.c.ended_ms.is_(None), user_session.c.expires_ms > now
+    )
+    return set(connection.scalars(query)) if ids else set()
+
+
 def end_sessions(
     connection: Connection, user_id: str, now: Ms, *, only: str | None = None, but: str | None = None
 ) -> list[str]:

@@ -293,4 +293,5 @@ def test_a_ticket_names_everything_that_it_is_for() -> None:
         "client",
         "issued",
         "expires",
+        "session",
     }

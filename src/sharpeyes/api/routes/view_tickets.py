@@ -35,6 +35,7 @@ async def issue(response: Response, rooms: Rooms, caller: Person, form: NewViewT
         grant=answer.grant,
         client=caller.address,
         now=now,
+        session=caller.session.id if caller.session else "",
     )
     response.headers["Cache-Control"] = "no-store"
     return ViewTicketShape(
