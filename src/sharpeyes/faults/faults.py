@@ -69,6 +69,13 @@ class Faults:
         )
         self._failing_canaries = failing_canaries
 
+    def take(self, settings: FaultSettings) -> None:
+        """Route and tell by these from now on. InvalidInputError if two recipients have one id: then all
+        stays as it was."""
+        self.courier.take(settings.recipients)
+        self.loop.take(settings.rules, settings.recipients, settings.fallback_unit)
+        self.settings = settings
+
     @contextlib.asynccontextmanager
     async def running(self, changes: AsyncIterable[StateChange]) -> AsyncIterator[None]:
         """Watch, and say what there is to say, for as long as the block lasts."""

@@ -59,6 +59,10 @@ class Loop:
         self._stamp: tuple[object, ...] | None = None
         self._graph = Graph((), {})
 
+    def take(self, rules: Sequence[RouteRule], recipients: Sequence[Recipient], fallback: str) -> None:
+        """Route and tell by these from now on; tickets that there are stay where they are."""
+        self._office = Office(self._office.policy, tuple(rules), tuple(recipients), fallback)
+
     async def observe(self, changes: Sequence[StateChange]) -> None:
         """Cameras changed their state. Changes older than what is known, and of cameras that are not in the
         registry, are passed over."""

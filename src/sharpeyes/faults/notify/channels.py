@@ -18,20 +18,28 @@ LONGEST_SECRET = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SecretRef:
-    """Where a secret is to be found: in the environment or in a file, never in the configuration."""
+    """Where a secret is to be found: in the environment or in a file, never in the configuration; or the
+    secret itself, as the vault of the settings gave it."""
 
     env: str | None = None
     file: Path | None = None
+    held: Secret | None = None
 
     def __post_init__(self) -> None:
-        if (self.env is None) == (self.file is None):
-            raise InvalidInputError("a secret needs exactly one of env and file")
+        if sum(one is not None for one in (self.env, self.file, self.held)) != 1:
+            raise InvalidInputError("a secret needs exactly one of env, file and held")
 
     def read(self) -> Secret:
         """The secret of this moment: a file that was replaced counts without a restart.
 
         Raises InvalidInputError if it is missing, empty or too long; the message names only the place.
         """
+        if self.held is not None:
+            if not self.held.reveal():
+                raise InvalidInputError(
+                    "the secret in the settings does not open", mend="Enter it again in the settings"
+                )
+            return self.held
         if self.env is not None:
             value, place = os.environ.get(self.env, ""), f"the environment variable {self.env}"
         else:

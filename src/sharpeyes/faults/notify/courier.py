@@ -14,14 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from random import random
+from uuid import uuid4
 
+from sharpeyes.domain.errors import LimitError, NotFoundError
 from sharpeyes.domain.faults import Delivery, DeliveryState
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.notify import email, robots, webhook
 from sharpeyes.faults.notify.channels import DingTalk, Email, Webhook, WeCom
 from sharpeyes.faults.notify.post import DeliveryError, Guard
 from sharpeyes.faults.notify.recipients import Recipient, by_id
-from sharpeyes.faults.notify.text import compose
+from sharpeyes.faults.notify.text import Message, compose, trial
 from sharpeyes.store import outbox
 from sharpeyes.store.database import Database
 
@@ -109,6 +111,7 @@ class Courier:
         self._resting: dict[str, Ms] = {}
         """Recipient -> not before this instant."""
         self._failing: set[str] = set()
+        self._testing: set[str] = set()
         self._woken = asyncio.Event()
         self.post = Post()
         self._forgotten: Ms | None = None
@@ -116,6 +119,31 @@ class Courier:
     def wake(self) -> None:
         """Something was put into the outbox."""
         self._woken.set()
+
+    def take(self, recipients: Iterable[Recipient]) -> None:
+        """Deliver to these from now on. One that is changed is not left alone for what it did before."""
+        before, self._recipients = self._recipients, by_id(recipients)
+        for key, recipient in before.items():
+            if self._recipients.get(key) != recipient:
+                self._resting.pop(key, None)
+                self._failing.discard(key)
+        self._woken.set()
+
+    async def test(self, key: str) -> None:
+        """Send a message that only tests. NotFoundError, LimitError while one is on its way, or the
+        DeliveryError that says what is wrong."""
+        recipient = self._recipients.get(key)
+        if recipient is None:
+            raise NotFoundError(f"there is no recipient {key}")
+        if key in self._testing:
+            raise LimitError("a test to this recipient is on its way", mend="Wait for its result")
+        self._testing.add(key)
+        try:
+            name = recipient.name or recipient.id
+            message = trial(str(uuid4()), self._clock(), name, recipient.language, recipient.timezone)
+            await self._hand(recipient, message)
+        finally:
+            self._testing.discard(key)
 
     async def run(self) -> None:
         """Until cancelled. Failures of the store are said, once, and outlived."""
@@ -192,6 +220,8 @@ class Courier:
         try:
             if recipient is None:
                 raise DeliveryError("this recipient is no longer configured", permanent=True)
+            if not recipient.enabled:
+                raise DeliveryError("this recipient is switched off", permanent=True)
             await self._send(recipient, batch, deliveries)
         except DeliveryError as error:
             await self._failed(first, batch, error)
@@ -213,7 +243,6 @@ class Courier:
                 log.info("messages to %s are taken again", first.recipient)
 
     async def _send(self, recipient: Recipient, batch: str, deliveries: Sequence[Delivery]) -> None:
-        channel = recipient.channel
         message = compose(
             batch,
             deliveries[0].created,
@@ -221,6 +250,10 @@ class Courier:
             recipient.language,
             recipient.timezone,
         )
+        await self._hand(recipient, message)
+
+    async def _hand(self, recipient: Recipient, message: Message) -> None:
+        channel = recipient.channel
         match channel:
             case Email():
                 await email.send(channel, message, recipient.language)

@@ -40,6 +40,10 @@ class Recipient:
     """Hours at which only critical faults are told; the rest comes in one message afterwards."""
     digests: tuple[int, ...] = ()
     """Minutes of the day at which everything that is not critical is told in one message; empty: at once."""
+    name: str = ""
+    """For people; empty: the id."""
+    enabled: bool = True
+    """False: nothing new is told, and what waits is given up."""
 
     def __post_init__(self) -> None:
         if not 0 < len(self.id) <= 64:
@@ -119,7 +123,9 @@ def plan(
     what = f"{notice.topic}-{notice.level}" if notice.topic is Topic.ESCALATED else notice.topic
     deliveries = []
     for recipient in recipients:
-        if not (recipient.id in heard if notice.topic is Topic.UP else wants(recipient, notice)):
+        if not recipient.enabled or not (
+            recipient.id in heard if notice.topic is Topic.UP else wants(recipient, notice)
+        ):
             continue
         due, held = when(recipient, notice.severity, now)
         deliveries.append(

@@ -69,6 +69,10 @@ WORDS = {
         EN: "Faults in brief: {down} going on, {up} recovered",
     },
     "more": {ZH: "另有 {n} 项,详见系统", EN: "and {n} more"},
+    "test": {ZH: "【测试】SharpEyes 通知测试", EN: "[Test] SharpEyes reaches you here"},
+    "only_test": {ZH: "此消息仅用于测试通知渠道,无需处理", EN: "Only a test: nothing is wrong"},
+    "recipient": {ZH: "接收方", EN: "Recipient"},
+    "at": {ZH: "时间", EN: "At"},
     "separator": {ZH: ":", EN: ": "},
 }
 
@@ -107,6 +111,23 @@ def compose(key: str, created: Ms, notices: Sequence[Notice], language: Language
         created=created,
         notices=tuple(notices),
         thread=thread,
+    )
+
+
+def trial(key: str, created: Ms, recipient: str, language: Language, zone: tzinfo) -> Message:
+    """The message that shows whether a channel works: about no fault."""
+    rows = (("recipient", plain(recipient)), ("at", clock(created, zone)))
+    separator = WORDS["separator"][language]
+    return Message(
+        key=key,
+        subject=WORDS["test"][language],
+        lines=(
+            WORDS["only_test"][language],
+            *(f"{WORDS[word][language]}{separator}{value}" for word, value in rows),
+        ),
+        created=created,
+        notices=(),
+        thread=f"test-{key}",
     )
 
 

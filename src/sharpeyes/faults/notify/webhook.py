@@ -33,9 +33,10 @@ def body(message: Message) -> bytes:
             row[name] = iso(row[name]) if row[name] is not None else None
         notices.append(row)
     one = len(notices) == 1
+    topic = f"fault.{message.notices[0].topic}" if one else "fault.digest" if notices else "test"
     return json.dumps(
         {
-            "type": f"fault.{message.notices[0].topic}" if one else "fault.digest",
+            "type": topic,
             "id": message.key,
             "timestamp": iso(message.created),
             "title": message.subject,
