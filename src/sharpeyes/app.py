@@ -20,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 from sqlalchemy import Connection
 
 from sharpeyes.access.access import Access, open_access
@@ -31,6 +32,7 @@ from sharpeyes.api.context import Context
 from sharpeyes.api.device_metrics import DeviceCollector
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.api.metrics_rates import LadderCollector, OutboxCollector
+from sharpeyes.api.protocol import MOST_HEAD, BoundedProtocol
 from sharpeyes.api.routes.sign_on import CALLBACK
 from sharpeyes.config import Config, Settings
 from sharpeyes.discovery.enrolment import Enrolment
@@ -465,6 +467,22 @@ class _Server(uvicorn.Server):
         yield
 
 
+def server_of(api: FastAPI) -> uvicorn.Server:
+    """What listens for an application, within bounds for whoever comes."""
+    return _Server(
+        uvicorn.Config(
+            api,
+            http=BoundedProtocol,
+            ws_max_size=MOST_HEAD,  # what comes by a socket is a ticket
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+        )
+    )
+
+
 async def run(
     settings: Settings, config: Config, *, stop: asyncio.Event, started: Callable[[Started], None]
 ) -> None:
@@ -473,17 +491,7 @@ async def run(
     give_back_memory()
     service = Service(settings, config)
     async with service.running() as token:
-        api = create_api(context_of(service))
-        server = _Server(
-            uvicorn.Config(
-                api,
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
-        )
+        server = server_of(create_api(context_of(service)))
         with listening(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
