@@ -1,11 +1,11 @@
 """A sweep of virtual cameras that another process plays: wall time, this process's CPU and memory.
 
-Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--hang N]     (default: 400)
+Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--quick] [--hang N]
 
 ``--main`` looks at the 1080p stream rather than the 640x360 sub-stream, ``--diagnose`` decodes and checks the
-keyframes, ``--hang N`` has so many of the cameras hang, and prints how late the others' probes came at full
-cadence with and without them. CPU is that of the prober alone; wall time is shared with the simulator and
-with whatever else runs on the machine.
+keyframes, two of a camera or with ``--quick`` one, ``--hang N`` has so many of the cameras (400 by default)
+hang, and prints how late the others' probes came at full cadence with and without them. CPU is that of the
+prober alone; wall time is shared with the simulator and with whatever else runs on the machine.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Any
 
 import uvloop
 
+from sharpeyes.cli.sweep import SWEEP_PLACES
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import ProbeResult
@@ -70,12 +71,14 @@ def targets_of(document: dict[str, Any], role: str) -> list[Target]:
     return targets
 
 
-async def bench(targets: list[Target], *, diagnose: bool) -> None:
+async def bench(targets: list[Target], *, diagnose: bool, quick: bool) -> None:
     limits = Limits().within(raise_file_limit())
     for name, with_pictures in (("liveness", False), ("diagnosis", True)):
         if with_pictures and not diagnose:
             continue
-        quality = Quality(PictureExaminer(), clock=clock, patient=True, places=32) if with_pictures else None
+        quality = None
+        if with_pictures:
+            quality = Quality(PictureExaminer(), clock=clock, patient=True, quick=quick, places=SWEEP_PLACES)
         swept = await sweep(targets, probe, clock=clock, limits=limits, quality=quality)
         print(f"{name}: {dict(swept.by_state)} {dict(swept.by_rung)} {dict(swept.by_fault)}")
         show("wall", swept.wall_s, "s")
@@ -132,7 +135,7 @@ def show(name: str, figure: float, unit: str) -> None:
 async def run(arguments: argparse.Namespace, document: dict[str, Any]) -> None:
     targets = targets_of(document, "main" if arguments.main else "sub")
     calm_collector()
-    await bench(targets, diagnose=arguments.diagnose)
+    await bench(targets, diagnose=arguments.diagnose, quick=arguments.quick)
     if not arguments.hang:
         return
     good = {target.request.url for target in targets[arguments.hang :]}
@@ -150,6 +153,7 @@ def main() -> None:
     parser.add_argument("--cameras", type=int, default=400)
     parser.add_argument("--main", action="store_true")
     parser.add_argument("--diagnose", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     parser.add_argument("--hang", type=int, default=0)
     arguments = parser.parse_args()
     print(f"{arguments.cameras} cameras, {'1080p main' if arguments.main else '640x360 sub'}-stream, H.264")

@@ -27,7 +27,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -236,6 +236,7 @@ class Quality:
     ``patient``: for a sweep. A probe waits for a place rather than going without a look, and one look is a
     verdict. If the first picture shows something, a second one must show it, too; if not, the second one is
     only to differ from it: a picture that stands still is checked in full beside a third.
+    ``quick``: the same, but where nothing was found no second one is asked for, and *frozen* stays open.
     ``reported``: faults of a camera's picture that its own reports speak for.
     """
 
@@ -249,6 +250,7 @@ class Quality:
         threads: int = 2,
         places: int = 48,
         patient: bool = False,
+        quick: bool = False,
         pair_s: float = PAIR_S,
         reported: Callable[[str], frozenset[PictureFault]] = lambda _camera: frozenset(),
     ) -> None:
@@ -257,6 +259,7 @@ class Quality:
         self.stats = QualityStats()
         self.places: Places[Any] = Places(places)
         self.patient = patient
+        self.quick = quick
         self.pair_s = pair_s
         self.evidence = evidence
         self.reported = reported
@@ -323,7 +326,7 @@ class Quality:
             memory.normal = opened.normal
             seen = Seen(at=at, mode=opened.mode)
             if self.patient:
-                return self._look_later(memory, opened, seen)
+                return self._look_later(camera, memory, opened, seen, before, cadence_s)
             await self._learn(camera, memory, keyframe, seen)
             return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
         if first is None and not self.patient:
@@ -340,13 +343,24 @@ class Quality:
             memory.normal = checked.normal
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
         if first is None:
-            return self._look_later(memory, opened, seen)
+            return self._look_later(camera, memory, opened, seen, before, cadence_s)
         await self._keep(camera, result, seen, checked)
         await self._learn(camera, memory, keyframe, seen)
         return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
 
-    def _look_later(self, memory: _Memory, opened: Opened, seen: Seen) -> Look:
+    def _look_later(
+        self,
+        camera: str,
+        memory: _Memory,
+        opened: Opened,
+        seen: Seen,
+        before: Sight | None,
+        cadence_s: float,
+    ) -> Look:
         """Nothing was found. Is it the same picture for ever?"""
+        if self.quick:
+            seen = replace(seen, unassessed=seen.unassessed | {PictureFault.FROZEN})
+            return self._done(camera, before, seen, cadence_s)
         memory.trace, memory.seen = self._examiner.trace(opened.picture), seen
         return Look(None, later=True)
 
@@ -364,6 +378,7 @@ class Quality:
         opened = await self._run("decode_s", self._examiner.open, keyframe, result.at, None)
         trace, seen, memory.trace, memory.seen = memory.trace, memory.seen, None, None
         if opened.picture is None or self._examiner.moved(trace, opened.picture):
+            seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
         memory.before, memory.coded, memory.repeats = opened.picture, coded, 0
         return Look(None, again=True)

@@ -94,6 +94,8 @@ class Sight:
     """Keyframes in a row that no picture came out of."""
     pictured: bool = False
     """A picture came out of some keyframe before."""
+    changing: bool = True
+    """False: nobody has looked whether another picture differs."""
 
     @property
     def rung(self) -> Rung:
@@ -101,7 +103,7 @@ class Sight:
         if self.blanks >= BLANK or not self.pictured:
             return Rung.KEYFRAME
         kinds = {defect.kind for defect in self.defects}
-        if kinds & {PictureFault.SIGNAL_LOST, PictureFault.FROZEN}:
+        if kinds & {PictureFault.SIGNAL_LOST, PictureFault.FROZEN} or not self.changing:
             return Rung.DECODED
         return Rung.CHANGING if any(severity.is_critical(d) for d in self.defects) else Rung.USABLE
 
@@ -200,6 +202,7 @@ def once(seen: Seen) -> Sight:
         defects=_worst_first([_defect(f, seen.at) for f in findings.values()]),
         blanks=0 if seen.decoded else BLANK,
         pictured=seen.decoded,
+        changing=PictureFault.FROZEN not in seen.unassessed,
     )
 
 

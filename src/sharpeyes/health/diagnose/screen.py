@@ -212,8 +212,8 @@ REMARKABLE: dict[str, tuple[float, float]] = {
     "grid": (-1.0, 0.016),
     "green": (-1.0, 0.004),
 }
-"""Values within which the checks find hardly a fault in a single picture without a reference: in four of 2,418
-pictures of the development set, two of which have none."""
+"""Values within which the checks find hardly a fault in a single picture without a reference: in four of
+2,418 pictures of the development set, two of which have none."""
 
 
 def features_of(picture: Picture) -> dict[str, float]:
