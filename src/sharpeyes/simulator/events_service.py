@@ -109,7 +109,9 @@ class PullPoints:
         self._expire()
         if len(self._points) >= self._source.plan.pull_points:
             raise TooManyPointsError
-        expression = xml.text_of(xml.child(operation, "Filter", "TopicExpression"), 2_000)
+        # By its full name: what stands in another namespace is no filter, says the schema.
+        wanted = xml.child(operation.find(f"{{{EVENTS}}}Filter"), "TopicExpression")
+        expression = xml.text_of(wanted, 2_000)
         if expression and not self._source.plan.event_filters:
             raise ValueError("filter")
         topics = (

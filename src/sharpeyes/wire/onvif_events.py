@@ -41,10 +41,11 @@ _ACTIONS = {
     "Unsubscribe": f"{_MANAGER}/UnsubscribeRequest",
 }
 _FILTER = (
-    "<wsnt:Filter><wsnt:TopicExpression"
+    # In the namespace of the event service, unlike what is in it: by the schema no other is read.
+    "<tev:Filter><wsnt:TopicExpression"
     ' Dialect="http://www.onvif.org/ver10/tev/topicExpression/ConcreteSet"'
     ' xmlns:tns1="http://www.onvif.org/ver10/topics">'
-    "tns1:VideoSource//.|tns1:RuleEngine/TamperDetector//.</wsnt:TopicExpression></wsnt:Filter>"
+    "tns1:VideoSource//.|tns1:RuleEngine/TamperDetector//.</wsnt:TopicExpression></tev:Filter>"
 )
 
 TOPICS: Mapping[str, ReportKind] = MappingProxyType(
