@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test`. The virtual environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit bench lock clean
+.PHONY: help setup demo test lint typecheck unit bench guides screenshots lock clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -35,6 +35,14 @@ unit: $(VENV)/.dev
 bench: $(VENV)/.dev ## Print the figures of every bench (minutes; CPU time and ratios)
 	@for b in tests/bench/bench_*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done
 
+guides: $(VENV)/.dev ## Take the guides' pictures anew and print the guides to pictures/ (needs Chromium)
+	$(BIN)/python console/guide_pictures.py
+	@$(PIP) --no-deps --editable .
+	$(BIN)/python console/guide_pictures.py --pdf pictures
+
+screenshots: $(VENV)/.dev ## Every page as each role sees it, to pictures/ (half an hour; needs Chromium)
+	$(BIN)/python console/screenshots.py --out pictures
+
 lock: $(VENV)/.dev ## Resolve the dependencies again and write the lock files
 	$(PIP) uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
@@ -43,7 +51,7 @@ lock: $(VENV)/.dev ## Resolve the dependencies again and write the lock files
 	  pyproject.toml --group dev -o requirements-dev.lock
 
 clean: ## Remove the virtual environment and the demo's data
-	rm -rf $(VENV) .demo
+	rm -rf $(VENV) .demo pictures
 
 # A stamp a lock file: a second start installs nothing. --no-deps: the lock names every package, with its hash.
 $(VENV)/.product: requirements.lock pyproject.toml | $(VENV)/bin/python

@@ -1,8 +1,8 @@
-"""Pictures of every page of a running console, in both languages, both themes and two sizes.
+"""Pictures of every page of the console, in both languages, both themes and two sizes.
 
-    sharpeyes demo &
-    python console/screenshots.py --token-file token.txt --out /tmp/pictures [--only overview,cameras]
-    python console/screenshots.py --username wang --password-file pw.txt --only access,live
+    python console/screenshots.py --out /tmp/pictures                  # of a demo of its own, as each role
+    python console/screenshots.py --url URL --token-file token.txt [--only overview,cameras]
+    python console/screenshots.py --url URL --username wang --password-file pw.txt --only access,live
 
 Needs Chromium, and fonts that have Chinese (Debian: chromium, fonts-noto-cjk).
 """
@@ -13,9 +13,12 @@ import argparse
 import asyncio
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from stage import ROLES, demo
+
 from console_browser import Tab, browser
 
 SIZES = ((1366, 768), (3840, 2160))
@@ -26,8 +29,11 @@ PAGES = {
     "cameras": "/cameras",
     "camera": "/cameras/{camera}",
     "map": "/map",
+    "near": "/map?at=30.195,120.205",
     "faults": "/faults",
+    "tickets": "/faults?view=list",
     "rates": "/rates?by=department",
+    "course": "/rates?by=tier&step=hour",
     "exclusions": "/disputes",
     "contests": "/disputes?tab=contests",
     "reports": "/reports",
@@ -40,6 +46,7 @@ PAGES = {
     "access": "/access",
     "register": "/register",
     "journal": "/journal",
+    "help": "/help",
     "settings": "/settings",
     "account": "/settings?tab=account",
     "users": "/settings?tab=users",
@@ -47,10 +54,25 @@ PAGES = {
     "messages": "/settings?tab=messages",
     "tokens": "/settings?tab=tokens",
 }
+SEEN = {
+    "operator": set(PAGES)
+    - {"register", "settings", "users", "policies", "messages", "tokens", "discovery", "import"},
+    "requester": {"access", "help"},
+    "approver": {"access", "help", "exclusions"},
+    "auditor": {"access", "register", "shifts"},
+    "maintainer": {"camera", "dossiers", "live"},
+    "admin": {
+        "camera", "cameras", "discovery", "dossiers", "exclusions", "help", "import",
+        "settings", "account", "users", "policies", "messages", "tokens",
+    },
+}  # fmt: skip
+"""Pages of each role: all that look otherwise to it than to those before."""
 SETTLE_S = 1.2
 
 
-async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) -> None:
+async def shoot(
+    tab: Tab, url: str, only: Collection[str], folder: Path, *, token: str = "", prefix: str = ""
+) -> None:
     """``token`` is empty for somebody who has logged in."""
     camera, watched = await _cameras(tab, url, {"Authorization": f"Bearer {token}"} if token else {})
     for locale in ("zh-CN", "en"):
@@ -72,7 +94,7 @@ async def shoot(tab: Tab, url: str, only: set[str], token: str, folder: Path) ->
                     await tab.open(url + path.format(camera=camera, watched=watched))
                     await tab.until("() => !document.querySelector('.skeleton')")
                     await asyncio.sleep(SETTLE_S)
-                    file = folder / f"{name}-{locale}-{theme}-{width}.png"
+                    file = folder / f"{prefix}{name}-{locale}-{theme}-{width}.png"
                     await tab.picture(file)
                     sys.stdout.write(f"{file}\n")
     for complaint in sorted(set(tab.complaints)):
@@ -84,18 +106,21 @@ async def _cameras(tab: Tab, url: str, headers: dict[str, str]) -> list[str]:
     await tab.open(url + "/sign-in")
     found: list[str] = await tab.call(
         """async (headers) => {
-          const ask = query => fetch("/api/v1/cameras?" + query, {headers});
-          const list = async query => (await (await ask(query)).json()).items;
+          const ask = async path => (await fetch("/api/v1/" + path, {headers})).json();
+          const {user} = headers.Authorization ? {} : await ask('session');
+          const own = user ? `&department=${user.department}` : '';
+          const list = async query => (await ask("cameras?" + query)).items;
           const online = await list('state=online&limit=4');
-          const offline = await list('state=offline&limit=1');
-          return [[...offline, ...online][0].id, online.map(one => one.id).join()];
+          const mine = await list('state=online&limit=4' + own);
+          const ill = [...await list('state=offline&limit=1' + own), ...await list('state=offline&limit=1')];
+          return [[...ill, ...online][0].id, (mine.length ? mine : online).map(one => one.id).join()];
         }""",
         headers,
     )
     return found
 
 
-async def _log_in(tab: Tab, url: str, username: str, password: str) -> None:
+async def log_in(tab: Tab, url: str, username: str, password: str) -> None:
     await tab.open(url + "/sign-in")
     status = await tab.call(
         """async (username, password) => (await fetch('/api/v1/session', {
@@ -115,7 +140,7 @@ async def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", default="http://127.0.0.1:8080")
-    who = parser.add_mutually_exclusive_group(required=True)
+    who = parser.add_mutually_exclusive_group()
     who.add_argument("--token-file", type=Path, help="file with an API token")
     who.add_argument("--username", help="somebody with an account")
     parser.add_argument("--password-file", type=Path, help="of that account")
@@ -126,10 +151,24 @@ async def main() -> None:
     only = set(filter(None, given.only.split(",")))
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         async with browser(Path(profile)) as tab:
-            token = given.token_file.read_text().strip() if given.token_file else ""
-            if given.username:
-                await _log_in(tab, given.url, given.username, given.password_file.read_text().strip())
-            await shoot(tab, given.url, only, token, given.out)
+            if given.token_file:
+                token = given.token_file.read_text().strip()
+                await shoot(tab, given.url, only, given.out, token=token)
+            elif given.username:
+                await log_in(tab, given.url, given.username, given.password_file.read_text().strip())
+                await shoot(tab, given.url, only, given.out)
+            else:
+                await _of_a_demo(tab, only, given.out)
+
+
+async def _of_a_demo(tab: Tab, only: Collection[str], folder: Path) -> None:
+    async with demo() as stage:
+        sys.stderr.write(f"{stage.url}: some minutes until there is something to see\n")
+        await stage.story()
+        for role, username in ROLES.items():
+            if pages := SEEN[role] & set(only or PAGES):
+                await log_in(tab, stage.url, username, stage.passwords[username])
+                await shoot(tab, stage.url, pages, folder, prefix=f"{role}-")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,379 @@
+"""The pictures of docs/guide, in both languages, of a demo of its own; and the guides as PDF.
+
+    python console/guide_pictures.py [--only ticket,rates]
+    python console/guide_pictures.py --pdf /tmp/guides
+
+A picture is cut to what its text speaks of. The console has to be built anew afterwards to show new ones
+under its help; the PDFs are of the console as it is built. Needs Chromium, and fonts that have Chinese.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import contextlib
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from screenshots import log_in
+from stage import Stage, demo, greeted
+from words import LANGUAGES, words
+
+from console_browser import Tab, browser
+
+FOLDER = Path(__file__).parents[1] / "docs" / "guide" / "pictures"
+GUIDES = ("operator", "department", "administrator")
+SIZE = (1280, 800)
+TALL = (1280, 1080)
+QUALITY = 80
+PADDING = 0
+SETTLE_S = 1.0
+ALL = "#content"
+DIALOG = ".el-dialog"
+DRAWER = ".el-drawer"
+FILE = """设备名称,ID,视频层级,部门,区域,网络区,位置类型,IPv4,设备状态
+"{known}",{id},,,,,,,维修
+学府路 12 号,new-gate-12,departmental,education,old-town,sector,school_gate,127.0.13.60,在用
+员工更衣室,changing-room,departmental,health,riverside,sector,changing_room,127.0.14.61,在用
+"""
+"""A dossier file with a row of each outcome."""
+
+Cast = Mapping[str, str]
+"""Ids of cameras, by their part: for the paths of pictures."""
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What is done on a page before its picture is taken. Words are given by their keys."""
+
+    tab: Tab
+    words: Mapping[str, str]
+    cast: Cast
+
+    async def click(self, selector: str, key: str = "") -> None:
+        # The last of a name: a dialog comes after the page that it lies on.
+        await self.tab.click(selector, self.words[key].split("{")[0] if key else "")
+
+    async def write(self, selector: str, en: str, zh: str) -> None:
+        await self.tab.type(selector, zh if self.words["shell.language"] == "English" else en)
+
+    async def choose(self, select: str, text: str) -> None:
+        """Of a drop-down list, by what it shows."""
+        await self.tab.click(select)
+        await self.tab.click(".el-select-dropdown__item", text)
+
+
+Steps = Callable[[Hands], Awaitable[None]]
+
+
+async def _nothing(_: Hands) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Picture:
+    """``cut``: of each of these the first that is seen; the picture holds them all."""
+
+    name: str
+    who: str
+    path: str
+    cut: tuple[str, ...] = (ALL,)
+    steps: Steps = field(default=_nothing)
+    size: tuple[int, int] = SIZE
+
+
+# --- what is done before ----------------------------------------------------------------------------------
+
+
+async def _ticket(hands: Hands) -> None:
+    several = "() => [...document.querySelectorAll('.card')].some(one => one.innerText.includes('Switch in'))"
+    await hands.tab.click(".card", "Switch in" if await hands.tab.call(several) else "")
+    await hands.tab.until("() => !!document.querySelector('.el-drawer .history li')")
+
+
+async def _still(hands: Hands) -> None:
+    await hands.click("button", "camera.stillShow")
+    await hands.tab.until("() => !!document.querySelector('img.still')?.complete")
+
+
+async def _interval(hands: Hands) -> None:
+    await hands.tab.click(".strip .is-offline")
+
+
+async def _playing(hands: Hands) -> None:
+    moving = "() => [...document.querySelectorAll('video')].every(one => one.currentTime > 2)"
+    await hands.tab.until(moving, patience_s=60)
+
+
+async def _refused(hands: Hands) -> None:
+    await hands.tab.until("() => !!document.querySelector('.tile .why .doors')")
+
+
+async def _emergency(hands: Hands) -> None:
+    await hands.click(".page > header button", "access.override")
+    await hands.write(
+        ".el-dialog textarea", "Child lost at the crossing, call 110-0417", "路口走失儿童，110 警情 0417 号"
+    )
+
+
+async def _request(hands: Hands) -> None:
+    await hands.write(
+        ".el-dialog textarea", "Sports day: closing of the crossing", "运动会期间路口临时管制，查看通行情况"
+    )
+    await hands.tab.until("() => !!document.querySelector('.el-dialog')")
+
+
+async def _drill(hands: Hands) -> None:
+    await hands.tab.click("table.plain .link")
+    await hands.tab.until("() => !!document.querySelector('.el-drawer .plain .link')")
+
+
+async def _exclusion(hands: Hands) -> None:
+    await hands.click(".page > header button", "disputes.apply")
+    await asyncio.sleep(SETTLE_S)
+
+
+async def _import(hands: Hands) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8-sig") as file:
+        file.write(FILE.format(id=hands.cast["well"], known=hands.cast["well_name"]))
+        file.flush()
+        root = await hands.tab.ask("DOM.getDocument")
+        found = await hands.tab.ask(
+            "DOM.querySelector", nodeId=root["root"]["nodeId"], selector="input[type=file]"
+        )
+        await hands.tab.ask("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[file.name])
+        # What the file's rows are told by, since they have no number.
+        await hands.tab.click("fieldset .el-checkbox", "ID")
+        await hands.click("button", "imports.look")
+    await hands.tab.until(
+        "t => [...document.querySelectorAll('h2')].some(e => e.innerText === t)",
+        hands.words["imports.step.preview"],
+    )
+    await hands.tab.call("() => document.querySelector('.apply').scrollIntoView(false)")
+
+
+async def _bulk(hands: Hands) -> None:
+    await hands.tab.click("[role=columnheader] input[type=checkbox]")
+    await hands.click(".chosen button", "bulk.edit")
+    await asyncio.sleep(SETTLE_S)
+
+
+async def _account(hands: Hands) -> None:
+    await hands.click("button", "users.new")
+    await hands.tab.until("() => !!document.querySelector('.el-dialog .el-checkbox')")
+    await hands.tab.type(".el-dialog input", "wang")
+
+
+async def _policy(hands: Hands) -> None:
+    await hands.tab.until("() => document.querySelectorAll('table.plain tbody tr').length > 5")
+
+
+async def _masks(hands: Hands) -> None:
+    await hands.click("button", "masks.edit")
+    await hands.tab.until("() => !!document.querySelector('.plate polygon')")
+
+
+async def _code(hands: Hands) -> None:
+    await hands.click("button", "account.totpBegin")
+    await hands.tab.until("() => !!document.querySelector('form.totp svg, form.totp canvas')")
+
+
+PICTURES = (
+    Picture("overview", "police", "/", size=(1280, 1000)),
+    Picture("map", "police", "/map?at=30.195,120.205"),
+    Picture("camera", "police", "/cameras/{dead}", steps=_interval, size=(1280, 900)),
+    Picture("still", "police", "/cameras/{ill}", (".panel:has(img.still)",), _still, TALL),
+    Picture("faults", "police", "/faults"),
+    Picture("ticket", "police", "/faults", (DRAWER,), _ticket),
+    Picture("live", "police", "/live?numbers=1&layout=4&cameras={watched}", steps=_playing),
+    Picture("refused", "police", "/live?cameras={foreign}", (".tile",), _refused),
+    Picture("emergency", "police", "/access", (DIALOG,), _emergency),
+    Picture("handover", "police", "/shifts"),
+    Picture("request", "clinic", "/access?camera={foreign}", (DIALOG,), _request),
+    Picture("deciding", "traffic-chief", "/access"),
+    Picture("rates", "street-head", "/rates?by=department"),
+    Picture("drill", "street-head", "/rates?by=department", (DRAWER,), _drill, TALL),
+    Picture("exclusion", "traffic-chief", "/disputes", (DIALOG,), _exclusion),
+    Picture("disputes", "admin", "/disputes"),
+    Picture("reports", "street-head", "/reports"),
+    Picture("dossiers", "admin", "/dossiers"),
+    Picture("import", "admin", "/dossiers/import", steps=_import, size=TALL),
+    Picture("bulk", "admin", "/cameras?department=health", (DIALOG,), _bulk),
+    Picture("account", "admin", "/settings?tab=users", (DIALOG,), _account),
+    Picture("policies", "admin", "/settings?tab=policies", steps=_policy, size=(1280, 900)),
+    Picture("masks", "admin", "/cameras/{masked}", (".panel:has(.plate)",), _masks, TALL),
+    Picture("dependencies", "admin", "/causes"),
+    Picture("code", "street", "/settings?tab=account", (".panel:has(form.totp)",), _code, TALL),
+    Picture("register", "auditor", "/register"),
+    Picture("canaries", "police", "/", (".grid > .sight", ".grid > .sight ~ .sight"), size=(1280, 1400)),
+)
+
+
+# --- the books of the demo --------------------------------------------------------------------------------
+
+
+async def rehearse(stage: Stage) -> Cast:
+    """What a working city has in its books, by its people; gives who plays which part."""
+    own, foreign = [await stage.camera_ids(department=one, state="online") for one in ("police", "traffic")]
+    offline = (await stage.ask("cameras", state="offline", department="traffic", limit=50))["items"]
+    degraded = (await stage.ask("cameras", state="degraded", department="police", limit=50))["items"]
+    health = (await stage.ask("cameras", state="online", department="health", limit=50))["items"]
+    now = datetime.now(UTC).replace(microsecond=0)
+    async with stage.acting("police") as http:
+        shift = await http.post("shifts", json={})
+        if shift.is_success:
+            note = {"text": "23:40 Quay cranes dark, harbour police told. 码头两路无信号，已通知港航公安。"}
+            (await http.post(f"shifts/{shift.json()['id']}/notes", json=note)).raise_for_status()
+        tickets = (await http.get("tickets", params={"open": True})).json()["items"]
+        for ticket in [one for one in tickets if one["stage"] == "routed"][:3]:
+            await http.post(f"tickets/{ticket['id']}/acknowledge", json={"text": ""})
+    async with stage.acting("traffic-chief") as http:
+        for number, one in enumerate(offline[:2]):
+            wanted = {
+                "scope": "camera",
+                "subjects": [one["id"]],
+                "from": (now - timedelta(minutes=30)).isoformat(),
+                "to": (now + timedelta(hours=4)).isoformat(),
+                "reason": ("Power cut announced by the grid 电网计划停电", "Road works 道路施工")[number],
+                "evidence": f"Notice 通知 2026-{117 + number}",
+            }
+            (await http.post("exclusions", json=wanted)).raise_for_status()
+        interval = (await http.get("intervals", params={"camera": offline[0]["id"]})).json()["items"][-1]
+        said = {"text": "The recorder was being moved 录像机搬迁中"}
+        claim = {"camera": offline[0]["id"], "start": interval["start"], **said}
+        await http.post("contests", json=claim)  # refused if the pictures are taken a second time
+    async with stage.acting("admin") as http:
+        masks = {one["id"]: (await http.get(f"cameras/{one['id']}/masks")).json()["masks"] for one in health}
+        first = (await http.get("exclusions")).json()["items"][-1]
+        decision = {"approve": True, "remark": "Notice seen 已核对通知"}
+        (await http.post(f"exclusions/{first['id']}/decision", json=decision)).raise_for_status()
+    for approver in ("police-chief", "police-deputy"):
+        async with stage.acting(approver) as http:
+            found = (await http.get("view-requests", params={"to_decide": True, "limit": 50})).json()["items"]
+            for one in found:
+                verdict = {"owner": "police", "reason": "Agreed 同意"}
+                await http.post(f"view-requests/{one['id']}/approve", json=verdict)
+    return {
+        "dead": offline[0]["id"],
+        "ill": [*(one["id"] for one in degraded), *own][0],
+        "watched": ",".join(own[:4]),
+        "foreign": foreign[0],
+        "masked": next(one for one, of in masks.items() if of),
+        "well": health[-1]["id"],
+        "well_name": health[-1]["name"],
+    }
+
+
+# --- pictures ---------------------------------------------------------------------------------------------
+
+
+async def take(tab: Tab, stage: Stage, picture: Picture, cast: Cast, locale: str) -> None:
+    await tab.size(*picture.size)
+    await tab.open(stage.url + picture.path.format(**cast))
+    await tab.until("() => !!document.querySelector('#content') && !document.querySelector('.skeleton')")
+    await asyncio.sleep(SETTLE_S)
+    await picture.steps(Hands(tab, words(locale), cast))
+    await tab.call(
+        """selector => {
+          document.querySelector(selector)?.scrollIntoView({block: 'center'});
+          document.activeElement?.blur();
+        }""",
+        picture.cut[-1],
+    )
+    await asyncio.sleep(SETTLE_S)
+    box = await tab.until(
+        """selectors => {
+          const seen = one => one.getClientRects().length;
+          const first = selector => [...document.querySelectorAll(selector)].find(seen);
+          const boxes = selectors.map(one => first(one)?.getBoundingClientRect());
+          if (boxes.some(one => !one)) return null;
+          const [left, top, right, bottom] = [
+            Math.min(...boxes.map(b => b.left)), Math.min(...boxes.map(b => b.top)),
+            Math.max(...boxes.map(b => b.right)), Math.max(...boxes.map(b => b.bottom))];
+          return {x: left, y: top, width: right - left, height: bottom - top};
+        }""",
+        list(picture.cut),
+    )
+    whole = {"x": 0, "y": 0, "width": picture.size[0], "height": picture.size[1]}
+    clip = _around(box, picture.size) if picture.cut != (ALL,) else whole
+    shot = await tab.ask("Page.captureScreenshot", format="webp", quality=QUALITY, clip={**clip, "scale": 1})
+    file = FOLDER / locale / f"{picture.name}.webp"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(base64.b64decode(shot["data"]))
+    sys.stdout.write(f"{file}\n")
+
+
+def _around(box: Mapping[str, float], size: tuple[int, int]) -> dict[str, float]:
+    """A little more than the box, and nothing off the page."""
+    x, y = max(0, box["x"] - PADDING), max(0, box["y"] - PADDING)
+    right = min(size[0], box["x"] + box["width"] + PADDING)
+    bottom = min(size[1], box["y"] + box["height"] + PADDING)
+    return {"x": x, "y": y, "width": right - x, "height": bottom - y}
+
+
+async def _speak(tab: Tab, locale: str) -> None:
+    kept = {"sharpeyes.locale": locale, "sharpeyes.theme": "light"}
+    await tab.call("(kept) => Object.assign(localStorage, kept)", kept)
+
+
+async def print_guides(tab: Tab, stage: Stage, folder: Path) -> None:
+    """The guides as the console shows them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    await log_in(tab, stage.url, "police", stage.passwords["police"])
+    for locale in LANGUAGES:
+        await _speak(tab, locale)
+        for guide in GUIDES:
+            await tab.size(*SIZE)
+            await tab.open(f"{stage.url}/help?guide={guide}")
+            await tab.until("() => document.querySelectorAll('article h2').length > 0")
+            await tab.call(
+                """async () => {
+                  for (const one of document.images) { one.loading = 'eager'; await one.decode(); }
+                }"""
+            )
+            printed = await tab.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+            file = folder / f"{guide}-{locale}.pdf"
+            file.write_bytes(base64.b64decode(printed["data"]))
+            sys.stdout.write(f"{file}\n")
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default="", help="names of pictures, with commas")
+    parser.add_argument("--pdf", type=Path, help="no pictures: print the guides to this folder")
+    parser.add_argument("--demo", type=Path, help="what a demo that runs already has printed")
+    given = parser.parse_args()
+    only = set(filter(None, given.only.split(",")))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        async with (
+            contextlib.nullcontext(greeted(given.demo)) if given.demo else demo() as stage,
+            browser(Path(profile)) as tab,
+        ):
+            if given.pdf:
+                await print_guides(tab, stage, given.pdf)
+                return
+            sys.stderr.write(f"{stage.url}: some minutes until there is something to see\n")
+            await stage.story()
+            cast = await rehearse(stage)
+            who = ""
+            for picture in PICTURES:
+                if only and picture.name not in only:
+                    continue
+                if picture.who != who:
+                    who = picture.who
+                    await log_in(tab, stage.url, who, stage.passwords[who])
+                for locale in LANGUAGES:
+                    await _speak(tab, locale)
+                    await take(tab, stage, picture, cast, locale)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
