@@ -54,6 +54,7 @@ from sharpeyes.store.access import (
     list_due_requests,
     list_grants,
     list_overrides,
+    list_requests,
     list_subjects,
     list_targets,
     put_grant,
@@ -186,6 +187,14 @@ class Desk:
         """A new request for what the form selects."""
 
         def step(connection: Connection, subject: Subject, now: Ms) -> tuple[list[Entry], Request]:
+            waiting = list_requests(
+                connection, applicant=subject.id, undecided=True, limit=requests.MOST_UNDECIDED
+            )
+            if len(waiting) == requests.MOST_UNDECIDED:
+                raise ConflictError(
+                    f"{len(waiting)} requests of yours wait for a decision",
+                    mend="Withdraw those that are not needed any more",
+                )
             found = requests.resolve(form.selection, list_targets(connection), read_area_parents(connection))
             users = list_subjects(connection, ids=form.users)
             if missing := sorted(form.users - {user.id for user in users}):

@@ -39,6 +39,8 @@ SHORTEST_REASON = 4
 """Characters: enough that a dot is no reason, few enough for two words of Chinese."""
 LONGEST_REASON = 2_000
 LONGEST_CASE_NUMBER = 100
+MOST_UNDECIDED = 50
+"""Requests of one person that wait. With more, approvers read none of them."""
 FARTHEST_START_MS = 90 * DAY
 """Nobody knows today why they will need to look in a year."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -72,8 +73,12 @@ class Context:
     """Figures of past months for everybody; None where they are not published."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
+    listeners: Counter[str] = field(default_factory=Counter)
+    """Streams of what happens now, by who hears them."""
     uploads: Uploads = field(default_factory=Uploads)
     """Dossier files on their way into the registry."""
+    verifying: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while the register is read back: one at a time."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service stops: answers that would go on for ever end."""
 

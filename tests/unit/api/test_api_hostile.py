@@ -12,7 +12,7 @@ import pytest
 
 from api_client import Client, client_of
 from api_people import PASSWORD, Staff, staff_of
-from sharpeyes.access import totp
+from sharpeyes.access import requests, totp
 from sharpeyes.access.grants import MOST_UNREVIEWED
 from sharpeyes.api.bodies import MOST_BYTES
 from sharpeyes.app import wall_clock
@@ -288,6 +288,20 @@ class TestDeciding:
         assert revoked.json()["ended"]
         clock.ahead_ms = 60_000
         assert kind(await staff.ticket("wang", "school-1", grant["id"])) == (403, "revoked")
+
+
+class TestFlooding:
+    async def test_nobody_buries_approvers_in_requests(
+        self, staff: Staff, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(requests, "MOST_UNDECIDED", 3)
+        asked = [await staff.ask("gate-1") for _ in range(3)]
+        form = {"cameras": ["gate-1"], "purpose": "traffic", "purpose_text": "Jam at the crossing"}
+        assert kind(await staff["wang"].post("/api/v1/view-requests", json=form)) == (409, "conflict")
+        assert (await staff["li"].post("/api/v1/view-requests", json=form)).status_code == 201
+        gone = await staff["wang"].post(f"/api/v1/view-requests/{asked[0]['id']}/withdraw")
+        assert gone.status_code == 200
+        assert (await staff["wang"].post("/api/v1/view-requests", json=form)).status_code == 201
 
 
 class TestOverrides:

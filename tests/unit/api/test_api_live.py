@@ -16,6 +16,8 @@ from sharpeyes.api.auth import COOKIE, Caller
 from sharpeyes.api.routes import live
 from sharpeyes.api.routes.live import MOST_CHANGES, news
 from sharpeyes.app import context_of
+from sharpeyes.domain.access import Subject
+from sharpeyes.domain.errors import LimitError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.tokens import verify_token
@@ -118,3 +120,22 @@ async def test_it_ends_with_the_session_or_the_token(client: Client) -> None:
         for stream in streams:
             with pytest.raises(StopAsyncIteration):
                 await heard(stream)
+
+
+async def test_nobody_hears_more_streams_than_there_are_pages(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "MOST_STREAMS", 2)
+    rooms = context_of(client.service)
+    wang = Caller(address="", subject=Subject(id="wang", name="", department="edu", roles=frozenset()))
+    zhao = Caller(address="", subject=Subject(id="zhao", name="", department="psb", roles=frozenset()))
+    monkeypatch.setattr(live, "holds", lambda *_: anyone())
+    streams = [(await live.live(rooms, wang)).body_iterator for _ in range(3)]  # asked in one breath
+    assert [bool(await anext(stream, "")) for stream in streams] == [True, True, False]
+    with pytest.raises(LimitError):
+        await live.live(rooms, wang)
+    assert await anext((await live.live(rooms, zhao)).body_iterator)
+    await streams[0].aclose()
+    assert await anext((await live.live(rooms, wang)).body_iterator)
+    await streams[1].aclose()
+    assert rooms.listeners == {"wang": 1, "zhao": 1}

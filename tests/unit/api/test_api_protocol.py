@@ -113,8 +113,8 @@ async def test_others_notice_nothing(port: int, monkeypatch: pytest.MonkeyPatch)
 
 async def test_a_message_of_a_socket_is_no_larger_than_a_head(port: int) -> None:
     async with websockets.connect(f"ws://127.0.0.1:{port}/echo") as channel:
+        await channel.send("x" * (MOST_HEAD + 1))
         with pytest.raises(websockets.ConnectionClosedError):
-            await channel.send("x" * (MOST_HEAD + 1))
             await channel.recv()
 
 

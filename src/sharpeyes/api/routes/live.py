@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, suppress
 from typing import Annotated, Self
 
 from fastapi import APIRouter
@@ -12,9 +12,10 @@ from fastapi.responses import StreamingResponse
 from pydantic import Field
 
 from sharpeyes import __version__
-from sharpeyes.api.auth import AnyCaller, Reader, holds
+from sharpeyes.api.auth import AnyCaller, Caller, Reader, holds
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.api.schemas import Instant, Shape, StateCount
+from sharpeyes.domain.errors import LimitError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import iso
@@ -28,6 +29,10 @@ STILL_S = 10.0
 """A word at least this often: proxies keep the stream open, and the page knows that it lives."""
 MOST_CHANGES = 100
 """In one message; a page that needs all of them reads the cameras."""
+
+
+MOST_STREAMS = 32
+"""Of one person or token: a page has one."""
 
 
 class ProberShape(Shape):
@@ -118,16 +123,33 @@ async def live(rooms: Rooms, caller: AnyCaller) -> StreamingResponse:
     """The same as a stream of server-sent events: a `news` at once, at every change, and every ten seconds.
 
     Its data is an object of `status`, `changes` (camera, before, after, at, cause) and `missed`. The stream
-    ends when the session or the token ends.
+    ends when the session or the token ends. 429 for more of them at a time than anybody has pages.
     """
+    if rooms.listeners[caller.name] >= MOST_STREAMS:
+        raise LimitError(f"{MOST_STREAMS} streams are open already", mend="Close pages that nobody looks at")
     return StreamingResponse(
-        news(rooms, lambda: holds(rooms, caller)),
+        _counted(rooms, caller),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def news(rooms: Context, allowed: Callable[[], Awaitable[bool]]) -> AsyncIterator[str]:
+async def _counted(rooms: Context, caller: Caller) -> AsyncIterator[str]:
+    """Counted when it is begun, since one that nobody waits for any more never is."""
+    if rooms.listeners[caller.name] >= MOST_STREAMS:
+        return
+    rooms.listeners[caller.name] += 1
+    try:
+        async with aclosing(news(rooms, lambda: holds(rooms, caller))) as stream:
+            async for message in stream:
+                yield message
+    finally:
+        rooms.listeners[caller.name] -= 1
+        if not rooms.listeners[caller.name]:
+            del rooms.listeners[caller.name]
+
+
+async def news(rooms: Context, allowed: Callable[[], Awaitable[bool]]) -> AsyncGenerator[str]:
     """The stream's text, for as long as the service runs and whoever listens is allowed to."""
     with rooms.board.subscribe(MOST_CHANGES) as subscription:
         missed = 0
