@@ -324,7 +324,6 @@ async def _speak(tab: Tab, locale: str) -> None:
 
 async def print_guides(tab: Tab, stage: Stage, folder: Path) -> None:
     """The guides as the console shows them."""
-    folder.mkdir(parents=True, exist_ok=True)
     await log_in(tab, stage.url, "police", stage.passwords["police"])
     for locale in LANGUAGES:
         await _speak(tab, locale)
@@ -358,6 +357,7 @@ async def main() -> None:
             browser(Path(profile)) as tab,
         ):
             if given.pdf:
+                given.pdf.mkdir(parents=True, exist_ok=True)
                 await print_guides(tab, stage, given.pdf)
                 return
             sys.stderr.write(f"{stage.url}: some minutes until there is something to see\n")
