@@ -192,6 +192,13 @@ async def test_planned_work_is_announced_and_ended(client: Client) -> None:
     assert (await client.delete(path)).status_code == 204
     assert (await client.get("/api/v1/silences")).json() == []
     assert (await client.delete(path)).status_code == 404
+    (ended, begun) = (await client.get("/api/v1/events?kind=silence")).json()["items"]
+    assert begun["message"].startswith("zone police silenced by token:")
+    assert begun["message"].endswith("New switch")
+    assert ended["message"].startswith("silence ended by token:")
+    assert ended["subject"] == begun["subject"] == made.json()["id"]
+    for_ever = form | {"to": "9999-12-31T00:00:00Z"}
+    assert (await client.post("/api/v1/silences", json=for_ever)).status_code == 422
 
 
 async def test_without_recipients_nobody_is_told(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from datetime import timedelta
 from http import HTTPStatus
 from typing import Annotated
 
@@ -47,12 +48,15 @@ from sharpeyes.domain.time import Ms, Span, from_datetime
 from sharpeyes.faults.statistics import Statistics, statistics
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
+from sharpeyes.store.events import Event, record
 
 router = APIRouter(prefix="/api/v1", tags=["faults"])
 
 TicketId = Annotated[int, Path(ge=1, le=1 << 53)]
 Before = Annotated[int | None, Query(ge=1, le=1 << 53, description="'next' of the page before.")]
 Name = Annotated[str | None, Query(max_length=64)]
+LONGEST_SILENCE = timedelta(days=92)
+"""A silence without an end would be a fault that nobody ever hears of."""
 
 
 # --- tickets --------------------------------------------------------------------------------------------
@@ -198,6 +202,11 @@ async def add_silence(rooms: Rooms, caller: OperatorCaller, form: NewSilence) ->
         raise InvalidInputError("subject: belongs to a scope", mend="Give both, or neither for everything")
     if form.end <= form.start:
         raise InvalidInputError("to: is not after 'from'")
+    if form.end - form.start > LONGEST_SILENCE:
+        raise InvalidInputError(
+            f"to: more than {LONGEST_SILENCE.days} days after 'from'",
+            mend="Announce it anew when that is over",
+        )
     silence = Silence(
         id=f"s-{secrets.token_hex(8)}",
         scope=form.scope,
@@ -206,19 +215,35 @@ async def add_silence(rooms: Rooms, caller: OperatorCaller, form: NewSilence) ->
         reason=form.reason,
         by=caller.name,
     )
-    await rooms.database.awrite(lambda connection: store.add_silence(connection, silence))
+    about = "everything" if silence.scope is None else f"{silence.scope} {silence.subject}"
+
+    def write(connection: Connection) -> None:
+        store.add_silence(connection, silence)
+        _note(connection, silence.id, f"{about} silenced by {caller.name}: {silence.reason}", rooms.clock())
+
+    await rooms.database.awrite(write)
     return SilenceShape.of(silence)
 
 
 @router.delete("/silences/{silence_id}", status_code=HTTPStatus.NO_CONTENT)
 async def end_silence(
     rooms: Rooms,
-    caller: OperatorCaller,  # noqa: ARG001
+    caller: OperatorCaller,
     silence_id: Annotated[str, Path(max_length=64)],
 ) -> None:
     """End planned work now; what has not begun never will."""
     now = rooms.clock()
-    await rooms.database.awrite(lambda connection: store.end_silence(connection, silence_id, at=now))
+
+    def write(connection: Connection) -> None:
+        store.end_silence(connection, silence_id, at=now)
+        _note(connection, silence_id, f"silence ended by {caller.name}", now)
+
+    await rooms.database.awrite(write)
+
+
+def _note(connection: Connection, silence: str, message: str, now: Ms) -> None:
+    """Whoever quiets alerts stands in the journal, also for what never began."""
+    record(connection, [Event(at=now, kind="silence", subject=silence, message=message)])
 
 
 # --- who is told ----------------------------------------------------------------------------------------
