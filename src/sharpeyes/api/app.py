@@ -9,6 +9,7 @@ from sharpeyes.api import problems
 from sharpeyes.api.bodies import LimitedBodies
 from sharpeyes.api.console import console_routes
 from sharpeyes.api.context import Context
+from sharpeyes.api.headers import PrivateAnswers
 from sharpeyes.api.routes import (
     blackbox,
     cameras,
@@ -67,6 +68,7 @@ def create_api(context: Context) -> FastAPI:
     api.state.views = context.views
     problems.install(api)
     api.add_middleware(LimitedBodies)
+    api.add_middleware(PrivateAnswers)
     for room in (cameras_map, dossiers, imports, saved_views, causes, shifts):  # before /cameras/{id}
         api.include_router(room.router)
     for room in (service, blackbox, cameras, pictures, states, live, rates, organisation, discovery, tokens):

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from sharpeyes.api.headers import PRIVATE
 from sharpeyes.domain.access import RefusedError
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.time import iso
@@ -73,7 +74,10 @@ def problem(
     if errors:
         body["errors"] = errors
     body |= more or {}
-    return JSONResponse(body, status_code=status.value, media_type=MEDIA_TYPE, headers=headers)
+    # Here as well: what nobody foresaw is answered outside of everything that wraps the routes.
+    return JSONResponse(
+        body, status_code=status.value, media_type=MEDIA_TYPE, headers={**PRIVATE, **(headers or {})}
+    )
 
 
 def install(api: FastAPI) -> None:
