@@ -226,6 +226,37 @@ async def test_an_auditor_verifies_and_a_maintainer_is_shown_no_picture(site: Si
     checkpoint = await ask(tab, "GET", "/register/checkpoint")
     exported = check_export(copy.splitlines(), Verifier.parse(checkpoint["keys"][0]))
     assert (exported.first, exported.last) == (1, checkpoint["size"])
+    await tab.open(site.url + "/register")
+    await tab.click("button", "Verify")
+    await tab.sees("The register is whole")
+    prove = f'button[aria-label="Prove #{checkpoint["size"]}"]'
+    await tab.click(prove)
+    await tab.sees(f"Proven in this browser: entry {checkpoint['size']}")
+    # Whatever the service says besides what was signed is found out, in the browser.
+    await tab.call(
+        """() => {
+          const honest = window.fetch;
+          window.fetch = async (url, init) => {
+            const answer = await honest(url, init);
+            if (!String(url).endsWith('/proof')) return answer;
+            const proof = await answer.json();
+            return Response.json({...proof, [window.lie]: window.lies[window.lie](proof)});
+          };
+          window.lies = {
+            entry: proof => proof.entry.replace('wrong', 'right'),
+            seq: proof => proof.seq - 1,
+            hashes: proof => [...proof.hashes.slice(1), proof.hashes[0]],
+            checkpoint: proof => proof.checkpoint.replace(/.{8}=\\n$/, 'AAAAAAA=\\n'),
+          };
+        }"""
+    )
+    for lie in ("entry", "seq", "hashes", "checkpoint"):
+        await tab.press("Escape")
+        await tab.until("() => !document.body.innerText.includes('in this browser')")
+        await tab.until("() => !document.body.innerText.includes('NOT proven')")
+        await tab.call("lie => { window.lie = lie; }", lie)
+        await tab.click(prove)
+        await tab.sees("NOT proven")
     await tab.open(site.url + "/live?cameras=park")
     await tab.sees("Auditors do not watch")
     await leave(tab)

@@ -28,12 +28,14 @@ from sharpeyes.api.routes import (
     pictures,
     rates,
     register,
+    register_check,
     reports,
     running_views,
     saved_views,
     self_test,
     service,
     session,
+    settings,
     shifts,
     sign_on,
     states,
@@ -84,10 +86,11 @@ def create_api(context: Context) -> FastAPI:
         views,
         running_views,
         register,
+        register_check,
         faults,
     ):
         api.include_router(room.router)
-    for room in (exclusions, contests, reports, self_test, devices):
+    for room in (exclusions, contests, reports, self_test, devices, settings):
         api.include_router(room.router)
     api.include_router(console_routes(tiles=context.map_tiles))  # last: it answers what nothing above does
     return api

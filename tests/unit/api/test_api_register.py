@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import logging
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,7 @@ from sharpeyes.access import entries
 from sharpeyes.access.register.note import Verifier
 from sharpeyes.access.register.proof import Inclusion, check_export
 from sharpeyes.access.register.tree import verify_consistency
+from sharpeyes.api.routes import register_check
 
 
 async def sign(client: Client) -> None:
@@ -83,6 +86,49 @@ class TestRegister:
             assert (entry["user"], entry["details"]["first"]) == (staff.id("wu"), 1)
             nothing = {"from": "2020-01-01T00:00:00Z", "to": "2020-02-01T00:00:00Z"}
             assert (await staff["wu"].post("/api/v1/register/exports", json=nothing)).status_code == 404
+
+    async def test_read_back_as_a_whole_it_says_how_far_and_what_does_not_hold(self, tmp_path: Path) -> None:
+        async with client_of(tmp_path) as client, staff_of(client, ("wu", "zhao")) as staff:
+            await sign(client)
+            where = "/api/v1/register/verification"
+            assert (await staff["zhao"].post(where)).status_code == 403
+
+            async def lines() -> list[dict[str, Any]]:
+                answer = await staff["wu"].post(where)
+                assert answer.headers["content-type"].startswith("application/jsonl")
+                return [json.loads(line) for line in answer.text.splitlines()]
+
+            last = (await client.get("/api/v1/register/checkpoint")).json()
+            *progress, end = await lines()
+            assert all(line["verdict"] is None for line in progress)
+            verdict = end["verdict"]
+            assert (verdict["ok"], verdict["findings"], verdict["checkpoint_file"]) == (True, [], True)
+            entries = verdict["entries"]
+            assert (end["part"], end["done"], end["of"]) == ("entries", entries, entries)
+            assert (verdict["checkpoint_size"], verdict["checkpoint_at"]) == (last["size"], last["at"])
+            assert verdict["covered"] == last["size"] <= verdict["entries"]
+            async with staff.transport.app.state.context.verifying:
+                busy = await staff["wu"].post(where)
+                assert (busy.status_code, busy.json()["type"]) == (409, "urn:sharpeyes:error:conflict")
+            with sqlite3.connect(tmp_path / "data" / "sharpeyes.db") as database:  # whoever owns the file
+                database.execute("DROP TRIGGER register_entry_no_update")
+                database.execute("UPDATE register_entry SET user_id = 'u-other' WHERE seq = 5")
+            database.close()
+            verdict = (await lines())[-1]["verdict"]
+            assert verdict["ok"] is False
+            (finding,) = verdict["findings"]
+            assert (finding["wrong"], finding["entry"]) == ("changed", 5)
+
+    async def test_who_leaves_ends_the_reading(self, client: Client) -> None:
+        async with staff_of(client, ("wu",)) as staff:
+            await sign(client)
+            rooms = staff.transport.app.state.context
+            lines = register_check._lines(rooms)
+            assert json.loads(await anext(lines))["verdict"] is None
+            assert rooms.verifying.locked()
+            await lines.aclose()
+            assert not rooms.verifying.locked()
+            assert json.loads([line async for line in register_check._lines(rooms)][-1])["verdict"]["ok"]
 
     async def test_it_is_read_by_auditors_alone(self, client: Client) -> None:
         span = {"from": "2020-01-01T00:00:00Z", "to": "2100-01-01T00:00:00Z"}

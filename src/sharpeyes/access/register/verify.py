@@ -17,7 +17,7 @@ What nothing can show is a cut of entries that no checkpoint covers yet: at most
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -37,6 +37,7 @@ from sharpeyes.store.register import (
     read_checkpoints,
     read_entries,
     read_entry,
+    read_head,
     read_nodes,
     read_prunings,
 )
@@ -45,6 +46,17 @@ MOST_FINDINGS = 100
 """Beyond these, more would not say more; the count of entries checked still is of all."""
 
 MOST_TREE_FINDINGS = 5
+
+
+SIGNATURES = 500
+"""Checked before it is said how far the pass is."""
+
+
+class Part(StrEnum):
+    """What a pass is at."""
+
+    CHECKPOINTS = "checkpoints"
+    ENTRIES = "entries"
 
 
 class Wrong(StrEnum):
@@ -128,13 +140,19 @@ class _Check:
 
 
 def verify(
-    connection: Connection, verifiers: Sequence[Verifier], checkpoint_file: str | None = None
+    connection: Connection,
+    verifiers: Sequence[Verifier],
+    checkpoint_file: str | None = None,
+    told: Callable[[Part, int, int], None] = lambda _part, _done, _of: None,
 ) -> Verdict:
     """Check every entry, node and checkpoint on one snapshot. ``checkpoint_file``: the text of the file that
-    is kept outside the database; without it a register that was replaced whole, key and all, passes."""
+    is kept outside the database; without it a register that was replaced whole, key and all, passes.
+    ``told`` hears how far it is, of how many, now and then; what it raises ends the pass."""
     check = _Check(defaultdict(list))
-    _collect_checkpoints(check, connection, verifiers, checkpoint_file)
+    _collect_checkpoints(check, connection, verifiers, checkpoint_file, told)
     _find_removal(check, connection, verifiers)
+    size, _ = read_head(connection)
+    told(Part.ENTRIES, 0, size)
     for rows in read_entries(connection):
         nodes: list[tuple[int, int, bytes]] = []
         for row in rows:
@@ -142,6 +160,7 @@ def verify(
             _check_signed(check)
         if not check.gap:
             _check_nodes(check, connection, nodes)
+        told(Part.ENTRIES, min(check.tree.size, size), size)
     _check_end(check, connection)
     return Verdict(
         entries=check.tree.size,
@@ -155,7 +174,11 @@ def verify(
 
 
 def _collect_checkpoints(
-    check: _Check, connection: Connection, verifiers: Sequence[Verifier], checkpoint_file: str | None
+    check: _Check,
+    connection: Connection,
+    verifiers: Sequence[Verifier],
+    checkpoint_file: str | None,
+    told: Callable[[Part, int, int], None],
 ) -> None:
     notes: list[tuple[str, str, int | None]] = [
         (f"checkpoint {row.size} in the database", row.note, row.size) for row in read_checkpoints(connection)
@@ -165,7 +188,9 @@ def _collect_checkpoints(
             (f"checkpoint no. {number} in the file", note, None)
             for number, note in enumerate(split(checkpoint_file), 1)
         ]
-    for where, note, size in notes:
+    for done, (where, note, size) in enumerate(notes):
+        if done % SIGNATURES == 0:
+            told(Part.CHECKPOINTS, done, len(notes))
         failure = "no key to check it with is known"
         for verifier in verifiers:
             try:

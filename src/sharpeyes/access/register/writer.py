@@ -29,6 +29,7 @@ from sharpeyes.access.register.chain import Chain, rows_of
 from sharpeyes.access.register.entry import Entry, Kind, encode
 from sharpeyes.access.register.note import Checkpoint, NoteError, Signer, Verifier, split
 from sharpeyes.access.register.tree import Frontier
+from sharpeyes.access.register.verify import Part, Verdict, verify
 from sharpeyes.domain.errors import ConflictError, UnavailableError
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.database import Database
@@ -68,6 +69,17 @@ class RegisterDamagedError(ConflictError):
     """The register is not the one that was signed: shorter, or other. Nothing is appended to such a one."""
 
     kind = "register_damaged"
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of reading the register back."""
+
+    verdict: Verdict
+    last: CheckpointRow | None
+    """The newest checkpoint of the database then."""
+    filed: bool
+    """Whether the file of checkpoints outside the database was compared too."""
 
 
 @dataclass(slots=True)
@@ -188,6 +200,22 @@ class Register:
         and the account of it become durable together, or neither. Its exceptions are the caller's."""
         result: T = await self._put(None, b"", change)
         return result
+
+    async def verify(self, told: Callable[[Part, int, int], None]) -> Checked:
+        """Read all of it back and say what does not hold, while it goes on being written. ``told`` is called
+        in a reader's thread (:func:`sharpeyes.access.register.verify.verify`)."""
+
+        def read_file() -> str | None:
+            return self._file.read_text("utf-8", "replace") if self._file and self._file.exists() else None
+
+        # The file first: what it speaks of is in the database, which is looked at a moment later.
+        filed = await asyncio.to_thread(read_file)
+
+        def check(connection: Connection) -> Checked:
+            last = last_checkpoint(connection)
+            return Checked(verify(connection, self._verifiers, filed, told), last, filed is not None)
+
+        return await self._database.aread(check)
 
     async def _put(self, entry: Entry | None, body: bytes, change: Change | None) -> Any:
         if self._closing or self._task is None or self._task.done():
