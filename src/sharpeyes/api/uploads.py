@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from sharpeyes.domain.errors import LimitError, NotFoundError
 from sharpeyes.domain.time import Ms
 from sharpeyes.registry.import_map import ImportMap
-from sharpeyes.registry.imports import Plan
+from sharpeyes.registry.imports import Plan, Step, Told
 
 MOST = 4
 KEPT_MS = 3_600_000
@@ -27,11 +29,43 @@ class Upload:
     plan: Plan | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """How far the work on a file is."""
+
+    step: Step
+    done: int
+    of: int | None
+
+
 class Uploads:
     """Each person or token has one at a time; a new one takes the place of the last."""
 
     def __init__(self) -> None:
         self._kept: dict[str, Upload] = {}
+        self._work: dict[str, Work] = {}
+        self._working: dict[str, object] = {}
+
+    @contextmanager
+    def working(self, by: str) -> Iterator[Told]:
+        """While it lasts, :meth:`work` says what was told last; it may be told in any thread."""
+        mine = object()
+
+        def told(step: Step, done: int, of: int | None) -> None:
+            if self._working.get(by) is mine:
+                self._work[by] = Work(step, done, of)
+
+        self._working[by] = mine
+        try:
+            yield told
+        finally:
+            if self._working.get(by) is mine:
+                del self._working[by]
+                self._work.pop(by, None)
+
+    def work(self, by: str) -> Work | None:
+        """What is under way for this person or token."""
+        return self._work.get(by)
 
     def add(self, by: str, name: str, data: bytes, now: Ms) -> Upload:
         """LimitError while too many others are at it."""

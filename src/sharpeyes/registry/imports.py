@@ -43,7 +43,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.registry import numbering, registry
 from sharpeyes.registry.completeness import known
 from sharpeyes.registry.import_map import ImportMap
-from sharpeyes.registry.sheet import Row, Table
+from sharpeyes.registry.sheet import SOME, Row, Table
 from sharpeyes.store import organisation
 from sharpeyes.store.cameras import CameraFilter, list_cameras
 from sharpeyes.store.credentials import list_credentials
@@ -60,8 +60,26 @@ from sharpeyes.wire.rtsp.url import mask, parse_url
 
 TITLE_ROWS = 20
 """The row of headings stands among so many."""
+AT_ONCE = 500
+"""Cameras or dossiers written together."""
 PLACED = ("tier", "department", "area", "zone", "credential")
 IN_USE, REPAIR, DISMANTLED = "1", "2", "3"
+
+
+class Step(StrEnum):
+    """What an import is at, in the order of the work."""
+
+    READ = "read"
+    CHECKED = "checked"
+    WRITTEN = "written"
+
+
+Told = Callable[[Step, int, int | None], None]
+"""Hears how far it is: a step, how many rows (or cameras and dossiers written), of how many if known."""
+
+
+def tell_nobody(step: Step, done: int, of: int | None) -> None:
+    """Where nobody asks how far it is."""
 
 
 class Outcome(StrEnum):
@@ -165,21 +183,26 @@ def snapshot(connection: Connection) -> City:
     )
 
 
-def plan(table: Table, how: ImportMap, city: City, *, now: Ms) -> Plan:
+def plan(table: Table, how: ImportMap, city: City, *, now: Ms, told: Told = tell_nobody) -> Plan:
     """What the rows would change.
 
     Raises InvalidInputError if no row of headings is found, or two columns mean the same.
     """
     head, columns, ignored = _headings(table.rows, how)
     planner = _Planner(how, city, columns, now)
-    rows = tuple(planner.row(row) for row in table.rows[head + 1 :])
+    below = table.rows[head + 1 :]
+    rows: list[RowPlan] = []
+    for row in below:
+        if len(rows) % SOME == 0:
+            told(Step.CHECKED, len(rows), len(below))
+        rows.append(planner.row(row))
     effect = [
         [row.number, row.outcome, row.camera, [[d.field, d.before, d.after] for d in row.changes]]
         for row in rows
     ]
     text = json.dumps([how.document(), effect], ensure_ascii=False, sort_keys=True)
     return Plan(
-        rows=rows,
+        rows=tuple(rows),
         columns=dict(columns.values()),
         ignored=ignored,
         form=table.form,
@@ -201,13 +224,15 @@ def apply(
     source: str,
     by: str,
     now: Ms,
+    told: Told = tell_nobody,
 ) -> Plan:
     """Do what :func:`plan` says, within the caller's transaction, with the journal; a second time is nothing.
 
     ConflictError if the effect is not that of ``digest`` (None: not previewed), or if rows are rejected and
     ``partial`` does not leave them out.
     """
-    wanted = plan(table, how, snapshot(connection), now=now)
+    city = snapshot(connection)
+    wanted = plan(table, how, city, now=now, told=told)
     if digest is not None and digest != wanted.digest:
         raise ConflictError(
             "the registry has changed since this file was previewed", mend="Preview it again, then apply that"
@@ -218,22 +243,41 @@ def apply(
             mend="Mend them, or have the others imported without them (partial)",
         )
     reason = f"imported from {source} by {by}"
-    registry.put(connection, wanted.cameras, now, reason)
-    put_dossiers(connection, wanted.dossiers, now=now)
+    _write(connection, wanted, {camera.id for camera in city.cameras}, now, reason, told)
     mark_edited(connection, wanted.stated)
-    told = {row.camera: row for row in wanted.rows if row.changes and row.camera is not None}
+    changed = {row.camera: row for row in wanted.rows if row.changes and row.camera is not None}
     record(
         connection,
         [
             Event(
-                at=now, kind="dossier_changed", subject=key, message=reason, detail=_detail(told[key].changes)
+                at=now,
+                kind="dossier_changed",
+                subject=key,
+                message=reason,
+                detail=_detail(changed[key].changes),
             )
             for key in wanted.dossiers
-            if key in told
+            if key in changed
         ],
     )
     registry.number_cameras(connection, now=now)
     return wanted
+
+
+def _write(connection: Connection, wanted: Plan, stored: set[str], now: Ms, reason: str, told: Told) -> None:
+    """Cameras that were there at once, since they may swap their numbers; then new ones and dossiers."""
+    done, of = 0, len(wanted.cameras) + len(wanted.dossiers)
+    old = [camera for camera in wanted.cameras if camera.id in stored]
+    new = [camera for camera in wanted.cameras if camera.id not in stored]
+    for some in (old, *(new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE))):
+        told(Step.WRITTEN, done, of)
+        registry.put(connection, some, now, reason)
+        done += len(some)
+    keys = list(wanted.dossiers)
+    for at in range(0, len(keys), AT_ONCE):
+        told(Step.WRITTEN, done + at, of)
+        put_dossiers(connection, {key: wanted.dossiers[key] for key in keys[at : at + AT_ONCE]}, now=now)
+    told(Step.WRITTEN, of, of)
 
 
 def _detail(changes: Iterable[Difference]) -> dict[str, list[str]]:

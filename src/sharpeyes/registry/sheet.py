@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ MAX_UNPACKED = 128 * 1024 * 1024
 MAX_PARTS = 200
 MAX_ROWS = 50_000
 MAX_COLUMNS = 128
+SOME = 100
+"""Rows, after which it is said how far the work is."""
 ENCODINGS = ("utf-8", "utf-16", "gb18030")
 FORMATS = ("csv", "xlsx")
 
@@ -39,23 +41,31 @@ class Table:
     """None for a workbook."""
 
 
-def read_table(data: bytes, *, encoding: str | None = None, sheet: str | None = None) -> Table:
-    """The cells of a file.
+def read_table(
+    data: bytes,
+    *,
+    encoding: str | None = None,
+    sheet: str | None = None,
+    told: Callable[[int], None] = lambda _rows: None,
+) -> Table:
+    """The cells of a file; ``told`` hears now and then how many rows were read.
 
     InvalidInputError, with the mend, for what is not CSV or XLSX, too large, or in another encoding.
     """
     if len(data) > MAX_BYTES:
         raise InvalidInputError(f"the file is larger than {MAX_BYTES >> 20} MiB", mend="Split it")
     if data.startswith(b"PK\x03\x04"):
-        return Table(tuple(_bounded(_xlsx(data, sheet))), "xlsx", None)
+        return Table(tuple(_bounded(_xlsx(data, sheet), told)), "xlsx", None)
     if data.startswith(b"\xd0\xcf\x11\xe0"):
         raise InvalidInputError("the file is an old workbook (.xls)", mend="Save it as .xlsx or CSV")
     text, found = _decode(data, encoding)
-    return Table(tuple(_bounded(_csv(text))), "csv", found)
+    return Table(tuple(_bounded(_csv(text), told)), "csv", found)
 
 
-def _bounded(rows: Iterable[Row]) -> Iterator[Row]:
+def _bounded(rows: Iterable[Row], told: Callable[[int], None]) -> Iterator[Row]:
     for count, (number, cells) in enumerate(rows):
+        if count % SOME == 0:
+            told(count)
         if count >= MAX_ROWS:
             raise InvalidInputError(f"the file has more than {MAX_ROWS:,} rows", mend="Split it")
         if len(cells) > MAX_COLUMNS:

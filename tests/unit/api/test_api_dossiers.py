@@ -17,6 +17,7 @@ from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.faults import Node, NodeKind, NodeOrigin
 from sharpeyes.domain.time import Ms
+from sharpeyes.registry.imports import Step
 from sharpeyes.registry.sheet import read_table, write_csv
 from sharpeyes.store.faults import put_node
 
@@ -73,6 +74,26 @@ class TestImport:
         camera = (await client.get(f"/api/v1/cameras/cam-{CODE}")).json()
         assert (camera["origin"], camera["streams"]) == ("imported", [])
         assert (camera["standing"]["state"], camera["standing"]["cause"]) == ("unknown", "no_stream")
+
+    async def test_how_far_it_is_is_told_to_whoever_began_it(self, client: Client) -> None:
+        where = "/api/v1/imports/progress"
+        idle = {"step": None, "done": 0, "of": None}
+        assert (await client.get(where)).json() == idle
+        async with staff_of(client, ("feng", "zhou")) as staff:
+            uploads = staff.transport.app.state.context.uploads
+            with uploads.working(staff.id("feng")) as told:
+                told(Step.CHECKED, 300, 1200)
+                working = {"step": "checked", "done": 300, "of": 1200}
+                assert (await staff["feng"].get(where)).json() == working
+                assert (await client.get(where)).json() == idle  # another's is not theirs
+                assert (await staff["zhou"].get(where)).status_code == 403
+                with uploads.working(staff.id("feng")) as later:
+                    later(Step.READ, 100, None)
+                    told(Step.CHECKED, 400, 1200)  # of what nobody waits for any more
+                    assert (await staff["feng"].get(where)).json()["step"] == "read"
+            assert (await staff["feng"].get(where)).json() == idle
+        await take(client, file(ROW))
+        assert (await client.get(where)).json() == idle
 
     async def test_a_stream_given_later_is_watched(self, client: Client) -> None:
         await take(client, file(ROW))

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import sharpeyes
+from sharpeyes.access.register.verify import Part, Wrong
 from sharpeyes.domain.access import Purpose, Reason, Role
 from sharpeyes.domain.clock import ClockState
 from sharpeyes.domain.errors import SharpEyesError
@@ -22,6 +23,7 @@ from sharpeyes.domain.health import FailureKind, PictureFault, Rung, State
 from sharpeyes.domain.reports import ReportKind
 from sharpeyes.gateway.preflight import Hindrance, How
 from sharpeyes.health.judge import GAP, NOT_OBSERVED, PACKET_LOSS, RESTART
+from sharpeyes.registry.imports import Step
 from sharpeyes.selfwatch.schedule import Show
 
 WORDS = Path(__file__).parents[3] / "console" / "src" / "i18n"
@@ -43,6 +45,9 @@ CODES: dict[str, set[str]] = {
     "show": set(Show),
     "outage": {"canary", "mass"},
     "way": {"webrtc", "fmp4", "hls"},
+    "wrong": set(Wrong),
+    "register.part": set(Part),
+    "imports.progress": set(Step),
     "signOn": {"declined", "no_account", "unauthenticated", "unavailable", "other"},
 }
 SHOWN_NOWHERE = {"checkpoint", "register_damaged", "view_over", "no_account"}

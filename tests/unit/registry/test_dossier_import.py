@@ -22,7 +22,7 @@ from sharpeyes.registry.declared import Declared
 from sharpeyes.registry.dossiers import sheets
 from sharpeyes.registry.export import export
 from sharpeyes.registry.import_map import ImportMap
-from sharpeyes.registry.imports import Outcome, Plan
+from sharpeyes.registry.imports import Outcome, Plan, Step
 from sharpeyes.registry.sheet import read_table, write_csv, write_xlsx
 from sharpeyes.store.cameras import get_camera, list_cameras
 from sharpeyes.store.database import Database
@@ -427,3 +427,33 @@ def test_completeness_counts_what_any_source_knows() -> None:
 def test_a_workbook_holds_text_only(tmp_path: Path) -> None:
     data = write_xlsx([["名称", "设备编码"], ["=1+1", CODE]], name="x")
     assert read_table(data).rows == ((1, ("名称", "设备编码")), (2, ("=1+1", CODE)))
+
+
+def test_how_far_it_is_is_told(world: World) -> None:
+    """Rows read and checked, then what is written: never backwards, and to the end."""
+    number = 1100
+    data = sheet(*(row(设备编码=f"44030500001321{n:06}", 名称=f"Camera {n}") for n in range(number)))
+    read: list[int] = []
+    table = read_table(data, told=read.append)
+    assert read == list(range(0, number + 1, 100))  # the headings are a row too
+    heard: list[tuple[Step, int, int | None]] = []
+    plan = world.database.write(
+        lambda c: imports.apply(
+            c,
+            table,
+            ImportMap.of({}),
+            digest=None,
+            partial=False,
+            source="a.csv",
+            by="ada",
+            now=Ms(5_000),
+            told=lambda step, done, of: heard.append((step, done, of)),
+        )
+    )
+    assert plan.counts[Outcome.NEW] == number
+    assert [one for one in heard if one[0] is Step.CHECKED] == [
+        (Step.CHECKED, n, number) for n in range(0, number, 100)
+    ]
+    written = [(done, of) for step, done, of in heard if step is Step.WRITTEN]
+    assert written == [(done, 2 * number) for done in (0, 0, 500, 1000, 1100, 1600, 2100, 2200)]
+    assert heard == sorted(heard, key=lambda one: list(Step).index(one[0]))

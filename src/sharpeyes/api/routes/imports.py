@@ -17,8 +17,8 @@ from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundEr
 from sharpeyes.domain.time import iso
 from sharpeyes.registry import imports
 from sharpeyes.registry.import_map import HEADINGS, ImportMap, heading_key
-from sharpeyes.registry.imports import Outcome, Plan, Problem, RowPlan
-from sharpeyes.registry.sheet import MAX_BYTES, read_table
+from sharpeyes.registry.imports import Outcome, Plan, Problem, RowPlan, Step, Told
+from sharpeyes.registry.sheet import MAX_BYTES, Table, read_table
 from sharpeyes.store.dossiers import StoredMap, forget_map, list_maps, put_map
 
 router = APIRouter(prefix="/api/v1", tags=["imports"])
@@ -148,6 +148,12 @@ class Applied(Shape):
     rejected: Annotated[tuple[RowShape, ...], Field(description="The rows left out, at most 1000.")]
 
 
+class ImportProgress(Shape):
+    step: Annotated[Step | None, Field(description="Null: nothing of this caller's is under way.")]
+    done: Annotated[int, Field(description="Rows read or checked; cameras and dossiers written.")]
+    of: Annotated[int | None, Field(description="Null while the file is read: its end is not known.")]
+
+
 class MapShape(Shape):
     name: str
     map: dict[str, Any]
@@ -165,7 +171,9 @@ async def upload(
 ) -> UploadShape:
     """Upload a CSV or XLSX file (the body, as it is): what its columns seem to be. It is kept for an hour."""
     data = await _body(request)
-    table = await asyncio.to_thread(read_table, data, encoding=encoding)
+    with rooms.uploads.working(caller.name) as told:
+        read = partial(read_table, data, encoding=encoding, told=partial(_rows_read, told))
+        table = await asyncio.to_thread(read)
     kept = rooms.uploads.add(caller.name, name, data, rooms.clock())
     known = [sum(heading_key(cell) in HEADINGS for cell in cells) for _, cells in table.rows[:20]]
     head = known.index(max(known)) if known else 0
@@ -190,6 +198,15 @@ async def upload(
     )
 
 
+@router.get("/imports/progress")
+async def progress(rooms: Rooms, caller: ManagingCaller) -> ImportProgress:
+    """How far the upload, preview or import is that this caller has under way."""
+    work = rooms.uploads.work(caller.name)
+    if work is None:
+        return ImportProgress(step=None, done=0, of=None)
+    return ImportProgress(step=work.step, done=work.done, of=work.of)
+
+
 @router.post("/imports/{key}/preview")
 async def preview(
     rooms: Rooms,
@@ -205,7 +222,8 @@ async def preview(
     wanted = how.map()
     plan = kept.plan
     if plan is None or kept.how != wanted or after == 0:
-        plan = await _plan(rooms, kept, wanted)
+        with rooms.uploads.working(caller.name) as told:
+            plan = await _plan(rooms, kept, wanted, told)
         rooms.uploads.previewed(kept, wanted, plan)
     rows = [row for row in plan.rows if row.number > after and (outcome is None or row.outcome is outcome)]
     return PreviewShape(
@@ -225,19 +243,21 @@ async def apply(rooms: Rooms, caller: ManagingCaller, key: UploadId, wanted: App
     kept = rooms.uploads.get(key, caller.name, rooms.clock())
     if kept.how is None:
         raise ConflictError("this file was not previewed", mend="POST it to .../preview first")
-    table = await asyncio.to_thread(read_table, kept.data, encoding=kept.how.encoding, sheet=kept.how.sheet)
-    plan = await rooms.database.awrite(
-        partial(
-            imports.apply,
-            table=table,
-            how=kept.how,
-            digest=wanted.digest,
-            partial=wanted.partial,
-            source=kept.name or "a file",
-            by=caller.name,
-            now=rooms.clock(),
+    with rooms.uploads.working(caller.name) as told:
+        table = await _table(kept, kept.how, told)
+        plan = await rooms.database.awrite(
+            partial(
+                imports.apply,
+                table=table,
+                how=kept.how,
+                digest=wanted.digest,
+                partial=wanted.partial,
+                source=kept.name or "a file",
+                by=caller.name,
+                now=rooms.clock(),
+                told=told,
+            )
         )
-    )
     rooms.uploads.forget(kept)
     await rooms.reload()
     rejected = [row for row in plan.rows if row.outcome is Outcome.REJECTED]
@@ -281,10 +301,23 @@ async def remove_map(rooms: Rooms, _: ManagingCaller, name: MapName) -> None:
         raise NotFoundError(f"there is no map {name}")
 
 
-async def _plan(rooms: Rooms, kept: Upload, how: ImportMap) -> Plan:
-    table = await asyncio.to_thread(read_table, kept.data, encoding=how.encoding, sheet=how.sheet)
+async def _plan(rooms: Rooms, kept: Upload, how: ImportMap, told: Told) -> Plan:
+    table = await _table(kept, how, told)
     now = rooms.clock()
-    return await rooms.database.aread(lambda c: imports.plan(table, how, imports.snapshot(c), now=now))
+    return await rooms.database.aread(
+        lambda c: imports.plan(table, how, imports.snapshot(c), now=now, told=told)
+    )
+
+
+async def _table(kept: Upload, how: ImportMap, told: Told) -> Table:
+    read = partial(_rows_read, told)
+    return await asyncio.to_thread(
+        partial(read_table, kept.data, encoding=how.encoding, sheet=how.sheet, told=read)
+    )
+
+
+def _rows_read(told: Told, rows: int) -> None:
+    told(Step.READ, rows, None)
 
 
 async def _body(request: Request) -> bytes:
