@@ -28,7 +28,7 @@ from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
-from sharpeyes.api.context import Context
+from sharpeyes.api.context import Configured, Context
 from sharpeyes.api.device_metrics import DeviceCollector
 from sharpeyes.api.metrics import Metrics
 from sharpeyes.api.metrics_rates import LadderCollector, OutboxCollector
@@ -44,6 +44,7 @@ from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier, TierPolicy
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.faults import Faults
+from sharpeyes.faults.notify.kept import in_force
 from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.gateway.leases import Access as Rights
@@ -169,6 +170,7 @@ class Service:
         )
         self.access: Access | RegisterDamagedError = RegisterDamagedError("the register is not open yet")
         self.views: ViewDoors | None = None
+        self._promises: dict[Tier, TierPolicy] = {}
         self._watching = False
         self._unwatched: dict[str, Standing] = {}
         self.stopping = asyncio.Event()
@@ -180,10 +182,12 @@ class Service:
         with contextlib.closing(self.database), sole_user(self.settings.data_dir):
             self.database.upgrade()
             token = await self.database.awrite(self._prepare)
+            await self.retell()
             targets, policies = await self.database.aread(
                 lambda connection: read_targets(connection, self._vault)
             )
-            self.metrics.show(self.board, self.fleet, self.recorder, policies)
+            self._promises.update(policies)
+            self.metrics.show(self.board, self.fleet, self.recorder, self._promises)
             self.metrics.show_pictures(self.board, self.quality)
             self.metrics.registry.register(DeviceCollector(self.devices))
             self.metrics.registry.register(LadderCollector(self._census))
@@ -296,12 +300,35 @@ class Service:
 
     async def reload(self) -> None:
         """Watch what the registry says now."""
-        targets, _ = await self.database.aread(lambda connection: read_targets(connection, self._vault))
+        targets, policies = await self.database.aread(
+            lambda connection: read_targets(connection, self._vault)
+        )
+        self._promises.update(policies)
         for key in self._unwatched:  # one that has a stream by now begins as the fleet has it
             self.board.remove(key)
         self.fleet.sync(targets)
         await self._show_unwatched()
         await self.devices.sync()
+
+    @property
+    def configured(self) -> Configured:
+        """What the console may say something else beside."""
+        return Configured(
+            declared=self.config.declared,
+            faults=self.config.faults,
+            timezone=ZoneInfo(self.config.site.timezone),
+            vault=self._vault,
+            retell=self.retell,
+        )
+
+    async def retell(self) -> None:
+        """Tell of faults, and route them, as file and console say now."""
+        zone = ZoneInfo(self.config.site.timezone)
+        self.faults.take(
+            await self.database.aread(
+                lambda connection: in_force(connection, self.config.faults, self._vault, zone)
+            )
+        )
 
     async def _show_unwatched(self) -> None:
         """Cameras that are registered without a stream stand on the board too: unknown, and why."""
@@ -440,6 +467,7 @@ def context_of(service: Service) -> Context:
         readiness=service.unready,
         reload=service.reload,
         faults=service.faults,
+        configured=service.configured,
         access_or_damage=service.access,
         views=service.views,
         metrics_allow=service.settings.metrics_allow,

@@ -36,6 +36,7 @@ from sharpeyes.api.routes import (
     service,
     session,
     settings,
+    settings_told,
     shifts,
     sign_on,
     states,
@@ -90,7 +91,7 @@ def create_api(context: Context) -> FastAPI:
         faults,
     ):
         api.include_router(room.router)
-    for room in (exclusions, contests, reports, self_test, devices, settings):
+    for room in (exclusions, contests, reports, self_test, devices, settings, settings_told):
         api.include_router(room.router)
     api.include_router(console_routes(tiles=context.map_tiles))  # last: it answers what nothing above does
     return api

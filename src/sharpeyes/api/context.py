@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
@@ -19,15 +20,30 @@ from sharpeyes.api.metrics import Metrics
 from sharpeyes.api.uploads import Uploads
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
-from sharpeyes.faults.faults import Faults
+from sharpeyes.faults.faults import Faults, FaultSettings
 from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.health.board import Board
 from sharpeyes.health.devices import Devices
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
+from sharpeyes.registry.declared import Declared
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.store.database import Database
+from sharpeyes.store.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """What cameras.yaml said when the service started, for those who say something else beside it."""
+
+    declared: Declared
+    faults: FaultSettings
+    timezone: tzinfo
+    """Of the site."""
+    vault: Vault
+    retell: Callable[[], Awaitable[None]]
+    """Told after a change of who is told of faults, and who is responsible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +61,7 @@ class Context:
     reload: Callable[[], Awaitable[None]]
     """Told after a change of the registry."""
     faults: Faults
+    configured: Configured
     access_or_damage: Access | RegisterDamagedError
     """Who may see what; or why nobody may: the register is not whole."""
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())

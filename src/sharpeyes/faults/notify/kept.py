@@ -31,6 +31,7 @@ from sharpeyes.faults.notify.channels import (
     Webhook,
     WeCom,
 )
+from sharpeyes.faults.notify.post import host_of
 from sharpeyes.faults.notify.recipients import Language, Recipient
 from sharpeyes.faults.policy import RouteRule
 from sharpeyes.registry.settings import Fields, SettingsEntry, entries
@@ -60,14 +61,14 @@ KINDS: Mapping[str, type[Channel]] = {
 }
 ADDRESSED: Mapping[str, tuple[str, ...]] = {
     "email": ("to", "sender", "host", "port", "security", "username"),
-    "webhook": ("url",),
+    "webhook": (),
     "wecom": (),
     "dingtalk": (),
 }
-"""What of a channel is no secret."""
+"""What of a channel is no secret. A URL may hold a key: of one, only the host is told."""
 SECRETS: Mapping[str, tuple[str, ...]] = {
     "email": ("password",),
-    "webhook": ("secret",),
+    "webhook": ("url", "secret"),
     "wecom": ("url",),
     "dingtalk": ("url", "sign"),
 }
@@ -130,12 +131,11 @@ def in_force(
 
 
 def fields_of(recipient: Recipient) -> dict[str, Any]:
-    kind = next(name for name, made in KINDS.items() if isinstance(recipient.channel, made))
     quiet = recipient.quiet
     return {
         "name": recipient.name or None,
         "enabled": recipient.enabled,
-        "channel": {"kind": kind, **{n: getattr(recipient.channel, n) for n in ADDRESSED[kind]}},
+        "channel": address_of(recipient.channel),
         "language": recipient.language.value,
         "units": None if recipient.units is None else sorted(recipient.units),
         "least": recipient.least.value,
@@ -143,6 +143,17 @@ def fields_of(recipient: Recipient) -> dict[str, Any]:
         "quiet": None if quiet is None else {**asdict(quiet), "days": sorted(quiet.days)},
         "digests": list(recipient.digests),
     }
+
+
+def address_of(channel: Channel) -> dict[str, Any]:
+    """What of a channel may be shown."""
+    kind = next(name for name, made in KINDS.items() if isinstance(channel, made))
+    found: dict[str, Any] = {"kind": kind, **{name: getattr(channel, name) for name in ADDRESSED[kind]}}
+    if isinstance(channel, Webhook):
+        found["host"] = host_of(channel.url)
+    elif isinstance(channel, WeCom | DingTalk):
+        found["host"] = host_of(channel.url.held.reveal()) if channel.url.held is not None else None
+    return found
 
 
 def recipient_of(key: str, values: Fields, channel: Channel, timezone: tzinfo) -> Recipient:
@@ -169,10 +180,11 @@ def channel_of(values: Fields, secrets: Mapping[str, str]) -> Channel:
     missing = [name for name in SECRETS[kind] if name not in OPTIONAL and name not in secrets]
     if missing:
         raise InvalidInputError(f"{missing[0]}: is missing", mend="Enter it; it is kept sealed")
-    held: dict[str, Any] = {
-        name: SecretRef(held=Secret(secrets[name])) for name in SECRETS[kind] if name in secrets
-    }
-    return KINDS[kind](**{name: values[name] for name in ADDRESSED[kind]}, **held)
+    made: dict[str, Any] = {name: values[name] for name in ADDRESSED[kind]}
+    made |= {n: SecretRef(held=Secret(secrets[n])) for n in SECRETS[kind] if n in secrets}
+    if kind == "webhook":
+        made["url"] = secrets["url"]
+    return KINDS[kind](**made)
 
 
 def check_secret(name: str, value: str) -> str:
