@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -144,12 +146,15 @@ class Provider:
             grant_type="authorization_code",
         )
         claims = await self._verified(client, token["id_token"], token["access_token"], challenge)
-        username = claims.get(self._settings.username_claim)
-        if username is None and "userinfo_endpoint" in document:
+        said: Mapping[str, Any] = claims
+        if said.get(self._settings.username_claim) is None and "userinfo_endpoint" in document:
             said = _document(await client.get(document["userinfo_endpoint"]))
             if said.get("sub") != claims["sub"]:  # Core 1.0, section 5.3.2: it may be about another
                 raise ValueError("userinfo")
-            username = said.get(self._settings.username_claim)
+        username = said.get(self._settings.username_claim)
+        # Section 5.7: an address that somebody may have typed in is nobody's name.
+        if self._settings.username_claim == "email" and said.get("email_verified", True) is not True:
+            raise ProviderError("the sign-on service has not verified this person's address")
         if not isinstance(username, str) or not username:
             raise ProviderError(
                 f"the sign-on service does not say the claim {self._settings.username_claim!r}",
@@ -205,9 +210,9 @@ class Provider:
             if document.get("issuer") != issuer:  # Discovery 1.0, section 4.3
                 raise ValueError(f"it calls itself {str(document.get('issuer'))[:200]!r}")
             for name in ("authorization_endpoint", "token_endpoint", "jwks_uri"):
-                _check_url(name, document.get(name))
+                check_url(name, document.get(name), issuer=issuer)
             if "userinfo_endpoint" in document:
-                _check_url("userinfo_endpoint", document["userinfo_endpoint"])
+                check_url("userinfo_endpoint", document["userinfo_endpoint"], issuer=issuer)
             self._keys = KeySet.import_key_set(
                 _document(await client.request("GET", document["jwks_uri"], withhold_token=True))  # type: ignore[arg-type]
             )
@@ -233,6 +238,12 @@ class Provider:
         )
 
 
+@cache
+def certificates() -> ssl.SSLContext:
+    """Whom to believe. Read once: it takes 20 ms in which nothing else runs, and anybody can begin."""
+    return httpx2.create_ssl_context()
+
+
 @asynccontextmanager
 async def _in_time() -> AsyncIterator[None]:
     try:
@@ -246,7 +257,7 @@ class _Bounded(httpx2.AsyncBaseTransport):
     """Reads no more than :data:`MOST_BYTES` of an answer, as it comes: compression is not asked for."""
 
     def __init__(self) -> None:
-        self._inner = httpx2.AsyncHTTPTransport()
+        self._inner = httpx2.AsyncHTTPTransport(verify=certificates())
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["Accept-Encoding"] = "identity"
@@ -276,10 +287,11 @@ def _document(answer: httpx2.Response) -> dict[str, Any]:
     return found
 
 
-def _check_url(name: str, url: object) -> None:
-    """Secrets and proofs go to this address: readable on the way only if the way is this machine."""
+def check_url(name: str, url: object, *, issuer: str) -> None:
+    """ValueError unless secrets and proofs may go to this address: readable on the way only if the way is
+    this machine. A provider that is elsewhere has nothing to send us to on this machine."""
     parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
-    if not parts.hostname or not (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
-    ):
+    here = parts.hostname in LOOPBACK
+    fine = parts.scheme == "https" or (parts.scheme == "http" and here)
+    if not parts.hostname or not fine or (here and urlsplit(issuer).hostname not in LOOPBACK):
         raise ValueError(f"its {name} is not an https address")
