@@ -164,7 +164,8 @@ class Service:
         self.enrolment = Enrolment(
             self.database,
             config.networks,
-            credentials=lambda connection: open_credentials(connection, self._vault),
+            self._vault,
+            allowed=settings.discovery_allowed,
             changed=self.reload,
             clock=clock,
         )
@@ -196,7 +197,7 @@ class Service:
             await self.own_outages.resume()
             await self.fleet.start(targets)
             await self._show_unwatched()
-            self.enrolment.start()
+            await self.enrolment.start()
             calm_collector()
             self._watching = True
             try:

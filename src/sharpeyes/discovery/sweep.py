@@ -70,6 +70,10 @@ class Range:
     def __len__(self) -> int:
         return int(self.last) - int(self.first) + 1
 
+    def networks(self) -> Iterator[Network]:
+        """The same addresses in as few networks as there can be."""
+        return ipaddress.summarize_address_range(self.first, self.last)
+
 
 def merged(found: Iterable[Network | Range]) -> list[Range]:
     """The addresses that a device can have in these, each once, in order.
@@ -94,6 +98,15 @@ def _span(one: Network | Range) -> Range:
         first = first + 1
         last = last - 1 if one.version == 4 else last
     return Range(first, last)
+
+
+def host_of(address: str) -> Address | None:
+    """The address of ``host:port``, or of a host alone."""
+    host = address if address.count(":") != 1 and "]" not in address else address.rpartition(":")[0]
+    try:
+        return ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return None
 
 
 def hosts(found: Iterable[Network | Range]) -> Iterator[str]:

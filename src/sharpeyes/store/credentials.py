@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.discovery_schema import found_device
 from sharpeyes.store.schema import camera, credential, device
 from sharpeyes.store.vault import Vault, VaultError
 
@@ -80,7 +81,7 @@ def forget_credentials(connection: Connection, *, keep: frozenset[str]) -> list[
     """Delete the accounts that nobody names and nothing uses; a secret is not kept for its history."""
     used = {
         name
-        for table in (camera, device)
+        for table in (camera, device, found_device)
         for name in connection.scalars(select(table.c.credential).distinct())
     }
     gone = [name for name in list_credentials(connection) if name not in keep and name not in used]

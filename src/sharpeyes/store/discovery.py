@@ -240,6 +240,8 @@ class FoundFilter:
     run: str | None = None
     search: str = ""
     """Words that all occur in an address, a name, a model, a serial, a MAC, a firmware or a place."""
+    addresses: bool = True
+    """Whether who searches may see addresses: else none can be found out by searching for it."""
 
 
 def list_found(
@@ -327,7 +329,8 @@ def _conditions(wanted: FoundFilter) -> list[ColumnElement[bool]]:
         conditions.append(table.kind.in_(list(wanted.kinds)))
     if wanted.run is not None:
         conditions.append(table.run_id == wanted.run)
-    searched = ("address", "name", "manufacturer", "model", "serial", "mac", "firmware", "location")
+    searched = ["name", "manufacturer", "model", "serial", "firmware", "location"]
+    searched += ["address", "mac"] if wanted.addresses else []
     for word in wanted.search.lower().split()[:8]:
         plain = word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         conditions.append(
