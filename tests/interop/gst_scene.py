@@ -1,7 +1,9 @@
 """A camera made of gst-rtsp-server whose source can be changed; run by Debian's Python, prints its port.
 
-``gst_scene.py DIR``: plays ``DIR/<show>.i420`` (640x360, 5 a second) round and round; a line on standard
-input names the show. ``--check`` only says whether all that is needed is installed.
+``gst_scene.py DIR [ACCOUNT PASSWORD]``: plays ``DIR/<show>.i420`` (640x360, 5 a second) round and round at
+/scene (H.264), /h265 and /jpeg, and every ``DIR/*.mkv`` of H.264 as it is at its own name; a line on standard
+input names the show. With an account, digest authentication is asked for. ``--check`` only says whether all
+that is needed is installed.
 """
 
 import itertools
@@ -13,20 +15,26 @@ import gi
 gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtspServer  # noqa: E402, F401
+gi.require_version("GstRtsp", "1.0")
+from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401
 
 SIZE = 640 * 360 * 3 // 2
-LAUNCH = (
-    "( appsrc name=src is-live=true format=time do-timestamp=true"
+SOURCE = (
+    "appsrc name=src is-live=true format=time do-timestamp=true"
     " caps=video/x-raw,format=I420,width=640,height=360,framerate=5/1"
-    " ! x264enc tune=zerolatency key-int-max=5 bitrate=3000 speed-preset=ultrafast"
-    " ! rtph264pay name=pay0 config-interval=-1 )"
 )
+STREAMS = {
+    "/scene": "x264enc tune=zerolatency key-int-max=5 bitrate=3000 speed-preset=ultrafast"
+    " ! rtph264pay name=pay0 config-interval=-1",
+    "/h265": "x265enc tune=zerolatency key-int-max=5 bitrate=3000 speed-preset=ultrafast"
+    " ! rtph265pay name=pay0 config-interval=-1",
+    "/jpeg": "jpegenc quality=85 ! rtpjpegpay name=pay0",
+}
 
 
 def main() -> None:
     Gst.init(None)
-    for element in ("x264enc", "rtph264pay", "appsrc"):
+    for element in ("x264enc", "x265enc", "jpegenc", "rtph264pay", "rtph265pay", "rtpjpegpay", "appsrc"):
         if Gst.ElementFactory.find(element) is None:
             sys.exit(f"no {element}")
     if "--check" in sys.argv:
@@ -59,11 +67,30 @@ def main() -> None:
     server = GstRtspServer.RTSPServer()
     server.set_address("127.0.0.1")
     server.set_service("0")
-    factory = GstRtspServer.RTSPMediaFactory()
-    factory.set_launch(LAUNCH)
-    factory.set_shared(True)
-    factory.connect("media-configure", configure)
-    server.get_mount_points().add_factory("/scene", factory)
+    launches = {path: f"( {SOURCE} ! {tail} )" for path, tail in STREAMS.items()}
+    for file in Path(sys.argv[1]).glob("*.mkv"):
+        launches[f"/{file.stem}"] = (
+            f"( filesrc location={file} ! matroskademux ! h264parse"
+            " ! rtph264pay name=pay0 config-interval=-1 )"
+        )
+    if len(sys.argv) > 2:
+        token = GstRtspServer.RTSPToken()
+        token.set_string("media.factory.role", "viewer")
+        auth = GstRtspServer.RTSPAuth()
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(sys.argv[2], sys.argv[3], token)
+        server.set_auth(auth)
+    permissions = GstRtspServer.RTSPPermissions()
+    permissions.add_permission_for_role("viewer", "media.factory.access", True)
+    permissions.add_permission_for_role("viewer", "media.factory.construct", True)
+    for path, launch in launches.items():
+        factory = GstRtspServer.RTSPMediaFactory()
+        factory.set_launch(launch)
+        factory.set_permissions(permissions)
+        if path in STREAMS:
+            factory.set_shared(True)
+            factory.connect("media-configure", configure)
+        server.get_mount_points().add_factory(path, factory)
     server.attach(None)
     GLib.timeout_add(200, push)
     GLib.io_add_watch(sys.stdin, GLib.IO_IN, change)

@@ -18,6 +18,7 @@ from sharpeyes.domain.errors import InvalidInputError, SharpEyesError
 
 if TYPE_CHECKING:
     from sharpeyes.domain.credentials import Credentials
+    from sharpeyes.domain.health import FailureKind
     from sharpeyes.health.diagnose.diagnosis import Diagnosis
     from sharpeyes.health.diagnose.picture import Picture
     from sharpeyes.health.diagnose.reference import ModeReference
@@ -76,27 +77,31 @@ def diagnose(
     given = [_stream(each, credentials, timeout) if "://" in each else Path(each) for each in inputs]
     if credentials is not None and all(isinstance(each, Path) for each in given):
         raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")
-    try:
-        found = _files(given, reference or [], mode, still_dir)
-    except NoPictureError as error:
-        sys.stderr.write(f"sharpeyes: {error}\n")
-        raise typer.Exit(1) from None
+    found = _files(given, reference or [], mode, still_dir)
+    faulty = sum(isinstance(each, NoPictureError) or bool(each.faults) for _, each in found)
     if as_json:
-        sys.stdout.write(
-            json.dumps(
-                {"files": [{"file": str(f), **d.to_plain()} for f, d in found], "faulty": _faulty(found)}
-            )
-            + "\n"
-        )
+        files = [{"file": str(file), **each.to_plain()} for file, each in found]
+        failed = sum(isinstance(each, NoPictureError) for _, each in found)
+        sys.stdout.write(json.dumps({"files": files, "faulty": faulty - failed, "failed": failed}) + "\n")
     else:
         _print(found)
-    raise typer.Exit(1 if _faulty(found) else 0)
+    raise typer.Exit(1 if faulty else 0)
 
 
 class NoPictureError(SharpEyesError):
-    """A stream gave nothing to judge."""
+    """A stream gave nothing to judge. ``failure``: why, as probes have it."""
 
     kind = "unavailable"
+
+    def __init__(self, failure: FailureKind, message: str) -> None:
+        from sharpeyes.cli.mends import MENDS
+
+        super().__init__(f"no picture: {message} ({failure})", mend=MENDS[failure])
+        self.failure = failure
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON, in the place of a diagnosis."""
+        return {"error": {"kind": str(self.failure), "message": self.message, "mend": self.mend}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ def _stream(url: str, credentials: Credentials | None, timeout: float) -> _Strea
 async def _watch(stream: _Stream) -> list[Picture]:
     """Two keyframes seconds apart, decoded. A server that begins every session with the last keyframe that it
     has is met again until another one comes; one that never has another shows the same picture twice."""
+    from sharpeyes.domain.health import FailureKind
     from sharpeyes.health.examine import picture_of
     from sharpeyes.health.probe import probe
     from sharpeyes.health.quality import PAIR_S, REPEATS
@@ -144,23 +150,20 @@ async def _watch(stream: _Stream) -> list[Picture]:
         result = await probe(stream.request)
         if result.keyframe is None:
             failure = result.failure
-            why = "no keyframe" if failure is None else f"{failure.message} ({failure.kind})"
-            raise NoPictureError(f"{stream}: no picture: {why}")
+            if failure is None:
+                raise NoPictureError(FailureKind.NO_KEYFRAME, "no keyframe")
+            raise NoPictureError(failure.kind, failure.message)
         data = result.keyframe.data
         if data == before and turn <= REPEATS:
             continue
         picture = picture_of(result.keyframe, result.at)
         if picture is None:
-            raise NoPictureError(f"{stream}: a keyframe came, and no picture comes out of it")
+            raise NoPictureError(FailureKind.UNDECODABLE, "a keyframe came, and no picture comes out of it")
         pictures.append(picture)
         if before:
             break
         before = data
     return pictures
-
-
-def _faulty(found: Sequence[tuple[Path | _Stream, Diagnosis]]) -> int:
-    return sum(bool(diagnosis.faults) for _, diagnosis in found)
 
 
 def _read(path: Path | _Stream) -> list[Picture]:
@@ -190,7 +193,7 @@ def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeRefere
 
 def _files(
     files: Sequence[Path | _Stream], reference: Sequence[Path], mode: str | None, still_dir: Path | None
-) -> list[tuple[Path | _Stream, Diagnosis]]:
+) -> list[tuple[Path | _Stream, Diagnosis | NoPictureError]]:
     from sharpeyes.health.diagnose.diagnosis import diagnose as judge
     from sharpeyes.health.diagnose.reference import MODES
     from sharpeyes.health.diagnose.still import marked_still
@@ -198,9 +201,13 @@ def _files(
     if mode is not None and mode not in MODES:
         raise InvalidInputError(f"--mode {mode}: there are {', '.join(MODES)}")
     references = _references(reference, mode)
-    found = []
+    found: list[tuple[Path | _Stream, Diagnosis | NoPictureError]] = []
     for file in files:
-        pictures = _read(file)
+        try:
+            pictures = _read(file)
+        except NoPictureError as error:  # said beside what the others show
+            found.append((file, error))
+            continue
         diagnosis = judge(pictures[-1], pictures[0] if len(pictures) > 1 else None, references, mode=mode)
         found.append((file, diagnosis))
         if still_dir is not None:
@@ -214,14 +221,18 @@ def _files(
     return found
 
 
-def _print(found: Sequence[tuple[Path | _Stream, Diagnosis]]) -> None:
+def _print(found: Sequence[tuple[Path | _Stream, Diagnosis | NoPictureError]]) -> None:
     from rich.console import Console
     from rich.markup import escape
 
     from sharpeyes.health.diagnose.reading import Outcome
 
-    console = Console()
+    console = Console(soft_wrap=True)  # a name of a file is not broken in two
     for file, diagnosis in found:
+        if isinstance(diagnosis, NoPictureError):
+            sys.stdout.flush()
+            sys.stderr.write(f"sharpeyes: {file}: {diagnosis}\n")
+            continue
         reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
         word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
         console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")

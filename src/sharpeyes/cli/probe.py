@@ -112,6 +112,7 @@ def _draw(result: ProbeResult, url: str, *, verbose: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
 
+    from sharpeyes.cli.mends import MENDS
     from sharpeyes.domain.health import Blame, Rung
 
     console = Console(highlight=False, soft_wrap=True)
@@ -143,6 +144,7 @@ def _draw(result: ProbeResult, url: str, *, verbose: bool) -> None:
     if failure is not None:
         side = "the camera's side" if failure.blame is Blame.CAMERA else "this prober's side"
         console.print(f"  [red]{failure.kind}[/] in {failure.phase}, on {side}: {escape(failure.message)}")
+        console.print(f"  {escape(MENDS[failure.kind])}.")
     if verbose:
         for line in result.transcript:
             console.print(f"    [dim]{escape(line)}[/]")

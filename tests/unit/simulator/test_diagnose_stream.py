@@ -50,9 +50,11 @@ async def test_a_camera_is_diagnosed_as_files_are(tmp_path: Path) -> None:
         assert secret not in still.name
         assert still.read_bytes()[:2] == b"\xff\xd8"
         code, out, err = await run(url, *login, stdin=b"wrong\n")
-        assert (code, out) == (1, "")
-        assert "auth_failed" in err
-        assert "wrong" not in err
+        assert (code, err) == (1, "")
+        (refused,) = json.loads(out)["files"]
+        assert refused["error"]["kind"] == "auth_failed"
+        assert "--password-file" in refused["error"]["mend"]
+        assert "wrong" not in out
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/a.jpg", "https://user:pw@h/a.jpg", "file:///etc/passwd"])
