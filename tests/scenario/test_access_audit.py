@@ -97,6 +97,8 @@ def test_verifying_needs_only_the_public_key_and_a_copy_of_the_checkpoints(site:
     without = run(*words)
     assert without.exit_code == 0
     assert "No checkpoint file was compared" in without.stderr
+    (site / CHECKPOINT_FILE).write_text("\n")  # emptied is gone
+    assert "No checkpoint file was compared" in run(*words).stderr
     assert not (site / KEY_FILE).exists()  # no key is made by looking for one
     assert "there is no key" in refusal("verify", "--data-dir", str(site))
 

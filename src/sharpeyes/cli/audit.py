@@ -61,8 +61,9 @@ def verify(
     text = _text(checkpoints) if checkpoints else None
     if text is None and (folder / CHECKPOINT_FILE).exists():
         text = _text(folder / CHECKPOINT_FILE)
+    text = (text or "").strip() and text  # one that was emptied compares nothing either
     with _database(data_dir) as database:
-        verdict = database.read(lambda connection: check(connection, verifiers, text))
+        verdict = database.read(lambda connection: check(connection, verifiers, text or None))
     if as_json:
         _print(
             {
@@ -70,7 +71,7 @@ def verify(
                 "entries": verdict.entries,
                 "covered": verdict.covered,
                 "checkpoints": verdict.checkpoints,
-                "checkpoint_file": text is not None,
+                "checkpoint_file": bool(text),
                 "root": verdict.root.hex(),
                 "pruned": verdict.pruned,
                 "pruned_upto": verdict.pruned_upto,
@@ -93,7 +94,7 @@ def verify(
             f"The register is {state}: {verdict.entries} entries, {verdict.covered} of them covered by "
             f"{verdict.checkpoints} checkpoints that hold"
         )
-        if text is None:
+        if not text:
             typer.echo(
                 "No checkpoint file was compared: a database that was replaced whole would pass", err=True
             )

@@ -270,6 +270,21 @@ async def test_a_checkpoint_file_that_comes_back_gets_what_it_missed(site: Site)
     assert "\n3\n" in site.file.read_text()
 
 
+@pytest.mark.parametrize("how", [Path.unlink, lambda file: file.write_bytes(b"\n")])
+async def test_a_checkpoint_file_that_is_gone_does_not_go_unsaid(
+    site: Site, caplog: pytest.LogCaptureFixture, how: Callable[[Path], object]
+) -> None:
+    """Whoever puts an old database back must take the file away, or be found out."""
+    await site.fill(EVERY)
+    caplog.clear()
+    await site.fill(1)
+    assert "no checkpoint" not in caplog.text
+    how(site.file)
+    await site.fill(1)
+    assert "holds no checkpoint, and the database does" in caplog.text
+    assert site.verify().ok
+
+
 # --- what the database itself refuses -----------------------------------------------------------------
 
 

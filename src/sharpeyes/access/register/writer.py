@@ -323,6 +323,13 @@ class Register:
         head = read_head(connection)
         last = last_checkpoint(connection)
         filed = last_filed(self._file) if self._file else None
+        if self._file and last is not None and filed is None:
+            log.warning(
+                "register: %s holds no checkpoint, and the database does; it is written anew from there. "
+                "Whether the end was cut off, only a copy that is kept elsewhere says: "
+                "`sharpeyes audit verify --checkpoints COPY`",
+                self._file,
+            )
         for note in (last.note if last else None, filed):
             if note is None:
                 continue
