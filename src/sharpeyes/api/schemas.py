@@ -437,22 +437,31 @@ class TierShape(Shape):
 class DepartmentShape(Shape):
     id: str
     name: str
+    name_en: str | None
     industry: str | None
+    contact: Annotated[str | None, Field(description="Whom to call.")]
 
     @classmethod
     def of(cls, department: Department) -> Self:
-        return cls(id=department.id, name=department.name, industry=department.industry)
+        return cls(
+            id=department.id,
+            name=department.name,
+            name_en=department.name_en,
+            industry=department.industry,
+            contact=department.contact,
+        )
 
 
 class AreaShape(Shape):
     id: str
     name: str
+    name_en: str | None
     parent: str | None
     code: str | None
 
     @classmethod
     def of(cls, area: Area) -> Self:
-        return cls(id=area.id, name=area.name, parent=area.parent, code=area.code)
+        return cls(id=area.id, name=area.name, name_en=area.name_en, parent=area.parent, code=area.code)
 
 
 class ZoneShape(Shape):

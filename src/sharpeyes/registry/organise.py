@@ -14,13 +14,13 @@ from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy
 from sharpeyes.domain.time import Ms
 from sharpeyes.registry.declared import Declared, Network
 from sharpeyes.registry.numbering import INDUSTRIES
-from sharpeyes.registry.settings import Fields, SettingsEntry, Source, entries
+from sharpeyes.registry.settings import Changed, Fields, Saying, SettingsEntry, Source, entries, note
 from sharpeyes.store import organisation
 from sharpeyes.store.access_schema import user
 from sharpeyes.store.dossiers import list_boundaries, put_boundaries
 from sharpeyes.store.faults_schema import cause_node
 from sharpeyes.store.schema import area, camera
-from sharpeyes.store.settings import Kind, list_said
+from sharpeyes.store.settings import Kind, drop_said, list_said
 
 TIER_FIELDS = ("target", "liveness_s", "quality_s")
 DEPARTMENT_FIELDS = ("name", "name_en", "industry", "contact")
@@ -83,13 +83,27 @@ def boundary_entries(
 
 
 def put_in_force(connection: Connection, declared: Declared, *, now: Ms) -> InForce:
-    """Have tiers, departments, areas and outlines be what file and console say together."""
+    """Have tiers, departments, areas and outlines be what file and console say together. Where both say the
+    same by now, the word is the file's again."""
+    areas = area_entries(connection, declared)
+    saying = Saying(by="cameras.yaml", at=now, reason="it says the same by now")
+    for known in (
+        tier_entries(connection, declared),
+        department_entries(connection, declared),
+        areas,
+        boundary_entries(connection, declared, areas),
+    ):
+        for entry in known.values():
+            said, file = entry.said, entry.declared
+            if said and file is not None and all(file.get(n) == v for n, v in said.values.items()):
+                drop_said(connection, entry.kind, entry.id)
+                note(connection, Changed(kind=entry.kind, id=entry.id, what="reverted"), saying)
     policies = [policy_of(entry) for entry in tier_entries(connection, declared).values()]
     organisation.put_tiers(connection, policies)
     organisation.put_targets(connection, "tier", {p.tier.value: p.target for p in policies}, now=now)
     departments = _standing(department_entries(connection, declared))
     organisation.put_departments(connection, [department_of(entry) for entry in departments.values()])
-    areas = _standing(area_entries(connection, declared))
+    areas = _standing(areas)
     ordered = [area_of(areas[key]) for key in _parents_first(areas)]
     organisation.put_areas(connection, ordered)
     organisation.put_targets(connection, "area", {area.id: area.target for area in ordered}, now=now)
