@@ -386,12 +386,20 @@ class Desk:
 
     # --- rules ----------------------------------------------------------------------------------------
 
-    async def set_policy(self, by: str, policy: ViewPolicy) -> None:
-        """Other rules for a tier, for all that is decided from now on; running pictures are judged again."""
+    async def set_policy(self, by: str, policy: ViewPolicy, *, version: str | None = None) -> None:
+        """Other rules for a tier, for all that is decided from now on; running pictures are judged again.
+
+        ConflictError if the rules are others than those of ``version``, which somebody read before."""
 
         def step(connection: Connection, subject: Subject, now: Ms) -> tuple[list[Entry], None]:
             _check_admin(subject)
-            before = asdict(self.rules(connection).tiers[policy.tier])
+            held = self.rules(connection).tiers[policy.tier]
+            if version is not None and version != held.version:
+                raise ConflictError(
+                    f"the rules of {policy.tier} were changed since you read them",
+                    mend="Look at what they say now, and change that",
+                )
+            before = asdict(held)
             default = asdict(DEFAULTS[policy.tier])
             wanted = asdict(policy)
             put_policy(connection, policy.tier, {k: v for k, v in wanted.items() if v != default[k]}, now)

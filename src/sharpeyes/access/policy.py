@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import tzinfo
 
 from sharpeyes.domain.access import Role, Target
@@ -45,6 +47,12 @@ class ViewPolicy:
     override_cameras: int = 8
     review_within_ms: int = 24 * HOUR
     """An override that nobody else reviewed by then counts against the department that used it."""
+
+    @property
+    def version(self) -> str:
+        """Other whenever a rule is: so that two administrators do not overwrite each other."""
+        told = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
     def __post_init__(self) -> None:
         for name in (

@@ -653,16 +653,20 @@ class PolicyBody(Body):
     override_life_s: Seconds
     override_cameras: Count
     review_within_s: Seconds
+    version: Annotated[
+        str | None,
+        Field(max_length=64, description="Of the rules as they were read: others are not overwritten."),
+    ] = None
 
     def policy(self, tier: Tier) -> ViewPolicy:
         """InvalidInputError if the rules contradict each other."""
-        values = self.model_dump()
+        values = self.model_dump(exclude={"version"})
         lengths = {f"{name}_ms": values.pop(f"{name}_s") * 1000 for name in _LENGTHS}
         return ViewPolicy(tier=tier, **values, **lengths)
 
 
 class PolicyShape(Shape):
-    model_config = _example(tier="public_security", **_POLICY)
+    model_config = _example(tier="public_security", **_POLICY, version="5f0c2c1d9a3b7e44")
 
     tier: Tier
     approvers: int
@@ -678,6 +682,7 @@ class PolicyShape(Shape):
     override_life_s: int
     override_cameras: int
     review_within_s: int
+    version: str
 
     @classmethod
     def of(cls, policy: ViewPolicy) -> Self:

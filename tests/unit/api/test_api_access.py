@@ -228,6 +228,8 @@ class TestRules:
         changed = policy | {"approvers": 1, "default_life_s": 3_600}
         assert kind(await staff["zhao"].put(path, json=changed)) == (403, "forbidden")
         assert (await staff["feng"].put(path, json=changed)).json()["approvers"] == 1
+        late = await staff["feng"].put(path, json=policy | {"approvers": 3})  # as read before that
+        assert kind(late) == (409, "conflict")
         assert await staff.approve(await staff.ask("gate-1"), "zhao") is not None
         tiers = (await staff["wang"].get("/api/v1/view-policies")).json()
         assert [tier["approvers"] for tier in tiers] == [1, 1, 1]

@@ -37,7 +37,7 @@ async def policy(rooms: Rooms, caller: Person, tier: Tier) -> PolicyShape:  # no
 async def set_policy(rooms: Rooms, caller: PeopleManager, tier: Tier, form: PolicyBody) -> PolicyShape:
     """Other rules for a tier. What changed goes into the register; pictures that run are judged again."""
     wanted = form.policy(tier)
-    await rooms.access.desk.set_policy(caller.person.id, wanted)
+    await rooms.access.desk.set_policy(caller.person.id, wanted, version=form.version)
     return PolicyShape.of(wanted)
 
 
