@@ -1,8 +1,12 @@
+import { discoveryEn } from './discovery.en'
 import { registryEn } from './registry.en'
+import { settingsEn } from './settings.en'
 import { views } from './views.en'
 
 export const en = {
+  ...discoveryEn,
   ...registryEn,
+  ...settingsEn,
   ...views,
   'nav.overview': 'Overview',
   'nav.cameras': 'Cameras',
@@ -234,23 +238,6 @@ export const en = {
   'rates.formula': 'online time / (obliged time − unknown time); formula {version}. Degraded counts as online. Maintenance is outside both.',
   'rates.target': 'Target',
 
-  'discovery.last': 'Latest run',
-  'discovery.none': 'No run since the service started.',
-  'discovery.start': 'Search now',
-  'discovery.running': 'Searching',
-  'discovery.step.probe': 'Asking networks',
-  'discovery.step.sweep': 'Sweeping addresses',
-  'discovery.step.enrol': 'Enrolling devices',
-  'discovery.found': 'Devices found',
-  'discovery.enrolled': 'Enrolled',
-  'discovery.added': 'New cameras',
-  'discovery.errors': 'Not enrolled',
-  'discovery.noErrors': 'Every device that was found could be enrolled.',
-  'discovery.where': 'Where',
-  'discovery.why': 'Why',
-  'discovery.started': 'Started',
-  'discovery.took': 'Took',
-  'discovery.added.list': 'What came of it',
 
   'journal.kind': 'Kind',
   'journal.allKinds': 'All kinds',
@@ -478,6 +465,8 @@ export const en = {
   'live.before': 'Previous page',
   'live.after': 'Next page',
   'live.choose': 'Choose a camera, or drag it here',
+  'live.all': 'Also those I may not watch',
+  'live.mayNone': 'You may watch no camera at present. Choose one to request a view.',
   'live.connecting': 'Connecting …',
   'live.refused': 'You may not see this now',
   'live.none': 'No picture',

@@ -1,9 +1,13 @@
 import type { Key } from './en'
+import { discoveryZh } from './discovery.zh'
 import { registryZh } from './registry.zh'
+import { settingsZh } from './settings.zh'
 import { viewsZh } from './views.zh'
 
 export const zh: Record<Key, string> = {
+  ...discoveryZh,
   ...registryZh,
+  ...settingsZh,
   ...viewsZh,
   'nav.overview': '总览',
   'nav.cameras': '摄像机',
@@ -235,23 +239,6 @@ export const zh: Record<Key, string> = {
   'rates.formula': '在线时长 /（应在线时长 − 未知时长）；公式版本 {version}。异常计为在线，维护不计入。',
   'rates.target': '目标',
 
-  'discovery.last': '最近一次发现',
-  'discovery.none': '服务启动后尚未运行。',
-  'discovery.start': '立即发现',
-  'discovery.running': '搜索中',
-  'discovery.step.probe': '询问网段',
-  'discovery.step.sweep': '扫描地址',
-  'discovery.step.enrol': '纳管设备',
-  'discovery.found': '发现设备',
-  'discovery.enrolled': '已纳管',
-  'discovery.added': '新增摄像机',
-  'discovery.errors': '未能纳管',
-  'discovery.noErrors': '发现的设备均已纳管。',
-  'discovery.where': '位置',
-  'discovery.why': '原因',
-  'discovery.started': '开始时间',
-  'discovery.took': '用时',
-  'discovery.added.list': '查看新增',
 
   'journal.kind': '类型',
   'journal.allKinds': '全部类型',
@@ -479,6 +466,8 @@ export const zh: Record<Key, string> = {
   'live.before': '上一页',
   'live.after': '下一页',
   'live.choose': '选择摄像机，或拖到这里',
+  'live.all': '也显示无权观看的',
+  'live.mayNone': '您目前无权观看任何摄像机。请选择摄像机并申请调阅。',
   'live.connecting': '连接中…',
   'live.refused': '当前无权观看',
   'live.none': '没有画面',

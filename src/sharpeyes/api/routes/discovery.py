@@ -130,7 +130,7 @@ class Discovery(Shape):
     last: Annotated[RunShape | None, Field(description="The latest search, if there was one.")]
 
 
-class Search(Body):
+class SearchForm(Body):
     """Without anything in it: all declared networks."""
 
     networks: Annotated[
@@ -201,7 +201,7 @@ class AccountShape(Shape):
     username: str
 
 
-class Options(Shape):
+class SearchOptions(Shape):
     """What a search may be asked for."""
 
     networks: tuple[NetworkShape, ...]
@@ -310,7 +310,7 @@ class FoundShape(Shape):
 
 
 class FoundDetail(FoundShape):
-    told: Annotated[tuple[ChannelShape, ...], Field(description="Empty once it is enrolled.")] = ()
+    told: Annotated[tuple[ChannelShape, ...], Field(description="Empty once it is enrolled.")]
 
 
 class FoundPage(Shape):
@@ -320,7 +320,7 @@ class FoundPage(Shape):
     by_kind: Annotated[dict[str, int], Field(description="Whatever kind was asked for.")]
 
 
-class Approve(Body):
+class FoundApprove(Body):
     ids: Ids
     tier: Tier
     department: Id
@@ -352,7 +352,7 @@ class RefusedDevice(Shape):
     reason: str
 
 
-class Approved(Shape):
+class FoundApproval(Shape):
     dry_run: bool
     cameras: tuple[ApprovedCamera, ...]
     moved: Annotated[
@@ -380,16 +380,16 @@ class Approved(Shape):
         )
 
 
-class Ignore(Body):
+class FoundIgnore(Body):
     ids: Ids
     reason: Annotated[str, Field(min_length=1, max_length=500, pattern=r"\S")]
 
 
-class Restore(Body):
+class FoundRestore(Body):
     ids: Ids
 
 
-class Login(Body):
+class FoundLogin(Body):
     """Either ``credential``, or ``username`` and ``password``."""
 
     ids: Ids
@@ -403,10 +403,10 @@ class Login(Body):
     ] = False
 
 
-class DecidedShape(Shape):
+class FoundDecided(Shape):
     done: tuple[str, ...]
     refused: tuple[RefusedDevice, ...]
-    run: Annotated[RunShape | None, Field(description="The run that asks them again, if one began.")] = None
+    run: Annotated[RunShape | None, Field(description="The run that asks them again, if one began.")]
 
     @classmethod
     def of(cls, decided: Decided, run: Run | None = None) -> Self:
@@ -425,7 +425,7 @@ async def latest(rooms: Rooms, caller: AnyCaller) -> Discovery:
 
 
 @router.post("", status_code=HTTPStatus.ACCEPTED)
-async def begin(rooms: Rooms, caller: ManagingCaller, search: Search | None = None) -> Discovery:
+async def begin(rooms: Rooms, caller: ManagingCaller, search: SearchForm | None = None) -> Discovery:
     """Search now: all declared networks, some of them, addresses, or found devices again. Follow it with GET.
 
     One search at a time; 409 says who began the one under way.
@@ -455,10 +455,10 @@ async def runs(
 
 
 @router.get("/options", dependencies=[Admin])
-async def options(rooms: Rooms) -> Options:
+async def options(rooms: Rooms) -> SearchOptions:
     """What a search may be asked for: declared networks, other addresses, accounts."""
     accounts = await rooms.database.aread(list_credentials)
-    return Options(
+    return SearchOptions(
         networks=tuple(NetworkShape.of(network) for network in rooms.enrolment.networks),
         allowed=tuple(str(one) for one in rooms.enrolment.allowed),
         credentials=tuple(AccountShape(id=key, username=name) for key, name in accounts.items()),
@@ -516,7 +516,7 @@ async def one_found(rooms: Rooms, caller: OperatorCaller, found_id: str) -> Foun
 
 
 @router.post("/found/approve")
-async def approve(rooms: Rooms, caller: ManagingCaller, form: Approve) -> Approved:
+async def approve(rooms: Rooms, caller: ManagingCaller, form: FoundApprove) -> FoundApproval:
     """Enrol found devices. A dry run tells the names and numbers that their cameras would get."""
     place = Place(
         tier=form.tier,
@@ -527,23 +527,23 @@ async def approve(rooms: Rooms, caller: ManagingCaller, form: Approve) -> Approv
         credential=form.credential,
     )
     done = await rooms.enrolment.approve(form.ids, place, by=caller.name, dry_run=form.dry_run)
-    return Approved.of(done, dry_run=form.dry_run)
+    return FoundApproval.of(done, dry_run=form.dry_run)
 
 
 @router.post("/found/ignore")
-async def ignore(rooms: Rooms, caller: ManagingCaller, form: Ignore) -> DecidedShape:
+async def ignore(rooms: Rooms, caller: ManagingCaller, form: FoundIgnore) -> FoundDecided:
     """Leave devices out of this and all later runs, until that is taken back."""
-    return DecidedShape.of(await rooms.enrolment.ignore(form.ids, form.reason.strip(), by=caller.name))
+    return FoundDecided.of(await rooms.enrolment.ignore(form.ids, form.reason.strip(), by=caller.name))
 
 
 @router.post("/found/restore")
-async def restore(rooms: Rooms, caller: ManagingCaller, form: Restore) -> DecidedShape:
+async def restore(rooms: Rooms, caller: ManagingCaller, form: FoundRestore) -> FoundDecided:
     """Take back that devices are ignored."""
-    return DecidedShape.of(await rooms.enrolment.restore(form.ids, by=caller.name))
+    return FoundDecided.of(await rooms.enrolment.restore(form.ids, by=caller.name))
 
 
 @router.post("/found/login")
-async def login(rooms: Rooms, caller: ManagingCaller, form: Login) -> DecidedShape:
+async def login(rooms: Rooms, caller: ManagingCaller, form: FoundLogin) -> FoundDecided:
     """Give devices an account and ask them again with it: at once, or in the next run if one is under way."""
     account: str | tuple[str, Secret, bool]
     if form.credential is not None and form.username is None and form.password is None:
@@ -555,7 +555,7 @@ async def login(rooms: Rooms, caller: ManagingCaller, form: Login) -> DecidedSha
             "credential: either a stored account, or user name and password", mend="Give one of the two"
         )
     decided, run = await rooms.enrolment.give(form.ids, account, by=caller.name)
-    return DecidedShape.of(decided, run)
+    return FoundDecided.of(decided, run)
 
 
 def _instant(at: Ms | None) -> str | None:
