@@ -1,4 +1,5 @@
 import { REGISTRY } from './registry.service.zh'
+import { SETTINGS } from './settings.service.zh'
 
 /** What the service says in English, in Chinese: reasons of refusals by their code, other sentences by their words.
  * What is not here is shown as it came. `$1` is what stands in the brackets of the pattern. */
@@ -68,7 +69,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^end: is not later than now agreed$/, '新的结束时间不晚于原定时间'],
   [/^Narrow the grant instead$/, '如需提前结束，请收窄授权'],
   [/^end: beyond the longest life of a grant$/, '超出授权最长时长'],
-  [/^end: must lie between now and the end now agreed$/, '结束时间须在现在与原定结束时间之间'],
+  [/^end: must lie between now, or the start, and the end now agreed$/, '结束时间须在现在（或开始时间）与原定结束时间之间'],
   [/^To end it, revoke$/, '如需立即结束，请撤销授权'],
   [/^(?:purpose_text|reason): has (\d+) characters$/, '说明为 $1 个字符，长度不符'],
   [/^Write (\d+) to (\d+) characters: it goes into the register$/, '请填写 $1 至 $2 个字符，内容将载入登记簿'],
@@ -104,6 +105,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^this needs a session or an API token$/, '请先登录'],
   [/^An unexpected error; the service's log has the details$/, '服务内部错误，详情见服务日志'],
   ...REGISTRY,
+  ...SETTINGS,
 ]
 
 /** The sentence in Chinese, or as it came. */

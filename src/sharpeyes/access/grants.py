@@ -98,8 +98,10 @@ def narrow(
     ):
         if new is not None and (not new or not new <= old):
             raise InvalidInputError(f"{name}: must be some of those now granted", mend="To end it, revoke")
-    if end is not None and not now < end <= terms.period.end:
-        raise InvalidInputError("end: must lie between now and the end now agreed", mend="To end it, revoke")
+    if end is not None and not max(now, terms.period.start) < end <= terms.period.end:
+        raise InvalidInputError(
+            "end: must lie between now, or the start, and the end now agreed", mend="To end it, revoke"
+        )
     if schedule is not None and terms.schedule is not None and not _inside(schedule, terms.schedule):
         raise InvalidInputError("schedule: reaches outside the hours now granted")
     narrowed = replace(

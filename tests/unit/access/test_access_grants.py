@@ -101,6 +101,15 @@ def test_narrowing_takes_away_and_never_gives() -> None:
             narrow(daily, APPROVER, NOW, **more)  # type: ignore[arg-type]
 
 
+def test_a_grant_to_come_does_not_end_before_it_begins() -> None:
+    start = GRANT.terms.period.start
+    early = Ms(start - HOUR)
+    for end in (Ms(start - 1), start):
+        with pytest.raises(InvalidInputError):
+            narrow(GRANT, APPROVER, early, end=end)
+    assert narrow(GRANT, APPROVER, early, end=Ms(start + 1)).terms.period.end == start + 1
+
+
 def test_revoking_ends_a_grant_at_once() -> None:
     over = revoke(GRANT, APPROVER, "case closed", Ms(NOW + 5))
     assert not ended(GRANT, Ms(NOW + 5))
