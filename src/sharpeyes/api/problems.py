@@ -12,12 +12,14 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from sharpeyes.api.headers import PRIVATE
 from sharpeyes.domain.access import RefusedError
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.time import iso
+from sharpeyes.store.database import FULL
 
 log = logging.getLogger(__name__)
 
@@ -113,6 +115,18 @@ def install(api: FastAPI) -> None:
         status = HTTPStatus(error.status_code)
         kind = KIND_OF_STATUS.get(status, "http")
         return problem(status, kind, str(error.detail), headers=dict(error.headers or {}))
+
+    @api.exception_handler(OperationalError)
+    async def _unstored(request: Request, error: OperationalError) -> JSONResponse:
+        """Its disk is full, its file may not be written, its server is gone: nothing has been changed."""
+        log.error("the database refused %s %s: %s", request.method, request.url.path, error.orig)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "unavailable",
+            "The database does not answer or takes nothing at present; nothing was changed",
+            mend=FULL,
+            headers={"Retry-After": "5"},
+        )
 
     @api.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -5,7 +5,8 @@ whole range says so, and better only if the whole range does, which is all the h
 has to be read twice in a row, and is dated to the first of the two.
 
 When many devices are off by the same amount at once, it is our clock that is off: then none of them is
-judged.
+judged. If ours is set back, what comes then counts as of the latest instant that was spoken of, so that no
+two intervals of a device ever overlap.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ def after(
     clock: DeviceClock, reading: ClockReading, policy: ClockPolicy
 ) -> tuple[DeviceClock, ClockInterval | None]:
     """The clock after one more reading, and the interval that this closes."""
+    reading = replace(reading, at=_onwards(clock, reading.at))
     clock, lapsed = lapse(clock, reading.at, policy)
     found = assess(reading, policy, clock.state)
     if found is clock.state:
@@ -68,6 +70,7 @@ def unread(
     clock: DeviceClock, at: Ms, why: str, policy: ClockPolicy
 ) -> tuple[DeviceClock, ClockInterval | None]:
     """The clock after it was asked in vain. What is known of it stands until it has lapsed."""
+    at = _onwards(clock, at)
     clock, lapsed = lapse(clock, at, policy)
     if clock.state is ClockState.UNKNOWN:
         clock = replace(clock, why=why)
@@ -78,6 +81,7 @@ def unheld(clock: DeviceClock, at: Ms) -> tuple[DeviceClock, ClockInterval | Non
     """The clock while our own is suspected: nothing is held against it."""
     if clock.state is ClockState.UNKNOWN:
         return replace(clock, why=OWN_CLOCK, against=None), None
+    at = _onwards(clock, at)
     changed = replace(clock, state=ClockState.UNKNOWN, since=at, why=OWN_CLOCK, against=None)
     return changed, _closed(clock, at)
 
@@ -106,6 +110,10 @@ def own_offset(readings: Iterable[ClockReading], policy: ClockPolicy) -> int | N
         return None
     alike = sum(abs(reading.offset_ms - middle) <= ALIKE_MS + reading.uncertainty_ms for reading in found)
     return middle if alike >= max(WITNESSES, ALIKE * len(found)) else None
+
+
+def _onwards(clock: DeviceClock, at: Ms) -> Ms:
+    return Ms(max(at, clock.at, clock.since))
 
 
 def _closed(clock: DeviceClock, end: Ms) -> ClockInterval | None:

@@ -205,10 +205,17 @@ class Recorder:
             try:
                 dropped = await self._database.awrite(batch)
                 done = True
-            except (SQLAlchemyError, SharpEyesError, OSError) as error:
+            except (
+                Exception
+            ) as error:  # whatever it is: a recorder that has ended would lose all from then on
                 self._known_only = isinstance(error, IntegrityError)
                 if not self.failing:
-                    log.error("telemetry cannot be stored, kept in memory meanwhile: %s", error)
+                    foreseen = isinstance(error, (SQLAlchemyError, SharpEyesError, OSError))
+                    log.error(
+                        "telemetry cannot be stored, kept in memory meanwhile: %s",
+                        error,
+                        exc_info=None if foreseen else error,
+                    )
                 self.failing = True
                 return False
             finally:

@@ -31,6 +31,9 @@ BUSY_MS = 10_000
 
 READERS = 4
 
+FULL = "Look whether the database's disk is full or read-only, and at the service's log"
+"""The mend of most of what a database refuses."""
+
 T = TypeVar("T")
 
 
@@ -116,7 +119,10 @@ class Database:
         self._writing.now = True
         try:
             with self._write_engine.begin() as connection:
-                return fn(connection)
+                result = fn(connection)
+                if not under_way(connection):
+                    raise UnavailableError("the database gave up the transaction", mend=FULL)
+                return result
         finally:
             self._writing.now = False
 
@@ -154,6 +160,18 @@ class Database:
             ) from None
         finally:
             engine.dispose()
+
+
+def under_way(connection: Connection) -> bool:
+    """False if SQLite has given up the transaction by itself, as it does when its disk is full or fails.
+
+    What was written in it is gone then, a savepoint before it included, and what is written now would be
+    committed at once: whoever goes on after an error has to ask.
+    """
+    if connection.dialect.name != "sqlite":
+        return True
+    dbapi = connection.connection.dbapi_connection
+    return dbapi is not None and bool(dbapi.in_transaction)
 
 
 def _create_private(url: URL) -> None:

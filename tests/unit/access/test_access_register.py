@@ -200,6 +200,37 @@ async def test_a_commit_that_fails_is_told_and_the_next_one_works(site: Site) ->
     assert site.verify().ok
 
 
+async def test_a_disk_that_fills_up_takes_back_nothing_that_was_acknowledged(site: Site) -> None:
+    """SQLite gives up the whole transaction then, not only the change that found no room."""
+
+    def note(name: str) -> Callable[[Connection], tuple[list[Entry], str]]:
+        def change(connection: Connection) -> tuple[list[Entry], str]:
+            connection.exec_driver_sql(f"INSERT INTO heartbeat VALUES ('{name}', 1)")
+            return [an_entry(1)], name
+
+        return change
+
+    def huge(connection: Connection) -> tuple[list[Entry], str]:
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")
+        connection.exec_driver_sql("INSERT INTO heartbeat VALUES (hex(zeroblob(4000000)), 1)")
+        return [an_entry(2)], "huge"
+
+    async with site.register() as register:
+        answers = await asyncio.gather(
+            register.record(note("before")),
+            register.record(huge),
+            register.record(note("after")),
+            register.append(an_entry(3)),
+            return_exceptions=True,
+        )
+        names = [row[0] for row in site.database.read(lambda c: c.exec_driver_sql("SELECT * FROM heartbeat"))]
+        assert sorted(names) == sorted(answer for answer in answers if isinstance(answer, str))
+        assert site.verify().entries == register.size == sum(isinstance(a, (str, int)) for a in answers)
+        site.database.write(lambda c: c.exec_driver_sql("PRAGMA max_page_count = 1000000").close())
+        assert await register.record(note("later")) == "later"
+    assert site.verify().ok
+
+
 async def test_callers_who_leave_harm_nobody(site: Site) -> None:
     async with site.register(queue=10, batch=5) as register:
         asks = [asyncio.ensure_future(register.append(an_entry(number))) for number in range(100)]

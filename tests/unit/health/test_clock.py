@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from itertools import pairwise
+
 import pytest
 
 from sharpeyes.domain.clock import ClockPolicy, ClockReading, ClockState, DeviceClock
@@ -88,3 +91,26 @@ def test_many_off_alike_is_our_own_clock() -> None:
     assert (clock.state, clock.why) == (UNKNOWN, judge.OWN_CLOCK)
     assert closed is not None
     assert closed.end == T + 10
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_our_own_clock_does_no_two_intervals_overlap(seed: int) -> None:
+    """It is set back by an hour, jumps ahead, or stands still: time is told once."""
+    chance = random.Random(seed)
+    now, clock, closed = T, judge.newcomer("d", Ms(T)), []
+    for _ in range(80):
+        now += chance.choice([0, 30_000, 300_000, 900_000, -3_600_000, 7_200_000])
+        match chance.randrange(10):
+            case 7:
+                clock, ended = judge.unread(clock, Ms(now), "no answer", POLICY)
+            case 8:
+                clock, ended = judge.unheld(clock, Ms(now))
+            case 9:
+                clock, ended = judge.lapse(clock, Ms(now), POLICY)
+            case _:
+                clock, ended = judge.after(clock, reading(chance.choice([0, 10, 90]), at=now), POLICY)
+        closed += [] if ended is None else [ended]
+    assert closed
+    assert all(one.end is not None and one.end <= other.start for one, other in pairwise(closed))
+    assert closed[-1].end is not None
+    assert closed[-1].end <= clock.since

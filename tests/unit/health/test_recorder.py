@@ -159,3 +159,26 @@ async def test_stop_gives_up_on_a_store_that_does_not_answer(
     monkeypatch.setattr(database, "awrite", broken)
     await recorder.stop(within_s=0.05)
     assert "1 rows of telemetry unwritten" in caplog.text
+
+
+async def test_a_fault_that_nobody_foresaw_does_not_end_the_recorder(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = Recorder(database, clock=lambda: NOW, every_s=0.01)
+    whole, met = database.awrite, asyncio.Event()
+
+    async def broken(fn: Any) -> Any:
+        met.set()
+        raise UnicodeEncodeError("utf-8", "\udc80", 0, 1, "surrogates not allowed")
+
+    monkeypatch.setattr(database, "awrite", broken)
+    recorder.start()
+    recorder.note(entry(State.ONLINE, 10), [closed(State.UNKNOWN, 0, 10)])
+    await met.wait()
+    monkeypatch.setattr(database, "awrite", whole)
+    async with asyncio.timeout(30):
+        while recorder.failing or recorder.waiting:
+            await asyncio.sleep(0.01)
+    assert stored(database) == [(State.UNKNOWN, 0, 10), (State.ONLINE, 10, None)]
+    assert "Traceback" in caplog.text, "it is said where it comes from"
+    await recorder.stop()

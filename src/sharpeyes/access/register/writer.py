@@ -32,7 +32,7 @@ from sharpeyes.access.register.tree import Frontier
 from sharpeyes.access.register.verify import Part, Verdict, verify
 from sharpeyes.domain.errors import ConflictError, UnavailableError
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.database import Database
+from sharpeyes.store.database import FULL, Database, under_way
 from sharpeyes.store.register import (
     CheckpointRow,
     add_checkpoint,
@@ -260,7 +260,7 @@ class Register:
             log.error("register: %d entries could not be stored: %s", len(batch), error)
             for pending in batch:
                 if not pending.done.done():
-                    failure = UnavailableError("the register could not be written")
+                    failure = UnavailableError("the register could not be written", mend=FULL)
                     failure.__cause__ = error
                     pending.done.set_exception(failure)
             return False
@@ -298,7 +298,9 @@ class Register:
                 with connection.begin_nested():
                     made, result = pending.change(connection)
                     encoded = [(entry, encode(entry)) for entry in made]
-            except Exception as error:  # noqa: BLE001  (it is the asker's, and must not harm the others)
+            except Exception as error:  # it is the asker's, and must not harm the others
+                if not under_way(connection):  # what the others did is gone as well: nothing is acknowledged
+                    raise
                 committed.outcomes.append((pending.done, None, error))
             else:
                 entries += encoded
