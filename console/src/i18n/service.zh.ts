@@ -1,5 +1,6 @@
 import { REGISTRY } from './registry.service.zh'
 import { SETTINGS } from './settings.service.zh'
+import { SETTINGS } from './settings.service.zh'
 
 /** What the service says in English, in Chinese: reasons of refusals by their code, other sentences by their words.
  * What is not here is shown as it came. `$1` is what stands in the brackets of the pattern. */
@@ -105,6 +106,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^this needs a session or an API token$/, '请先登录'],
   [/^An unexpected error; the service's log has the details$/, '服务内部错误，详情见服务日志'],
   ...REGISTRY,
+  ...SETTINGS,
   ...SETTINGS,
 ]
 
