@@ -26,17 +26,12 @@ OPEN = "PRAGMA query_only = OFF"
 def pragma(client: Client, what: str) -> None:
     """On the one connection that writes. A full disk leaves no room in the pages that there are, either."""
     database: Database = client.service.database
-
-    def set_it(connection):  # type: ignore[no-untyped-def]
-        connection.exec_driver_sql(what)
-        if what is FULL:
-            connection.exec_driver_sql("CREATE TABLE stuffing (x BLOB)")
-
+    connection = database._write_engine.raw_connection()
+    connection.cursor().execute(what)
+    connection.close()
     if what is FULL:
-        with pytest.raises((OperationalError, UnavailableError)):  # it did not fit: so it is full
-            database.write(set_it)
-    else:
-        database.write(set_it)
+        with pytest.raises((OperationalError, UnavailableError)):
+            database.write(lambda c: c.exec_driver_sql("CREATE TABLE stuffing (x BLOB)"))
 
 
 def standings(client: Client) -> dict[str, State]:
