@@ -4,6 +4,9 @@ import { asked, endOf, playerFigures, type Asked, type Picture } from './view'
 
 const LOOK_MS = 4000
 const START_MS = 20_000
+/** Players want a beginning: some take a playlist with fewer segments for a broken one. */
+const SEGMENTS = 3
+const ASK_MS = 300
 
 export async function watchHls(wanted: Asked): Promise<Picture> {
   const { camera, ticket, tile, video, signal } = wanted
@@ -19,6 +22,7 @@ export async function watchHls(wanted: Asked): Promise<Picture> {
   }
   signal.addEventListener('abort', close)
   try {
+    await begun(playlist, signal)
     video.srcObject = null
     video.src = playlist
     void video.play().catch(() => undefined)
@@ -49,4 +53,15 @@ export async function watchHls(wanted: Asked): Promise<Picture> {
     signal.addEventListener('abort', () => resolve(undefined))
   })
   return { ticket, ended, state, figures: playerFigures(video, () => 0), close }
+}
+
+/** Until the playlist has so much that a player can begin with it; no_path if it takes too long. */
+async function begun(playlist: string, signal: AbortSignal): Promise<void> {
+  for (const since = performance.now(); performance.now() - since < START_MS; ) {
+    const text = await (await reach(playlist, { signal }, false)).text()
+    if (text.split('#EXTINF').length > SEGMENTS) return
+    await new Promise((resolve) => setTimeout(resolve, ASK_MS))
+    signal.throwIfAborted()
+  }
+  throw new Problem(0, 'no_path', '')
 }

@@ -66,15 +66,23 @@ export async function foresee(camera: string, tile: number, signal: AbortSignal)
   return (await api.post('/api/v1/views/preflight', { body, signal })).items[0]!
 }
 
-/** Throws a Problem that says why there is no picture. What gets no path by one way is tried by the next. */
+/** By what right a picture was begun: a grant, or (null) that of an operator to the own cameras. */
+export type Right = { grant: string | null }
+
+/**
+ * Throws a Problem that says why there is no picture. What gets no path by one way is tried by the next.
+ * `held`: the right that it must be, where a picture goes on; another would have to be chosen by the viewer.
+ */
 export async function watch(
   camera: string,
   video: HTMLVideoElement,
   signal: AbortSignal,
+  held?: Right,
 ): Promise<{ picture: Picture; way: Way }> {
   let last: unknown = new Problem(406, 'no_way', '')
   for (const way of ways()) {
-    const ticket = await api.post('/api/v1/view-tickets', { body: { camera, action: 'live' }, signal })
+    const ticket = await api.post('/api/v1/view-tickets', { body: { camera, action: 'live', grant: held?.grant ?? null }, signal })
+    if (held && (ticket.grant ?? null) !== held.grant) throw new Problem(403, 'forbidden', '', undefined, 'other_right')
     try {
       const picture = await OPEN[way]({ camera, ticket, tile: Math.max(1, Math.round(video.clientWidth)), video, signal })
       return { picture, way }

@@ -70,6 +70,11 @@ export async function watchWhep(wanted: Asked): Promise<Picture> {
       peer.addEventListener('connectionstatechange', () => {
         if (['failed', 'closed', 'disconnected'].includes(peer.connectionState)) void look()
       })
+      // The gateway takes its leave by DTLS within milliseconds; the connection would notice in some seconds.
+      const transport = peer.getReceivers()[0]?.transport
+      transport?.addEventListener('statechange', () => {
+        if (['failed', 'closed'].includes(transport.state)) void look()
+      })
       signal.addEventListener('abort', () => resolve(undefined))
     })
     return { ticket, ended, state, figures: meter(peer), close }

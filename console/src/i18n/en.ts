@@ -1,13 +1,11 @@
 import { discoveryEn } from './discovery.en'
 import { registryEn } from './registry.en'
 import { settingsEn } from './settings.en'
-import { settingsEn } from './settings.en'
 import { views } from './views.en'
 
 export const en = {
   ...discoveryEn,
   ...registryEn,
-  ...settingsEn,
   ...settingsEn,
   ...views,
   'nav.overview': 'Overview',

@@ -66,6 +66,7 @@ export const views = {
   'viewEnd.other_user': 'The grant does not name you.',
   'viewEnd.other_camera': 'The camera was taken out of the grant.',
   'viewEnd.other_owner': 'The camera has another owner now.',
+  'viewEnd.other_right': 'The right that this picture was begun with has ended. Another one opens it: begin it anew to use that one.',
   'viewEnd.action': 'The grant does not allow this.',
   'viewEnd.ticket_invalid': 'The ticket does not hold.',
   'viewEnd.ticket_expired': 'The ticket is too old.',

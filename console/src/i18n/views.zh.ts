@@ -67,6 +67,7 @@ export const viewsZh: Record<keyof typeof views, string> = {
   'viewEnd.other_user': '该授权未包含您。',
   'viewEnd.other_camera': '该摄像机已不在授权范围内。',
   'viewEnd.other_owner': '该摄像机的所属部门已变更。',
+  'viewEnd.other_right': '画面开始时所依据的权限已结束；您另有可用权限，如需使用请重新打开。',
   'viewEnd.action': '该授权不允许此操作。',
   'viewEnd.ticket_invalid': '观看凭证无效。',
   'viewEnd.ticket_expired': '观看凭证已过期。',

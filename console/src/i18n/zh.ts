@@ -2,13 +2,11 @@ import type { Key } from './en'
 import { discoveryZh } from './discovery.zh'
 import { registryZh } from './registry.zh'
 import { settingsZh } from './settings.zh'
-import { settingsZh } from './settings.zh'
 import { viewsZh } from './views.zh'
 
 export const zh: Record<Key, string> = {
   ...discoveryZh,
   ...registryZh,
-  ...settingsZh,
   ...settingsZh,
   ...viewsZh,
   'nav.overview': '总览',

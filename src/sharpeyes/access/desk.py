@@ -115,7 +115,7 @@ class Desk:
         """May this user do this now? Under the grant named, else under whichever right serves best. A
         refusal is in the register before it is given; WaitError instead of one more of too many."""
         now = self._clock()
-        answer, subject, purpose = await self._database.aread(
+        answer, subject, purpose = await self._database.aquick(
             lambda connection: self._decide(connection, by, camera, action, grant, now)
         )
         if isinstance(answer, Refused):
@@ -133,6 +133,28 @@ class Desk:
             )
         return answer
 
+    async def watchable(self, by: str) -> dict[str, Decision]:
+        """What this user would be told of each camera in service, asked for its live picture now: to know
+        beforehand what to offer. Nothing is registered, since nothing was asked for."""
+        now = self._clock()
+
+        def look(connection: Connection) -> dict[str, Decision]:
+            subject, rules = get_subject(connection, by), self.rules(connection)
+            running = list_grants(connection, user_id=by, running_at=now)
+            covering: dict[str, tuple[Grant, ...]] = {}
+            for grant in running:
+                for camera in grant.cameras:
+                    covering[camera] = (*covering.get(camera, ()), grant)
+            return {
+                target.camera: decide_among(
+                    subject, target, Action.LIVE, covering.get(target.camera, ()), now, rules
+                )
+                for target in list_targets(connection)
+                if not target.retired
+            }
+
+        return await self._database.aread(look)
+
     async def look_again(self, by: str, camera: str, action: Action, grant: str | None) -> Decision:
         """The same question for a picture that runs already: by exactly the right that it was begun under.
         Nothing is registered; the end of the view says why it ended. Whoever asks and gets an error instead
@@ -144,7 +166,7 @@ class Desk:
             named = get_grant(connection, grant) if grant else None
             return decide(subject, target, action, named, now, self.rules(connection))
 
-        return await self._database.aread(again)
+        return await self._database.aquick(again)
 
     async def changed_since(self, entry: int) -> tuple[int, Changed]:
         """What changed since the register had that many entries, and how many it has now. To be asked every

@@ -22,6 +22,7 @@ from sharpeyes.domain.access import (
     Part,
     Place,
     Purpose,
+    Reason,
     Request,
     Role,
     Schedule,
@@ -748,6 +749,16 @@ class Watermark(Shape):
     unit: str
     grant: str | None
     burned_in: Annotated[bool, Field(description="Policy wants it in the picture itself.")]
+
+
+class WatchableShape(Shape):
+    model_config = _example(may={"gate-1": "g-9a8b7c6d5e4f3021"}, refused={"no_grant": ["gate-2", "gate-3"]})
+
+    may: Annotated[
+        dict[str, str | None],
+        Field(description="Camera -> the grant that opens it; null: an operator's right on the own cameras."),
+    ]
+    refused: Annotated[dict[Reason, tuple[str, ...]], Field(description="Why not -> these cameras.")]
 
 
 class ViewTicketShape(Shape):

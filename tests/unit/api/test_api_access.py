@@ -339,3 +339,26 @@ async def test_an_override_without_a_review_is_counted_for_the_alert(staff: Staf
     service.metrics.tell_reviews(1, 0)
     page = (await staff.client.get("/metrics")).text
     assert 'sharpeyes_override_reviews{state="waiting"} 1.0' in page
+
+
+async def test_what_could_be_watched_is_told_and_not_registered(client: Client) -> None:
+    async with staff_of(client, ("wang", "sun", "zhou", "feng", "wu")) as staff:
+        where = "/api/v1/watchable"
+        before = await staff.register()
+        nothing = (await staff["wang"].get(where)).json()
+        assert (nothing["may"], set(nothing["refused"])) == ({}, {"no_grant"})
+        assert sorted(nothing["refused"]["no_grant"]) == ["gate-1", "gate-2", "school-1"]
+        own = (await staff["zhou"].get(where)).json()
+        assert own == {"may": {"gate-1": None, "gate-2": None}, "refused": {"no_grant": ["school-1"]}}
+        assert set((await staff["feng"].get(where)).json()["refused"]) == {"role"}
+        assert set((await staff["wu"].get(where)).json()["refused"]) == {"auditor"}
+        assert await staff.register() == before
+        grant = await staff.approve(await staff.ask("school-1"), "sun")
+        assert grant is not None
+        assert (await staff["wang"].get(where)).json()["may"] == {"school-1": grant["id"]}
+        ended = await staff["sun"].post(
+            f"/api/v1/grants/{grant['id']}/revoke", json={"reason": "enough seen"}
+        )
+        assert ended.status_code == 200, ended.text
+        assert (await staff["wang"].get(where)).json() == nothing
+        assert (await client.get(where)).status_code == 403  # a token watches nothing

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sharpeyes.access.register.verify import Part, Wrong
 from sharpeyes.access.register.writer import Checked
@@ -80,6 +80,12 @@ class RegisterVerdict(Shape):
 
 class RegisterProgress(Shape):
     """One line: how far it is; the last one has the verdict."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={"example": {"part": "entries", "done": 4096, "of": 20_480, "verdict": None}},
+    )
 
     part: Part
     done: int

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response, status
 
-from sharpeyes.api.access_shapes import NewViewTicket, ViewTicketShape, Watermark
+from sharpeyes.api.access_shapes import NewViewTicket, ViewTicketShape, WatchableShape, Watermark
 from sharpeyes.api.auth import Person
 from sharpeyes.api.context import Rooms
-from sharpeyes.domain.access import Refused, RefusedError
+from sharpeyes.domain.access import Reason, Refused, RefusedError
 from sharpeyes.domain.time import iso
 
-router = APIRouter(prefix="/api/v1/view-tickets", tags=["views"])
+router = APIRouter(prefix="/api/v1", tags=["views"])
 
 
-@router.post("", status_code=status.HTTP_201_CREATED)
+@router.get("/watchable")
+async def watchable(response: Response, rooms: Rooms, caller: Person) -> WatchableShape:
+    """Which cameras the caller could watch live at this moment, and why not the others: to offer what can be
+    had. It asks for nothing, so it is not registered; the answer that counts is given to a ticket."""
+    response.headers["Cache-Control"] = "no-store"
+    may: dict[str, str | None] = {}
+    refused: dict[Reason, list[str]] = {}
+    for camera, answer in (await rooms.access.desk.watchable(caller.person.id)).items():
+        if isinstance(answer, Refused):
+            refused.setdefault(answer.reason, []).append(camera)
+        else:
+            may[camera] = answer.grant
+    return WatchableShape(may=may, refused={reason: tuple(found) for reason, found in refused.items()})
+
+
+@router.post("/view-tickets", status_code=status.HTTP_201_CREATED)
 async def issue(response: Response, rooms: Rooms, caller: Person, form: NewViewTicket) -> ViewTicketShape:
     """A ticket for one picture: at most a minute old, for this client's address, once.
 
