@@ -85,7 +85,7 @@ export const discoveryEn = {
   'found.unnamed': 'Unnamed device',
   'found.choosePage': 'Choose all on this page',
   'found.page': '{from}–{to} of {total}',
-  'found.before': 'Before',
+  'found.before': 'Previous',
   'found.after': 'Next',
   'found.approve': 'Approve {n} …',
   'found.approveOne': 'Approve …',

@@ -1,5 +1,5 @@
+import { DISCOVERY } from './discovery.service.zh'
 import { REGISTRY } from './registry.service.zh'
-import { SETTINGS } from './settings.service.zh'
 import { SETTINGS } from './settings.service.zh'
 
 /** What the service says in English, in Chinese: reasons of refusals by their code, other sentences by their words.
@@ -105,8 +105,8 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^nobody can (\w+) a ticket by hand: that takes a probe$/, '工单由探测结果关闭，不能手动操作'],
   [/^this needs a session or an API token$/, '请先登录'],
   [/^An unexpected error; the service's log has the details$/, '服务内部错误，详情见服务日志'],
+  ...DISCOVERY,
   ...REGISTRY,
-  ...SETTINGS,
   ...SETTINGS,
 ]
 

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, or_, select, update
 
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.discovery import FoundStatus, How, Outcome
@@ -172,7 +172,11 @@ _COLUMNS = (
     *("position", "run_id", "first_ms", "last_ms", "decided_ms"),
 )
 _LIGHT = [column for column in found_device.c if column.name != "told"]
-SORTS = ("address", "first", "last", "model", "name", "status")
+URGENCY = (
+    *(FoundStatus.NEW, FoundStatus.NEEDS_CREDENTIALS, FoundStatus.ERROR, FoundStatus.UNREACHABLE),
+    *(FoundStatus.ENROLLED, FoundStatus.IGNORED),
+)
+"""The order of ``status``: first what somebody can do something about."""
 
 
 def put_found(connection: Connection, items: Iterable[Found]) -> None:
@@ -263,7 +267,9 @@ def list_found(
         + " "
         + func.coalesce(found_device.c.model, ""),
         "name": func.coalesce(found_device.c.name, ""),
-        "status": found_device.c.status,
+        "status": case(
+            {status.value: number for number, status in enumerate(URGENCY)}, value=found_device.c.status
+        ),
     }[sort]
     order = column.desc() if down else column.asc()
     query = select(*_LIGHT).where(*conditions).order_by(order, found_device.c.position, found_device.c.id)

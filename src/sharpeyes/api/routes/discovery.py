@@ -477,8 +477,11 @@ async def found(
     kind: Annotated[list[str], Query(max_length=50, description="Any of these.")] = [],  # noqa: B006
     run: Annotated[str | None, Query(max_length=64, description="Seen last by this run.")] = None,
     q: Annotated[str, Query(max_length=200, description="Words in address, name, model, serial, MAC.")] = "",
-    sort: Literal["address", "first", "last", "model", "name", "status"] = "last",
-    down: bool = True,
+    sort: Annotated[
+        Literal["address", "first", "last", "model", "name", "status"],
+        Query(description="'status': first what somebody can do something about."),
+    ] = "status",
+    down: bool = False,
     offset: Annotated[int, Query(ge=0, le=100_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_DEVICES)] = 100,
 ) -> FoundPage:
