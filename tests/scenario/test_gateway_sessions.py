@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from sharpeyes.domain.errors import ForbiddenError
 from sharpeyes.gateway.fmp4 import Feed
 from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.store.access import add_session
+from sharpeyes.store.database import READERS
 
 CLIP = encode("h264", width=320, height=180, frames=50, gop=25)
 
@@ -103,3 +105,20 @@ async def test_a_ticket_of_a_session_that_is_over_opens_nothing(scene: tuple[Tow
     with pytest.raises(ForbiddenError, match="logged_out"):
         await running.snapshot("park", still, client=HOME)
     assert running.views == 0
+
+
+async def test_who_asks_for_a_years_figures_keeps_nobody_from_watching(scene: tuple[Town, Gateway]) -> None:
+    """As many reads as there may be at once, none of which ends: rights are looked at all the same."""
+    city, running = scene
+    enough = threading.Event()
+    slow = [asyncio.ensure_future(city.database.aread(lambda _: enough.wait(60))) for _ in range(3 * READERS)]
+    try:
+        async with asyncio.timeout(20):
+            grant = await city.grant("park")
+            feed = await running.feed("park", city.ticket("park", grant.id), client=HOME)
+            assert await anext(aiter(feed.segments()))
+            await city.desk.revoke(city.id("zhao"), grant.id, "no longer needed")
+            assert await end_of(feed) == "revoked"
+    finally:
+        enough.set()
+        await asyncio.gather(*slow)

@@ -116,7 +116,7 @@ class People:
         that brought the wait about are there.
         """
         now = self._clock()
-        account, known = await self._database.aread(lambda c: self._find(c, username, address, now))
+        account, known = await self._database.aquick(lambda c: self._find(c, username, address, now))
         if wait := self._throttle.begin(username[:200], address, now, known=known):
             raise WaitError(wait)
         right = await self._matches(account, password)
@@ -205,7 +205,7 @@ class People:
             session = find_session(connection, token_hash)
             return (get_subject(connection, session.user), session) if session else None
 
-        found = await self._database.aread(find)
+        found = await self._database.aquick(find)
         if found is None or not sessions.live(found[1], now, self._policy) or not found[0].enabled:
             raise UnauthenticatedError("the session is over", mend="Log in again")
         if sessions.stale(found[1], now):
@@ -222,7 +222,7 @@ class People:
                 get_subject(connection, session.user).enabled
             )
 
-        return await self._database.aread(look)
+        return await self._database.aquick(look)
 
     async def sessions_of(self, user_id: str) -> list[Session]:
         """A user's sessions that are alive, newest first."""

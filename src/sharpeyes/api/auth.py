@@ -140,7 +140,7 @@ async def authenticate(rooms: Context, presented: HTTPAuthorizationCredentials |
             "service printed the first token",
         )
     now = rooms.clock()
-    token = await rooms.database.aread(
+    token = await rooms.database.aquick(
         lambda connection: tokens.verify_token(connection, presented.credentials, now=now)
     )
     if token.last_used_ms is None or now - token.last_used_ms >= tokens.TOUCH_MS:
@@ -181,7 +181,7 @@ async def holds(rooms: Context, caller: Caller) -> bool:
     if caller.session is not None:
         return await rooms.access.people.holds(caller.session)
     token, now = caller.token, rooms.clock()
-    return token is not None and await rooms.database.aread(
+    return token is not None and await rooms.database.aquick(
         lambda connection: tokens.token_holds(connection, token.id, now=now)
     )
 

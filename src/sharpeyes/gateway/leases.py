@@ -197,7 +197,7 @@ class Leases:
         assert lease.allowed is not None
         try:
             now = self._clock()
-            subject, terms = await self._access.database.aread(lambda c: _who(c, lease))
+            subject, terms = await self._access.database.aquick(lambda c: _who(c, lease))
             lease.started = entries.view_started(
                 now,
                 subject,
@@ -235,7 +235,7 @@ class Leases:
 
     async def snapshot(self, lease: Lease, size: int) -> None:
         """Write down that one still picture of ``size`` bytes is given; durable on return."""
-        subject, terms = await self._access.database.aread(lambda c: _who(c, lease))
+        subject, terms = await self._access.database.aquick(lambda c: _who(c, lease))
         decision = await self._look_once(lease)
         if isinstance(decision, Refused):
             raise _refusal(decision)
@@ -336,7 +336,9 @@ class Leases:
         if not running:
             return
         now = self._clock()
-        answers = await self._access.database.aread(lambda c: _decide_all(c, running, now, self._access.desk))
+        answers = await self._access.database.aquick(
+            lambda c: _decide_all(c, running, now, self._access.desk)
+        )
         for lease, (decision, masks) in zip(running, answers, strict=True):
             if lease.over is not None:
                 continue
@@ -353,7 +355,7 @@ class Leases:
         any more what it was made with."""
         now = self._clock()
         try:
-            ((decision, masks),) = await self._access.database.aread(
+            ((decision, masks),) = await self._access.database.aquick(
                 lambda c: _decide_all(c, [lease], now, self._access.desk)
             )
         except SharpEyesError:
@@ -390,7 +392,7 @@ class Leases:
             return
         at, why = Ms(max(until, self._clock())), "rights_unknown"
         try:
-            ((decision, _),) = await self._access.database.aread(
+            ((decision, _),) = await self._access.database.aquick(
                 lambda c: _decide_all(c, [lease], at, self._access.desk)
             )
         except Exception:
@@ -467,7 +469,7 @@ class Leases:
             return masks, Mark(name=subject.name, unit=subject.department, grant=allowed.grant, zone=zone)
 
         try:
-            return await self._access.database.aread(read)
+            return await self._access.database.aquick(read)
         except Exception as error:
             raise UnavailableError("the camera's privacy masks cannot be read at present") from error
 
@@ -499,7 +501,7 @@ class Leases:
         subject = None
         if ticket is not None:
             try:
-                subject = await self._access.database.aread(lambda c: get_subject(c, ticket.user))
+                subject = await self._access.database.aquick(lambda c: get_subject(c, ticket.user))
             except NotFoundError:
                 subject = None
         await self._access.register.append(

@@ -53,6 +53,6 @@ def registered(database: Database, vault: Vault) -> Sources:
         )
 
     async def find(camera_id: str, tile: int | None) -> Source:
-        return await database.aread(lambda connection: read(connection, camera_id, tile))
+        return await database.aquick(lambda connection: read(connection, camera_id, tile))
 
     return find
