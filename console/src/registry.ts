@@ -1,7 +1,8 @@
-/** Names of what cameras belong to: loaded once a session, since they change by configuration only. */
+/** Names of what cameras belong to, and what they are held to: loaded with the session, after each change made
+ * here, and now and then for what others change. */
 import { computed, shallowReactive } from 'vue'
 import { api, type Shape } from './api/client'
-import { t, word } from './i18n'
+import { locale, t, word } from './i18n'
 
 interface Names {
   tiers: Shape<'TierShape'>[]
@@ -25,6 +26,16 @@ export const RUNGS = [
   'usable',
 ] as const
 
+const AGAIN_MS = 120_000
+let timer: ReturnType<typeof setTimeout> | undefined
+
+/** Load the names for as long as this page is open: a wall must not show yesterday's targets. */
+export async function followRegistry(within: () => boolean): Promise<void> {
+  clearTimeout(timer)
+  if (within() && !document.hidden) await loadRegistry().catch(() => undefined) // the ids stand in for names
+  timer = setTimeout(() => void followRegistry(within), AGAIN_MS)
+}
+
 export async function loadRegistry(): Promise<void> {
   const [tiers, departments, areas, zones] = await Promise.all([
     api.get('/api/v1/tiers'),
@@ -38,7 +49,9 @@ export async function loadRegistry(): Promise<void> {
 export type By = 'all' | 'tier' | 'department' | 'area' | 'zone' | 'camera'
 
 const names = computed<Partial<Record<By, Map<string, string>>>>(() => {
-  const of = (list: readonly { id: string; name: string }[]) => new Map(list.map((one) => [one.id, one.name]))
+  const english = locale.value === 'en'
+  const of = (list: readonly { id: string; name: string; name_en?: string | null }[]) =>
+    new Map(list.map((one) => [one.id, (english && one.name_en) || one.name]))
   return { department: of(registry.departments), area: of(registry.areas), zone: of(registry.zones) }
 })
 
@@ -57,7 +70,7 @@ export function areaTree(): { id: string; name: string; depth: number }[] {
     for (const area of registry.areas) {
       const above = area.parent && known.has(area.parent) ? area.parent : null
       if (above === parent) {
-        rows.push({ id: area.id, name: area.name, depth })
+        rows.push({ id: area.id, name: nameOf('area', area.id), depth })
         walk(area.id, depth + 1)
       }
     }

@@ -275,7 +275,7 @@ def cameras_yaml(town: Town, endpoints: Mapping[str, Endpoint], onvif_port: int,
             }
         },
         "networks": [_network(owner, town, onvif_port) for owner in owners],
-        "faults": {"fallback_unit": "police"},
+        "faults": {"fallback_unit": "police", "allow": ["127.0.0.0/8"]},
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=None, width=110)
     return f"# The demo's city, written by 'sharpeyes demo': an example of a cameras.yaml.\n{text}"
