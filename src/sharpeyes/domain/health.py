@@ -253,3 +253,5 @@ class RungInterval:
     asked: Rung
     start: Ms
     end: Ms | None
+    said: bool = True
+    """False: seen while we say that we did not see. It counts if somebody says that it was real."""

@@ -46,7 +46,7 @@ from sharpeyes.domain.health import (
     State,
     Timings,
 )
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health import hindsight, judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
 from sharpeyes.health.board import Board, Entry
@@ -220,6 +220,7 @@ class FleetStats:
 
 
 _NEVER = Ms(0)
+_FOREVER = Ms(1 << 62)
 _NO_LADDER = Ladder("")
 
 
@@ -268,6 +269,7 @@ class _Unit:
     fresh_until: Ms = _NEVER
     """Until then the sight speaks for how far it climbs."""
     ladder: Ladder = _NO_LADDER
+    """As it is judged, like the standing."""
     failed: bool = False
     """The last probe did not get a keyframe: there is no picture to look at."""
     kept: tuple[FailureKind, Ms] | None = None
@@ -426,9 +428,10 @@ class Fleet:
             self._quality.forget(camera)
         if unit.board.get(camera) is not None:
             now = self._clock()
-            _, climbed = unit.ladder.unseen(now)
+            shown = self._shown(unit)
+            unit.ladder, climbed = unit.ladder.unseen(now)
             closed = self._told(unit, judge.retire(unit.standing, now))
-            unit.record.forget(camera, closed, _some(climbed))
+            unit.record.forget(camera, closed, self._told_rungs(unit, _some(climbed), closed, shown))
             unit.board.remove(camera)
 
     def explain(
@@ -469,10 +472,11 @@ class Fleet:
                         closed += (interval,) if real else hindsight.told(interval, before[zone], None)
             shown, over = hindsight.shown(unit.standing, blind.get(zone), unit.upstream)
             climbed = None
-            if shown.state in _UNSEEN:
-                unit.ladder, climbed = unit.ladder.unseen(shown.since)
-            entry = unit.board.update(shown, ladder=unit.ladder)
-            unit.record.note(entry, (*closed, *over), _some(climbed))
+            if unit.standing.state in _UNSEEN:
+                unit.ladder, climbed = unit.ladder.unseen(unit.standing.since)
+            rungs = self._told_rungs(unit, _some(climbed), (*closed, *over), shown)
+            entry = unit.board.update(shown, ladder=_said(unit.ladder, shown))
+            unit.record.note(entry, (*closed, *over), rungs)
 
     def _told(self, unit: _Unit, closed: Iterable[Interval]) -> list[Interval]:
         """What is said of intervals that the judge has closed."""
@@ -480,6 +484,23 @@ class Fleet:
         if unit.target.canary or (blind is None and unit.upstream is None):
             return list(closed)
         return [piece for one in closed for piece in hindsight.told(one, blind, unit.upstream)]
+
+    def _told_rungs(
+        self, unit: _Unit, climbed: list[RungInterval], told: Iterable[Interval], shown: Standing
+    ) -> list[RungInterval]:
+        """What is said of rungs that have closed, beside what is said of the states. The rung that lasts is
+        cut where the time begins or ends of which we say that we do not see."""
+        unsaid = [Span(i.start, i.end) for i in told if hindsight.is_unsaid(i) and i.end is not None]
+        if hindsight.is_unsaid(shown):
+            unsaid.append(Span(shown.since, _FOREVER))
+        if not unsaid:
+            return climbed
+        for span in unsaid:
+            for edge in (span.start, span.end):
+                if edge != _FOREVER:
+                    unit.ladder, piece = unit.ladder.cut(edge)
+                    climbed = climbed + _some(piece)
+        return [piece for one in climbed for piece in hindsight.told_rung(one, unsaid)]
 
     def _shown(self, unit: _Unit) -> Standing:
         blind = self._blind.get(unit.target.camera.zone)
@@ -974,7 +995,8 @@ class Fleet:
         shown, closed = self._shown(unit), self._told(unit, judgement.closed)
         if unit.upstream is not None and unit.standing.state is not State.OFFLINE:
             unit.upstream = None
-        climb, climbed = self._climb(unit, result, Judgement(shown, tuple(closed)), observation.since, policy)
+        climb, climbed = self._climb(unit, result, judgement, observation.since, policy)
+        climbed = self._told_rungs(unit, climbed, closed, shown)
         withheld_until = None
         unit.failed = result.failure is not None
         if result.failure is not None:
@@ -984,7 +1006,8 @@ class Fleet:
             if credentials is not None:
                 withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
             self._keep_working(unit, result, kind)
-        entry = unit.board.update(shown, result, withheld_until, rung=climb.rung, ladder=unit.ladder)
+        said = _said(unit.ladder, shown)
+        entry = unit.board.update(shown, result, withheld_until, rung=climb.rung, ladder=said)
         unit.record.note(entry, closed, climbed)
         now = self._loop.time()
         if not target.canary:
@@ -1008,10 +1031,12 @@ class Fleet:
         """Show and keep a judgement that no probe led to."""
         unit.standing = judgement.standing
         shown, climbed = self._shown(unit), None
-        if shown.state in _UNSEEN:
-            unit.ladder, climbed = unit.ladder.unseen(shown.since)
-        entry = unit.board.update(shown, ladder=unit.ladder)
-        unit.record.note(entry, self._told(unit, judgement.closed), _some(climbed))
+        if unit.standing.state in _UNSEEN:
+            unit.ladder, climbed = unit.ladder.unseen(unit.standing.since)
+        closed = self._told(unit, judgement.closed)
+        rungs = self._told_rungs(unit, _some(climbed), closed, shown)
+        entry = unit.board.update(shown, ladder=_said(unit.ladder, shown))
+        unit.record.note(entry, closed, rungs)
 
     def _climb(
         self, unit: _Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
@@ -1239,6 +1264,11 @@ class Fleet:
 
 def _some(interval: RungInterval | None) -> list[RungInterval]:
     return [] if interval is None else [interval]
+
+
+def _said(ladder: Ladder, shown: Standing) -> Ladder:
+    """The ladder as it is shown: nothing of it while we say that we do not see."""
+    return Ladder(ladder.camera) if hindsight.is_unsaid(shown) else ladder
 
 
 def _host(url: str) -> str:

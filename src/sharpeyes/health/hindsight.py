@@ -11,10 +11,11 @@ Pure: time is an argument.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from sharpeyes.domain.health import UPSTREAM, Interval, State
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.health import UPSTREAM, Interval, RungInterval, State
+from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.judge import Standing
 
 _SEEN = frozenset({State.ONLINE, State.DEGRADED, State.OFFLINE})
@@ -72,6 +73,31 @@ def shown(
         seen_cause=last.seen_cause,
     )
     return said, tuple(closed)
+
+
+def is_unsaid(state: Interval | Standing) -> bool:
+    """Whether we say that we do not see, where the probes say something."""
+    return state.state is State.UNKNOWN and state.seen_state is not None
+
+
+def told_rung(climbed: RungInterval, unsaid: Sequence[Span]) -> tuple[RungInterval, ...]:
+    """What is said of a rung that a camera stood on: pieces that tile its time, oldest first.
+
+    ``unsaid``: ascending, apart from each other.
+    """
+    assert climbed.end is not None
+    pieces, at = [], climbed.start
+    for span in unsaid:
+        start, end = max(at, span.start), min(climbed.end, span.end)
+        if start >= end:
+            continue
+        if at < start:
+            pieces.append(replace(climbed, start=at, end=start))
+        pieces.append(replace(climbed, start=start, end=end, said=False))
+        at = end
+    if at < climbed.end:
+        pieces.append(replace(climbed, start=at))
+    return tuple(pieces)
 
 
 def _covers(blind: Blindness, interval: Interval) -> bool:

@@ -11,7 +11,7 @@ Pure: time is an argument, and a look that changes nothing costs a comparison.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from sharpeyes.domain.health import Rung, RungInterval
@@ -76,6 +76,12 @@ class Ladder:
         if self.climb is None:
             return self, None
         return self._move(at, None)
+
+    def cut(self, at: Ms) -> tuple[Ladder, RungInterval | None]:
+        """The same from ``at`` on, as an interval of its own."""
+        if self.climb is None or at <= self.since:
+            return self, None
+        return replace(self, since=at), _interval(self.camera, self.climb, self.since, at)
 
     @property
     def open(self) -> RungInterval | None:

@@ -290,6 +290,8 @@ def _recast(zone: str, blind: Blindness, connection: Connection) -> int:
             if piece.state is State.UNKNOWN and piece.end is not None:
                 pictures.unsee_rungs(connection, piece.camera, Span(piece.start, piece.end))
         count += 1
+    for camera, since in own_outages.unsaid_now(connection, zone).items():
+        pictures.unsee_rungs(connection, camera, Span(since, own_outages.FOREVER))
     return count
 
 

@@ -15,11 +15,12 @@ from sqlalchemy import Connection, insert, select, update
 
 from sharpeyes.domain.errors import ConflictError, NotFoundError
 from sharpeyes.domain.health import Interval, State
-from sharpeyes.domain.time import Ms
-from sharpeyes.store import telemetry
+from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store import pictures, telemetry
 from sharpeyes.store.faults_schema import own_outage
-from sharpeyes.store.schema import camera, state_interval
+from sharpeyes.store.schema import camera, camera_state, state_interval
 
+FOREVER = Ms(1 << 62)
 SEEN = (State.ONLINE, State.DEGRADED, State.OFFLINE)
 
 
@@ -123,13 +124,25 @@ def seen_since(connection: Connection, zone: str, since: Ms) -> list[Interval]:
     ]
 
 
+def unsaid_now(connection: Connection, zone: str) -> dict[str, Ms]:
+    """Cameras of a zone of which we say that we do not see them though something is seen: since when."""
+    s, c = camera_state.c, camera.c
+    query = (
+        select(s.camera_id, s.since_ms)
+        .join(camera, c.id == s.camera_id)
+        .where(c.zone == zone, s.state == State.UNKNOWN.value, s.seen_state.is_not(None))
+    )
+    return {row.camera_id: row.since_ms for row in connection.execute(query)}
+
+
 def believe(connection: Connection, outage: StoredOutage) -> int:
-    """What was seen during an outage was so: it counts. Returns how many intervals that were.
+    """What was seen during an outage was so: it counts, the rungs too. Returns how many intervals that were.
 
     Those that last are not among them: whoever writes standings writes them anew.
     """
     i, c = state_interval.c, camera.c
-    until = outage.ended if outage.ended is not None else Ms(1 << 62)
+    until = outage.ended if outage.ended is not None else FOREVER
+    pictures.say_rungs(connection, outage.zone, Span(outage.since, until))
     where = (
         i.state == State.UNKNOWN.value,
         i.seen_state.is_not(None),

@@ -14,7 +14,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from sharpeyes.domain.health import Rung, RungInterval
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.quality_schema import camera_picture, camera_rung, picture_reference, rung_interval
+from sharpeyes.store.quality_schema import (
+    camera_picture,
+    camera_rung,
+    picture_reference,
+    rung_interval,
+    unsaid_rung,
+)
 from sharpeyes.store.schema import camera, chunks
 from sharpeyes.store.telemetry import mark_stale, rewritten_since, upsert
 
@@ -54,32 +60,51 @@ def write_rungs(
 ) -> int:
     """Closed intervals, open ones, and the cameras that have none now. Written twice, it is as once.
 
+    Of the closed ones those that are not said are kept apart.
+
     ``known_only``: see :func:`sharpeyes.store.telemetry.write_batch`; returns how many rows were left out.
     """
-    ended = [_rung_row(i) | {"started_ms": i.start, "ended_ms": i.end} for i in closed]
+    ended: list[dict[str, Any]] = []
+    unsaid: list[dict[str, Any]] = []
+    for i in closed:
+        (ended if i.said else unsaid).append(_rung_row(i) | {"started_ms": i.start, "ended_ms": i.end})
     lasting = [_rung_row(i) | {"since_ms": i.start} for i in current]
-    rows = len(ended) + len(lasting)
+    rows = len(ended) + len(unsaid) + len(lasting)
     if known_only:
-        ended, lasting = _known(connection, ended), _known(connection, lasting)
+        ended, unsaid, lasting = (_known(connection, some) for some in (ended, unsaid, lasting))
     gone = list(unseen)
     since = rewritten_since(connection, camera_rung, ("rung", "asked"), ended, lasting, gone)
     if since is not None:
         mark_stale(connection, since)
     if ended:
         connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), ended)
+    if unsaid:
+        connection.execute(upsert(connection, unsaid_rung, ("camera_id", "started_ms")), unsaid)
     if lasting:
         connection.execute(upsert(connection, camera_rung, ("camera_id",)), lasting)
     for some in chunks(gone):
         connection.execute(delete(camera_rung).where(camera_rung.c.camera_id.in_(some)))
-    return rows - len(ended) - len(lasting)
+    return rows - len(ended) - len(unsaid) - len(lasting)
 
 
 def unsee_rungs(connection: Connection, camera_id: str, span: Span) -> None:
-    """Nothing was seen of a camera in this time, so no rung either: what was closed of it goes."""
+    """Nothing is said of a camera in this time, so no rung either: what was closed of it is kept apart."""
     i = rung_interval.c
     touched = (i.camera_id == camera_id, i.started_ms < span.end, i.ended_ms > span.start)
     found = connection.execute(select(rung_interval).where(*touched)).all()
+    if not found:
+        return
+    mark_stale(connection, span.start, Ms(max(row.ended_ms for row in found)))
     connection.execute(delete(rung_interval).where(*touched))
+    unsaid = [
+        {
+            **row._mapping,
+            "started_ms": max(row.started_ms, span.start),
+            "ended_ms": min(row.ended_ms, span.end),
+        }
+        for row in found
+    ]
+    connection.execute(upsert(connection, unsaid_rung, ("camera_id", "started_ms")), unsaid)
     rows = [
         {**row._mapping, "started_ms": start, "ended_ms": end}
         for row in found
@@ -88,6 +113,22 @@ def unsee_rungs(connection: Connection, camera_id: str, span: Span) -> None:
     ]
     if rows:
         connection.execute(insert(rung_interval), rows)
+
+
+def say_rungs(connection: Connection, zone: str, span: Span) -> None:
+    """What was seen of a zone's cameras from within this time on was so: their rungs count."""
+    u = unsaid_rung.c
+    which = (
+        u.started_ms >= span.start,
+        u.started_ms < span.end,
+        u.camera_id.in_(select(camera.c.id).where(camera.c.zone == zone)),
+    )
+    rows = [dict(row._mapping) for row in connection.execute(select(unsaid_rung).where(*which))]
+    if not rows:
+        return
+    mark_stale(connection, min(row["started_ms"] for row in rows), max(row["ended_ms"] for row in rows))
+    connection.execute(upsert(connection, rung_interval, ("camera_id", "started_ms")), rows)
+    connection.execute(delete(unsaid_rung).where(*which))
 
 
 def _known(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -20,6 +20,19 @@ rung_interval = Table(
     sqlite_with_rowid=False,
 )
 
+unsaid_rung = Table(
+    # What was seen while an outage of our own is said to have been: it counts if that was real after all.
+    "unsaid_rung",
+    metadata,
+    Column("camera_id", ID, ForeignKey("camera.id"), primary_key=True),
+    Column("started_ms", Millis, primary_key=True, autoincrement=False),
+    Column("ended_ms", Millis, nullable=False, index=True),
+    Column("rung", Integer, nullable=False),
+    Column("asked", Integer, nullable=False),
+    CheckConstraint("ended_ms > started_ms", name="not_empty"),
+    sqlite_with_rowid=False,
+)
+
 camera_rung = Table(
     # The open interval of each camera that is seen; it lasts as the one in camera_state does.
     "camera_rung",

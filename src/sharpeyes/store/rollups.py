@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, ins
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.quality_schema import rung_interval
+from sharpeyes.store.quality_schema import rung_interval, unsaid_rung
 from sharpeyes.store.rates_schema import (
     archived,
     camera_month,
@@ -387,6 +387,7 @@ def put_archived(connection: Connection, files: Sequence[Filed], *, until: Ms, n
             raise ConflictError(
                 f"the files of {kind} have {held} rows, the database {gone}: they are written anew"
             )
+    connection.execute(delete(unsaid_rung).where(unsaid_rung.c.ended_ms <= until))
     for one in files:
         row = {"file": one.file, "until_ms": until, "rows": one.rows, "sha256": one.sha256, "at_ms": now}
         connection.execute(upsert(connection, archived, ("file",)), row)
