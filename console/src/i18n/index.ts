@@ -57,6 +57,11 @@ export function told(sentence: string, reason?: string): string {
   return service.value(sentence, reason)
 }
 
+/** What there are words for, of a kind. */
+export function known(group: string): string[] {
+  return Object.keys(messages.value).flatMap((key) => (key.startsWith(`${group}.`) ? [key.slice(group.length + 1)] : []))
+}
+
 /** A word of the service (a cause, a kind of event): translated if it is known, else as it came. */
 export function word(group: string, value: string | null | undefined, otherwise: Key = 'cause.none'): string {
   if (!value) return t(otherwise)

@@ -6,16 +6,19 @@ promise, and one without words would be shown as ``masks_changed``.
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
 import sharpeyes
 from sharpeyes.access.register.verify import Part, Wrong
+from sharpeyes.api.app import create_api
 from sharpeyes.domain.access import Purpose, Reason, Role
 from sharpeyes.domain.clock import ClockState
 from sharpeyes.domain.errors import SharpEyesError
@@ -79,6 +82,121 @@ def ends() -> set[str]:
     found = set(re.findall(r'\.end\((?:[^()]|\([^()]*\))*?"(\w+)"\)|\.end, lease, "(\w+)"', source))
     found |= set(re.findall(r'return "(\w+_changed)"()', source)) | {("stopped", ""), ("rights_unknown", "")}
     return {first or second for first, second in found}
+
+
+GROUPS = {
+    "ClockState": "clock",
+    "ExclusionScope": "rates.by",
+    "ExclusionStage": "exclusion",
+    "Every": "rates.step",
+    "FaultKind": "fault",
+    "Hindrance": "hindrance",
+    "How": "preflight",
+    "Kind": "register",
+    "Move": "move",
+    "NodeKind": "node",
+    "NodeOrigin": "nodeOrigin",
+    "Part": "register.part",
+    "Purpose": "purpose",
+    "Reason": "viewEnd",
+    "ReportKind": "report",
+    "Role": "role",
+    "Scope": "routeScope",
+    "Severity": "severity",
+    "Show": "show",
+    "Stage": "request",
+    "State": "state",
+    "Step": "imports.progress",
+    "TicketStage": "stage",
+    "Tier": "tier",
+    "Topic": "topic",
+    "Wrong": "wrong",
+    "DeliveryState": "messages",
+    "Enrol": "discovery.enrol",
+    "FoundStatus": "found.status",
+    "Source": "settings.source",
+    "Outcome-Output": "outcome",
+    "sharpeyes__registry__imports__Outcome": "outcome",
+    "sharpeyes__store__contests__Outcome": "contest",
+}
+"""Enumerations of the API, and the group of words that the console says them with."""
+UNSAID = {
+    "Action": "a box to tick has a sentence of its own",
+    "EventsStatus": "an address of the device, not of the page",
+    "Format": "the ending of a file",
+    "Lang": "a language is called by its own name",
+    "Language": "a language is called by its own name",
+    "Place": "a camera of such a place is refused with a sentence",
+    "PullState": "the tile says it in a sentence",
+}
+SILENT = {"preflight.passthrough"}
+"""Nothing is said where nothing is to be said."""
+WORD = re.compile(r"[a-z]+(_[a-z]+)*")
+
+
+def enumerations() -> dict[str, list[str]]:
+    """Of the API, by their names in its document."""
+    schemas = create_api(MagicMock(map_tiles=None)).openapi()["components"]["schemas"]
+    return {name: schema["enum"] for name, schema in schemas.items() if "enum" in schema}
+
+
+def event_kinds() -> set[str]:
+    """Of the journal's lines: what stands in the source as the kind of one, or is passed on as that."""
+    found: set[str] = set()
+    for file in Path(sharpeyes.__file__).parent.rglob("*.py"):
+        tree = ast.parse(file.read_text("utf-8"))
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+        lines = [call for call in calls if _name(call.func) == "Event"]
+        said = [keyword.value for call in lines for keyword in call.keywords if keyword.arg == "kind"]
+        if any(isinstance(value, ast.Name) for value in said):  # by a name: whatever is given it here
+            helpers = {
+                one.name: [argument.arg for argument in one.args.args].index("kind")
+                for one in ast.walk(tree)
+                if isinstance(one, ast.FunctionDef) and "kind" in [a.arg for a in one.args.args]
+            }
+            for call in calls:
+                place = helpers.get(_name(call.func))
+                if place is not None:
+                    said += [
+                        *call.args[place : place + 1],
+                        *(k.value for k in call.keywords if k.arg == "kind"),
+                    ]
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Assign):
+                    for target in node.targets:
+                        said += _given(target, node.value)
+        constants = (node for value in said for node in ast.walk(value) if isinstance(node, ast.Constant))
+        found |= {one.value for one in constants if isinstance(one.value, str) and WORD.fullmatch(one.value)}
+    return found
+
+
+def _name(function: ast.expr) -> str:
+    return function.id if isinstance(function, ast.Name) else ""
+
+
+def _given(target: ast.expr, value: ast.expr) -> list[ast.expr]:
+    """What a name ``kind`` is assigned, by itself or among others."""
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        pairs = zip(target.elts, value.elts, strict=False)
+        return [given for one, given in pairs if isinstance(one, ast.Name) and one.id == "kind"]
+    return [value] if isinstance(target, ast.Name) and target.id == "kind" else []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_enumeration_of_the_api_has_words(language: str) -> None:
+    known, found = keys(language), enumerations()
+    assert sorted(set(found) - set(GROUPS) - set(UNSAID)) == [], "which group says these?"
+    wanted = {
+        f"{GROUPS[name]}.{value}" for name, values in found.items() if name in GROUPS for value in values
+    }
+    assert sorted(wanted - known - SILENT) == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_kind_of_line_in_the_journal_has_words(language: str) -> None:
+    found = event_kinds()
+    assert {"dossier_changed", "camera_retired", "device_moved", "exclusion", "conflict"} <= found
+    assert sorted({f"kind.{kind}" for kind in found} - keys(language)) == []
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
