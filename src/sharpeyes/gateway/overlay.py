@@ -90,9 +90,10 @@ class Painter:
             for plane in (u, v):
                 plane[halved][chroma] = _GREY
         if self._text:
-            self._sign(y, now_s)
+            self.sign(y, now_s)
 
-    def _sign(self, y: Plane, now_s: float) -> None:
+    def sign(self, y: Plane, now_s: float) -> None:
+        """The watermark alone, into one plane of full size."""
         if int(now_s) != self._second:
             self._second = int(now_s)
             said = datetime.fromtimestamp(self._second, self._zone).strftime("%Y-%m-%d %H:%M:%S")
@@ -164,10 +165,18 @@ def _strip(line: Glyph, rows: int, columns: int) -> tuple[npt.NDArray[np.float32
     return np.asarray((1 - ink) * _PAPER, np.float32), np.asarray(ink * 235, np.float32)
 
 
-def mask_still(jpeg: bytes, masks: Sequence[Mask], *, shape: tuple[int, int]) -> bytes:
+def mask_still(
+    jpeg: bytes,
+    masks: Sequence[Mask],
+    mark: Mark | None = None,
+    *,
+    shape: tuple[int, int],
+    now_s: float = 0.0,
+) -> bytes:
     """A JPEG of which the upper part, of ``shape`` (rows, columns), is the camera's picture, with the masks
-    painted over. UnavailableError if that cannot be done: then it must not be shown."""
-    if not masks:
+    painted over and who looks at ``now_s`` written in. UnavailableError if that cannot be done: then it must
+    not be shown."""
+    if not masks and mark is None:
         return jpeg
     try:
         picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
@@ -177,6 +186,10 @@ def mask_still(jpeg: bytes, masks: Sequence[Mask], *, shape: tuple[int, int]) ->
         raise UnavailableError("this still cannot be masked, so it is not shown")
     for mask in masks:
         picture[: shape[0]][covered(mask, *shape) > 0] = _PAINT
+    if mark is not None:
+        painter = Painter((), text=mark.text, zone=mark.zone, glyphs=mark.glyphs())
+        for colour in range(picture.shape[2]):
+            painter.sign(picture[: shape[0], :, colour], now_s)
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _STILL_QUALITY])
     if not done:  # pragma: no cover - imencode of a valid array
         raise UnavailableError("this still cannot be masked, so it is not shown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,9 @@ import pytest
 
 from api_client import Client, client_of, until_probed
 from api_people import Staff, staff_of
+from sharpeyes.access.policy import DEFAULTS
 from sharpeyes.access.register.entry import Kind
+from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.events import Event, record
 
@@ -61,6 +64,23 @@ class TestStills:
         await people.set_department(None, staff.id("zhou"), "edu")
         assert (await staff["zhou"].log_in("zhou")).status_code == 201
         assert reason(await staff["zhou"].get(ours)) == (403, "no_grant")
+
+    async def test_where_names_are_burned_in_they_are_in_stills_too(self, staff: Staff) -> None:
+        """Else this would be the way to a picture that says nothing of who took it."""
+        path = await still_of(staff.client, "gate-1")
+
+        async def bright() -> np.ndarray:
+            answer = await staff["zhou"].get(path)
+            assert answer.status_code == 200
+            return np.asarray(cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_GRAYSCALE))
+
+        assert np.ptp((await bright())[:360]) < 10
+        rules = staff.client.service.access.desk  # type: ignore[union-attr]
+        policy = replace(DEFAULTS[Tier.PUBLIC_SECURITY], burned_watermark=True)
+        await rules.set_policy(staff.id("feng"), policy)
+        marked = await bright()
+        assert marked[170:190].min() < 150  # across the middle
+        assert np.ptp(marked[364:]) < 10  # the line below is the diagnosis' own
 
 
 class TestAddresses:

@@ -23,7 +23,7 @@ from sharpeyes.api.schemas import (
 from sharpeyes.domain.access import Action, Refused, RefusedError, Terms
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.masks import Mask
-from sharpeyes.gateway.overlay import mask_still
+from sharpeyes.gateway.overlay import Mark, mask_still
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH
 from sharpeyes.health.quality import VIEW_FAULTS
 from sharpeyes.health.sight import forget
@@ -94,7 +94,12 @@ async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: St
         return get_masks(connection, camera_id), grant.terms if grant else None
 
     masks, terms = await rooms.database.aread(read)
-    data = await asyncio.to_thread(mask_still, kept, masks, shape=(HEIGHT, WIDTH))
+    mark = None
+    if answer.watermark:
+        mark = Mark(name=person.name, unit=person.department, grant=answer.grant, zone=rooms.access.zone)
+    data = await asyncio.to_thread(
+        mask_still, kept, masks, mark, shape=(HEIGHT, WIDTH), now_s=rooms.clock() / 1000
+    )
     seen = entries.snapshot(
         rooms.clock(),
         person,
