@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import av
@@ -189,7 +190,8 @@ def mask_still(
     if mark is not None:
         painter = Painter((), text=mark.text, zone=mark.zone, glyphs=mark.glyphs())
         for colour in range(picture.shape[2]):
-            painter.sign(picture[: shape[0], :, colour], now_s)
+            plane: Any = picture[: shape[0], :, colour]  # a view: what is painted is the picture
+            painter.sign(plane, now_s)
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _STILL_QUALITY])
     if not done:  # pragma: no cover - imencode of a valid array
         raise UnavailableError("this still cannot be masked, so it is not shown")
