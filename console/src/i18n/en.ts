@@ -84,6 +84,7 @@ export const en = {
 
   'overview.trend': 'Online rate, last 24 hours',
   'overview.trendEmpty': 'The first full hour is still being observed.',
+  'overview.trendYoung': 'First hour: watched for a few minutes so far. The course is drawn from the second ten minutes on.',
   'overview.departments': 'Cameras by department',
   'overview.causes': 'Why cameras are not online',
   'overview.causesEmpty': 'Every camera that could be seen is online.',

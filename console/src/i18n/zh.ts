@@ -85,6 +85,7 @@ export const zh: Record<Key, string> = {
 
   'overview.trend': '近 24 小时在线率',
   'overview.trendEmpty': '正在观测首个时段。',
+  'overview.trendYoung': '首个小时：刚开始观测，第二个十分钟起显示趋势。',
   'overview.departments': '各部门摄像机状态',
   'overview.causes': '非在线原因',
   'overview.causesEmpty': '所有观测到的摄像机均在线。',
