@@ -194,7 +194,7 @@ def _unbelieved(sighting: Sighting) -> FoundDevice:
     return FoundDevice(
         address=sighting.source,
         xaddr=sighting.refused[0],
-        identity=Identity(endpoint=sighting.match.endpoint),
+        identity=Identity(endpoint=sighting.match.endpoint, address=sighting.source),
         error=FoundError(
             "xaddr_refused",
             f"{sighting.source} announces a device at {sighting.refused[0]}, which is not its own address. "

@@ -23,9 +23,8 @@ from sharpeyes.discovery.decisions import Decided
 from sharpeyes.discovery.discover import Step, discover
 from sharpeyes.discovery.found import FoundDevice
 from sharpeyes.discovery.intake import Approval, Place
-from sharpeyes.discovery.listing import Finding, miss, note, tally
+from sharpeyes.discovery.listing import Finding, Swept, miss, note, tally
 from sharpeyes.discovery.scope import Allowed, Part, Plan, Wanted, plan, policy_of
-from sharpeyes.discovery.sweep import Range
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.discovery import Enrol, FoundStatus, Outcome
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, SharpEyesError
@@ -224,6 +223,7 @@ class Enrolment:
                 outcome = Outcome.STOPPED
             else:
                 asking.result()
+                self._note(stopped_by=None)  # too late
             await self._take(work, whole=outcome is Outcome.DONE)
         except asyncio.CancelledError:  # the service ends
             asking.cancel()
@@ -443,8 +443,8 @@ class _Work:
     policies: dict[str, Enrol] = field(default_factory=dict)
     """What becomes of each, by address."""
     answered: set[str] = field(default_factory=set)
-    swept: list[Range] = field(default_factory=list)
-    """Addresses whose every port was asked: who was known there and does not answer is not there."""
+    swept: list[Swept] = field(default_factory=list)
+    """What was asked to the end: who was known there and does not answer is not there."""
     waiting: int = 0
 
     def add(self, device: FoundDevice, part: Part, account: str | None) -> None:

@@ -14,7 +14,7 @@ from itertools import count
 from sqlalchemy import Connection
 
 from sharpeyes.discovery.found import FoundDevice, FoundError, channels_of
-from sharpeyes.discovery.listing import UNBELIEVED, Finding, note, recognised
+from sharpeyes.discovery.listing import UNBELIEVED, Finding, Known, note
 from sharpeyes.discovery.reconcile import reconcile, serial_key
 from sharpeyes.discovery.sweep import host_of
 from sharpeyes.domain.camera import Camera
@@ -86,11 +86,11 @@ def take(
     What waits for approval changes nothing: no new camera, and no known device moves to where it is said to
     be, for a MAC is quickly claimed. Neither does what was ignored, nor what only an announcement says.
     """
-    known = found_like(connection, [one.device.identity for one in findings])
+    known = Known(found_like(connection, [one.device.identity for one in findings]))
     heard = [
         one
         for one in findings
-        if ((row := recognised(known, one.device.identity)) is None or row.status is not FoundStatus.IGNORED)
+        if ((row := known.find(one.device.identity)) is None or row.status is not FoundStatus.IGNORED)
         and (one.device.error is None or one.device.error.kind != UNBELIEVED)
     ]
     inventory = registry.inventory(connection)

@@ -8,7 +8,7 @@ All functions work within the transaction of the caller's connection.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
@@ -17,7 +17,7 @@ from sharpeyes.discovery.found import FoundDevice, document
 from sharpeyes.discovery.reconcile import serial_key
 from sharpeyes.discovery.sweep import Range, host_of
 from sharpeyes.domain.camera import Identity
-from sharpeyes.domain.discovery import FoundStatus
+from sharpeyes.domain.discovery import FoundStatus, How
 from sharpeyes.domain.time import Ms
 from sharpeyes.net.onvif import Trouble
 from sharpeyes.registry.declared import Network, network_of
@@ -64,12 +64,12 @@ def note(
         if (other := best.get(one.device.address)) is None or _worth(one) > _worth(other):
             best[one.device.address] = one
     order = sorted(best.values(), key=_worth, reverse=True)
-    known = found_like(connection, [one.device.identity for one in order])
+    known = Known(found_like(connection, [one.device.identity for one in order]))
     at = enrolled_at(connection, best)
     room = MOST - count_found(connection)
     rows: dict[str, Found] = {}
     for one in order:
-        row = recognised(known, one.device.identity)
+        row = known.find(one.device.identity)
         if row is not None and row.id in rows:
             continue  # one device at two addresses
         if row is None:
@@ -78,40 +78,64 @@ def note(
             room -= 1
         row = _row(row, one, at.get(one.device.address), networks, run, now)
         rows[row.id] = row
-        known = [*(other for other in known if other.id != row.id), row]
+        known.put(row)
     put_found(connection, rows.values())
     return list(rows.values())
 
 
-def miss(connection: Connection, swept: Sequence[Range], *, run: str) -> int:
-    """Mark those as unreachable that are known at one of these addresses and were not seen in this run."""
+Swept = tuple[Range, frozenset[int]]
+"""Addresses, and the ports of theirs that were asked."""
+
+
+def miss(connection: Connection, swept: Sequence[Swept], *, run: str) -> int:
+    """Mark those as unreachable that are known where this run asked, and that it did not see."""
     waiting = (FoundStatus.NEW, FoundStatus.NEEDS_CREDENTIALS, FoundStatus.ERROR)
     gone = [
-        one.id
-        for one in found_of(connection, waiting)
-        if one.run != run and (host := host_of(one.address)) and any(host in span for span in swept)
+        one.id for one in found_of(connection, waiting) if one.run != run and _was_asked(one.address, swept)
     ]
     mark_unreachable(connection, gone)
     return len(gone)
 
 
-def recognised(known: Sequence[Found], identity: Identity) -> Found | None:
-    """The row of this device, if there is one."""
-    signs: tuple[Callable[[Identity], object], ...] = (
-        lambda one: one.mac,
-        serial_key,
-        lambda one: one.address,
-    )
-    for number, sign in enumerate(signs):
-        value = sign(identity)
-        if value is None:
-            continue
-        for row in known:
-            if sign(row.identity) == value and not any(
-                apart(stronger(row.identity), stronger(identity)) for stronger in signs[:number]
-            ):
-                return row
-    return None
+_SIGNS: tuple[Callable[[Identity], Hashable], ...] = (
+    lambda one: one.mac,
+    serial_key,
+    lambda one: one.address,
+)
+"""What tells devices apart, strongest first."""
+
+
+class Known:
+    """Rows of the list, to be found again by what a device says of itself."""
+
+    def __init__(self, rows: Iterable[Found]) -> None:
+        self._rows: dict[str, Found] = {}
+        self._by: tuple[dict[Hashable, list[str]], ...] = tuple({} for _ in _SIGNS)
+        for row in rows:
+            self.put(row)
+
+    def put(self, row: Found) -> None:
+        self._rows[row.id] = row
+        for carriers, sign in zip(self._by, _SIGNS, strict=True):
+            if (value := sign(row.identity)) is not None:
+                carriers.setdefault(value, []).append(row.id)
+
+    def find(self, identity: Identity) -> Found | None:
+        """The row of this device: by its strongest sign that nothing stronger contradicts; None if new."""
+        for number, sign in enumerate(_SIGNS):
+            if (value := sign(identity)) is None:
+                continue
+            for row in (self._rows[key] for key in self._by[number].get(value, ())):
+                if sign(row.identity) == value and not any(
+                    apart(stronger(row.identity), stronger(identity)) for stronger in _SIGNS[:number]
+                ):
+                    return row
+        return None
+
+
+def _was_asked(address: str, swept: Sequence[Swept]) -> bool:
+    host, port = host_of(address), address.rpartition(":")[2]
+    return host is not None and any(host in span and port in map(str, ports) for span, ports in swept)
 
 
 def apart(one: object, other: object) -> bool:
@@ -178,7 +202,8 @@ def _row(
         status=status,
         kind=kind,
         reason=reason[:500] if reason is not None else None,
-        how=device.how,
+        # Whoever is asked again was named; how it came to be found was told then.
+        how=row.how if row is not None and device.how is How.NAMED else device.how,
         network=network.id if network is not None else None,
         run=run,
         first=row.first if row is not None else now,

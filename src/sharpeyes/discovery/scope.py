@@ -25,6 +25,8 @@ from sharpeyes.store.discovery import Found
 
 MAX_ADDRESSES = 65_536
 """Of one run over addresses given to it: a /16."""
+WAIT_S = 3.0
+"""For answers to probes, after the last of them was sent."""
 MAX_ENTRIES = 256
 MAX_PORTS = 16
 MAX_DEVICES = 500
@@ -88,6 +90,7 @@ class Part:
                 ports=self.ports,
                 unicast=bool(self.ranges),
                 sweep=bool(self.ranges),
+                wait_s=WAIT_S,
             )
         network = self.network
         multicast = Method.MULTICAST in network.methods
@@ -100,6 +103,7 @@ class Part:
             ports=network.ports,
             unicast=Method.UNICAST in network.methods,
             sweep=Method.SWEEP in network.methods,
+            wait_s=WAIT_S,
         )
 
     @property
@@ -108,11 +112,13 @@ class Part:
         return bool(self.ranges) and self.credential is None
 
     @property
-    def swept(self) -> list[Range]:
-        """The addresses whose every port is asked."""
+    def swept(self) -> list[tuple[Range, frozenset[int]]]:
+        """The addresses that are asked, with the ports."""
         if self.ranges or self.xaddrs or self.network is None:
-            return list(self.ranges)
-        return merged([self.network.cidr]) if Method.SWEEP in self.network.methods else []
+            return [(span, frozenset(self.ports)) for span in self.ranges]
+        if Method.SWEEP not in self.network.methods:
+            return []
+        return [(span, frozenset(self.network.ports)) for span in merged([self.network.cidr])]
 
     @property
     def questions(self) -> int:

@@ -10,23 +10,41 @@ import base64
 import hashlib
 import json
 import re
+import socket
 import textwrap
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from api_client import CITY, Client, client_of
-from sharpeyes.domain.discovery import FoundStatus, Outcome
+from sharpeyes.discovery import scope
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.camera import Identity
+from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.discovery import FoundStatus, How, Outcome
+from sharpeyes.domain.time import Ms
 from sharpeyes.store.cameras import list_cameras
-from sharpeyes.store.credentials import open_credentials
-from sharpeyes.store.devices import list_devices
-from sharpeyes.store.discovery import FoundFilter, list_found, list_runs, put_run
-from soap_device import Answer, Device, Request, fault
+from sharpeyes.store.credentials import forget_credentials, open_credentials, put_credential
+from sharpeyes.store.database import Database
+from sharpeyes.store.devices import list_devices, put_devices
+from sharpeyes.store.discovery import Found, FoundFilter, list_found, list_runs, put_found, put_run
+from sharpeyes.store.vault import Vault
+from soap_device import Answer, Device, Request, fault, profile
 
 ALLOWED = {"discovery_allowed": (ip_network("127.0.30.0/23"),)}
 PASSWORD = "s3cret & <more>"
+WORDS = "a long phrase of words 9"
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loopback answers sooner than a city."""
+    monkeypatch.setattr(scope, "WAIT_S", 0.3)
 
 
 def camera(number: int, **fields: Any) -> Device:
@@ -379,3 +397,149 @@ async def test_the_list_is_filtered_sorted_and_paged(tmp_path: Path) -> None:
         assert (len(page["items"]), page["total"]) == (1, 3)
         assert page["by_status"]["new"] == 3
         assert json.dumps(page).count("rtsp://") == 0
+
+
+class Liar(asyncio.DatagramProtocol):
+    """Answers every probe: from another of its addresses if it has one, with what it was told to announce."""
+
+    def __init__(self, answer: bytes, instead: socket.socket | None = None) -> None:
+        self.answer = answer
+        self.instead = instead
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self.instead is None:
+            self.transport.sendto(self.answer, addr)
+        else:
+            self.instead.sendto(self.answer, addr)
+
+
+def announcement(endpoint: str, xaddr: str) -> bytes:
+    return (
+        f"<E><Body><ProbeMatches><ProbeMatch><EndpointReference><Address>{endpoint}</Address>"
+        f"</EndpointReference><XAddrs>{xaddr}</XAddrs></ProbeMatch></ProbeMatches></Body></E>"
+    ).encode()
+
+
+@asynccontextmanager
+async def lying(host: str, answer: bytes, instead: str | None = None) -> AsyncIterator[None]:
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind((instead or host, 0))
+        transport, _ = await loop.create_datagram_endpoint(
+            lambda: Liar(answer, other if instead else None), local_addr=(host, 3702)
+        )
+        try:
+            yield
+        finally:
+            transport.close()
+
+
+async def test_an_announcement_of_anothers_address_is_listed_and_not_believed(tmp_path: Path) -> None:
+    real = camera(6)
+    lie = announcement("urn:uuid:real", "http://127.0.30.6:1/onvif/device_service")
+    async with city(tmp_path) as client, real.serving():
+        await search(client, real)
+        [row] = await listed(client)
+        await client.post("/api/v1/discovery/found/approve", json={"ids": [row["id"]], **PLACE})
+
+        def remember(connection: Any) -> None:  # as if it had announced this endpoint itself
+            [device] = list_devices(connection)
+            identity = replace(device.identity, endpoint="urn:uuid:real")
+            put_devices(connection, [replace(device, identity=identity)], now=Ms(1))
+
+        await client.service.database.awrite(remember)
+        async with lying("127.0.30.70", lie):
+            run = await search(client, Device(host="127.0.30.70", port=1))
+        assert [one["kind"] for one in run["errors"]] == ["xaddr_refused"]
+        [device] = await client.service.database.aread(list_devices)
+        assert device.identity.address == f"127.0.30.6:{real.port}"
+        [row] = await listed(client, kind="xaddr_refused")
+        assert (row["status"], row["address"], row["approvable"]) == ("error", "127.0.30.70", False)
+        again = await client.post("/api/v1/discovery", json={"devices": [row["id"]]})
+        assert again.status_code == 422
+        assert "not its own address" in again.json()["detail"]
+        form = {"ids": [row["id"]], "username": "admin", "password": PASSWORD}
+        login = (await client.post("/api/v1/discovery/found/login", json=form)).json()
+        assert (login["done"], login["run"]) == ([], None)
+
+
+async def test_who_was_not_asked_is_not_followed_whatever_it_answers(tmp_path: Path) -> None:
+    other = Device(host="127.0.31.200")
+    async with city(tmp_path) as client, other.serving():
+        async with lying("127.0.30.71", announcement("urn:uuid:x", other.xaddr), instead="127.0.31.200"):
+            run = await search(client, Device(host="127.0.30.71", port=1))
+        assert (run["found"], run["answered"], run["errors"]) == (0, 0, [])
+        assert other.requests == []
+
+
+async def test_endless_answers_end_and_are_an_error_by_kind(tmp_path: Path) -> None:
+    device = camera(7)
+    profiles = "".join(profile(f"p{n}", f"s{n}", (1920, 1080)) for n in range(20_000))
+    device.replies["GetProfiles"] = f"<trt:GetProfilesResponse>{profiles}</trt:GetProfilesResponse>"
+    async with city(tmp_path) as client, device.serving():
+        run = await search(client, device)
+        assert [one["kind"] for one in run["errors"]] == ["too_large"]
+        [row] = await listed(client, status="error")
+        assert (row["kind"], row["mac"], row["approvable"]) == ("too_large", "02:00:00:00:00:07", False)
+
+
+async def test_operators_see_the_list_without_addresses_and_decide_nothing(tmp_path: Path) -> None:
+    device = camera(8)
+    async with city(tmp_path) as client, device.serving():
+        await search(client, device)
+        [row] = await listed(client)
+        assert not isinstance(client.service.access, Exception)
+        await client.service.access.people.add(
+            None,
+            username="wang",
+            name="Wang",
+            department="psb",
+            roles=[Role.OPERATOR],
+            password=Secret(WORDS),
+        )
+        client.headers.pop("Authorization")
+        entered = await client.post("/api/v1/session", json={"username": "wang", "password": WORDS})
+        client.headers["X-CSRF-Token"] = entered.json()["csrf"]
+        [seen] = await listed(client)
+        assert (seen["model"], seen["address"], seen["mac"]) == ("One", None, None)
+        assert await listed(client, q="127.0.30.8") == []
+        shown = await client.get(f"/api/v1/discovery/found/{row['id']}")
+        runs = await client.get("/api/v1/discovery/runs")
+        assert "127.0.30" not in shown.text + runs.text
+        for path, body in (
+            ("", {}),
+            ("/found/approve", {"ids": [row["id"]], **PLACE}),
+            ("/found/ignore", {"ids": [row["id"]], "reason": "x"}),
+            ("/found/login", {"ids": [row["id"]], "credential": "x"}),
+        ):
+            answer = await client.post(f"/api/v1/discovery{path}", json=body)
+            assert answer.status_code == 403, path
+        assert (await client.get("/api/v1/discovery/options")).status_code == 403
+
+
+def test_accounts_of_found_devices_outlive_a_start(tmp_path: Path) -> None:
+    """The next start forgets the accounts that nobody uses: a found device uses its own."""
+    vault = Vault([b"k" * 32])
+    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+        database.upgrade()
+
+        def story(connection: Any) -> list[str]:
+            for name in ("found-1", "found-2"):
+                put_credential(connection, vault, name, "admin", Secret("x"), now=Ms(1))
+            row = Found(
+                id="fnd-1",
+                identity=Identity(address="10.0.0.1:80"),
+                xaddr="http://10.0.0.1",
+                status=FoundStatus.NEEDS_CREDENTIALS,
+                how=How.SWEEP,
+                first=Ms(1),
+                last=Ms(1),
+                credential="found-1",
+            )
+            put_found(connection, [row])
+            return forget_credentials(connection, keep=frozenset())
+
+        assert database.write(story) == ["found-2"]

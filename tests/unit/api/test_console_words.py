@@ -19,13 +19,18 @@ import pytest
 import sharpeyes
 from sharpeyes.access.register.verify import Part, Wrong
 from sharpeyes.api.app import create_api
+from sharpeyes.discovery.discover import Step as SearchStep
+from sharpeyes.discovery.listing import NO_STREAMS, UNBELIEVED
 from sharpeyes.domain.access import Purpose, Reason, Role
 from sharpeyes.domain.clock import ClockState
+from sharpeyes.domain.discovery import FoundStatus, Outcome
+from sharpeyes.domain.discovery import How as FoundHow
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.health import FailureKind, PictureFault, Rung, State
 from sharpeyes.domain.reports import ReportKind
 from sharpeyes.gateway.preflight import Hindrance, How
 from sharpeyes.health.judge import GAP, NOT_OBSERVED, PACKET_LOSS, RESTART
+from sharpeyes.net.onvif import Trouble
 from sharpeyes.registry.imports import Step
 from sharpeyes.selfwatch.schedule import Show
 
@@ -51,6 +56,11 @@ CODES: dict[str, set[str]] = {
     "wrong": set(Wrong),
     "register.part": set(Part),
     "imports.progress": set(Step),
+    "found.status": set(FoundStatus),
+    "found.kind": {*Trouble, UNBELIEVED, NO_STREAMS, "internal", "invalid", "unavailable"},
+    "discovery.outcome": set(Outcome),
+    "discovery.step": set(SearchStep),
+    "discovery.how": set(FoundHow),
     "signOn": {"declined", "no_account", "unauthenticated", "unavailable", "other"},
 }
 SHOWN_NOWHERE = {"checkpoint", "register_damaged", "view_over", "no_account"}
