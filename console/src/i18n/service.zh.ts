@@ -86,7 +86,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^entry (\d+) is not covered by a checkpoint yet$/, '第 $1 条尚未签入检查点'],
   [/^what entry (\d+) said was removed by retention; its hash stands$/, '第 $1 条的内容已按留存期清除，其哈希仍保留'],
   [/^the old password is wrong$/, '当前密码不正确'],
-  [/^code: is not of this secret now$/, '动态口令不正确'],
+  [/^code: is not of this secret now$/, '动态验证码不正确'],
   [/^Check the clock of the phone$/, '请检查手机时间'],
   [/^none of this account's roles may (.+)$/, '该账号的角色无权进行此操作（$1）'],
   [/^a token cannot manage accounts and rules: that takes a person$/, 'API 令牌不能管理账号和规则，须由个人登录操作'],

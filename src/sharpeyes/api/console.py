@@ -41,8 +41,8 @@ UNBUILT = """\
 <body>
 <h1>SharpEyes runs, but its console is not built</h1>
 <p>The API is at <code>/api/v1</code>, described by <a href="/openapi.json">/openapi.json</a>.</p>
-<p>To build the console: <code>python hatch_build.py</code> in the source tree, or install the package again
-with access to a package registry (<code>pip install .</code>), then reload this page.</p>
+<p>To build the console, install the package again with access to package registries
+(<code>pip install .</code>), then reload this page.</p>
 </body>
 </html>
 """
