@@ -25,6 +25,7 @@ CITY = """
     departments: {{psb: {{name: Public Security}}, edu: {{name: Education}}}}
     areas: {{city: {{name: City, children: {{north: {{name: North}}, south: {{name: South}}}}}}}}
     credentials: {{camera: {{username: viewer, password_file: camera.txt}}}}
+    faults: {{allow: [127.0.0.0/8]}}
     cameras:
       - {{id: park, name: 公园门, tier: public_security, department: psb, area: north, zone: police,
           main: "{url}", credential: camera}}
@@ -42,14 +43,16 @@ class Site:
 
 
 @asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Site]:
+async def serving(folder: Path, **more: object) -> AsyncIterator[Site]:
     camera = LiveCamera(CLIP)
     await camera.start()
     (folder / "camera.txt").write_text(CAMERA_PASSWORD)
     (folder / "camera.txt").chmod(0o600)
     file = folder / "cameras.yaml"
     file.write_text(textwrap.dedent(CITY).format(url=camera.url), encoding="utf-8")
-    settings = Settings.read({}, config=file, data_dir=folder / "data", port=0, view_addresses="127.0.0.1")
+    settings = Settings.read(
+        {}, config=file, data_dir=folder / "data", port=0, view_addresses="127.0.0.1", **more
+    )
     up: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
     running = asyncio.create_task(run(settings, load(file, environ={}), stop=stop, started=up.set_result))
