@@ -16,6 +16,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import uvicorn
@@ -65,6 +66,7 @@ from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.files import FOLDER as REPORTS
 from sharpeyes.rates.report.files import Reporter
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
+from sharpeyes.rates.report.words import Lang
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
@@ -78,6 +80,7 @@ from sharpeyes.store.credentials import changes, open_credentials
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
 from sharpeyes.store.organisation import list_tiers
+from sharpeyes.store.telemetry import Dimension
 from sharpeyes.store.tokens import create_token, list_tokens
 from sharpeyes.store.vault import Vault
 
@@ -125,6 +128,10 @@ class Service:
             config.site.name,
             zone,
             clock,
+            by=cast("tuple[Dimension, ...]", settings.report_by),
+            languages=[Lang(word) for word in settings.report_languages],
+            post=lambda recipient, subject, files: self.faults.courier.mail(recipient, subject, files),
+            mailed=settings.report_mail,
         )
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(
@@ -235,6 +242,9 @@ class Service:
             else:
                 gateway = await stack.enter_async_context(self._gateway(access))
                 self.views = ViewDoors(gateway=gateway, origins=self.settings.view_origins)
+                self.metrics.show_views(
+                    lambda: gateway.views, lambda: gateway.transcodes, gateway.settings.transcodes
+                )
             yield
 
     def _gateway(self, access: Access) -> Gateway:

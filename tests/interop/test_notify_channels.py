@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from notify_peers import HttpServer, SmtpServer
 
 from sharpeyes.domain.access import Schedule
-from sharpeyes.domain.errors import NotFoundError
+from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.faults import (
     Delivery,
     DeliveryState,
@@ -40,7 +40,7 @@ from sharpeyes.domain.faults import (
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.notify.channels import Channel, DingTalk, Email, SecretRef, Webhook, WeCom
 from sharpeyes.faults.notify.courier import Courier, CourierPolicy
-from sharpeyes.faults.notify.post import Guard
+from sharpeyes.faults.notify.post import DeliveryError, Guard
 from sharpeyes.faults.notify.recipients import Language, Recipient, plan
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
@@ -413,6 +413,32 @@ async def test_a_mail(office: Office) -> None:
     assert mail.content["Subject"] == "【重要】摄像机 Gate 1 离线"
     assert "原因:超时无应答" in mail.content.get_content()
     assert office.states == ["sent"]
+
+
+async def test_reports_come_as_they_are_to_mailboxes_alone(office: Office, tmp_path: Path) -> None:
+    files = [tmp_path / "month.pdf", tmp_path / "month.xlsx"]
+    for file in files:
+        file.write_bytes(bytes(range(256)) * 20)
+    async with SmtpServer() as server, HttpServer() as http:
+        office.staff(room(mailbox(server)))
+        await office.courier.mail("room", "滨江: 摄像机在线率报告 2026-10", files)
+        with pytest.raises(NotFoundError):
+            await office.courier.mail("nobody", "x", files)
+        files[1].unlink()
+        with pytest.raises(DeliveryError, match="attached cannot be read"):
+            await office.courier.mail("room", "x", files)
+        office.staff(room(hook(http.url)))
+        with pytest.raises(InvalidInputError, match="no e-mail"):
+            await office.courier.mail("room", "x", files)
+    (mail,) = server.mails
+    assert mail.content["Subject"] == "滨江: 摄像机在线率报告 2026-10"
+    attached = list(mail.content.iter_attachments())
+    assert [(one.get_filename(), one.get_content_type()) for one in attached] == [
+        ("month.pdf", "application/pdf"),
+        ("month.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    ]
+    assert all(one.get_content() == bytes(range(256)) * 20 for one in attached)
+    assert http.received == []
 
 
 async def test_a_mail_over_starttls_with_a_password(office: Office, tmp_path: Path) -> None:

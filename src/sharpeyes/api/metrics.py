@@ -90,6 +90,11 @@ class Metrics:
         """
         self._tickets.counts, self._tickets.at = tuple(counts), at
 
+    def show_views(self, views: Callable[[], int], transcodes: Callable[[], int], places: int) -> None:
+        """Read these at every scrape: views that run, and processes that code a stream anew, of so many
+        ``places``."""
+        self.registry.register(_ViewCollector(views, transcodes, places))
+
     def tell_reviews(self, waiting: int, overdue: int) -> None:
         """Show from now on that so many emergency overrides wait for their review."""
         self._reviews.counts = {"waiting": waiting, "overdue": overdue}
@@ -288,6 +293,28 @@ class _ReviewCollector(Collector):
         for state, number in self.counts.items():
             reviews.add_metric([state], number)
         yield reviews
+
+
+class _ViewCollector(Collector):
+    """Live pictures, and what is coded anew for them."""
+
+    def __init__(self, views: Callable[[], int], transcodes: Callable[[], int], places: int) -> None:
+        self._views = views
+        self._transcodes = transcodes
+        self._places = places
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "sharpeyes_views", "Live views that run or are about to.", value=self._views()
+        )
+        yield GaugeMetricFamily(
+            "sharpeyes_transcodes",
+            "Processes that code a stream anew (masks, watermarks, H.265) now.",
+            value=self._transcodes(),
+        )
+        yield GaugeMetricFamily(
+            "sharpeyes_transcode_places", "So many of them may run at a time.", value=self._places
+        )
 
 
 class _PictureCollector(Collector):

@@ -46,6 +46,13 @@ class Settings:
     """Whether ``/metrics/cameras`` is served: up to three series a camera."""
     reports: tuple[str, ...] = ("day", "week", "month")
     """Periods whose reports are written by themselves, to ``data_dir``/reports; empty: none."""
+    report_by: tuple[str, ...] = ("tier",)
+    """What they are broken down by: tier, department, area, zone, all; a report each."""
+    report_languages: tuple[str, ...] = ("zh",)
+    """In which they are written: zh, en; a file each."""
+    report_mail: tuple[str, ...] = ()
+    """Recipients of ``cameras.yaml`` or the settings, by their ids, who get them by e-mail; only those whose
+    channel is e-mail can."""
     view_addresses: tuple[str, ...] = ()
     """Addresses of this machine that live pictures are sent from; empty: all but the loopback one."""
     view_announce: str | None = None
@@ -196,9 +203,21 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _periods(text: str) -> tuple[str, ...]:
+    return _known(text, ("day", "week", "month"))
+
+
+def _scopes(text: str) -> tuple[str, ...]:
+    return _known(text, ("tier", "department", "area", "zone", "all"))
+
+
+def _languages(text: str) -> tuple[str, ...]:
+    return _known(text, ("zh", "en"))
+
+
+def _known(text: str, known: tuple[str, ...]) -> tuple[str, ...]:
     for word in (found := _words(text)):
-        if word not in ("day", "week", "month"):
-            raise ValueError(f"{word[:40]!r} is not one of day, week, month")
+        if word not in known:
+            raise ValueError(f"{word[:40]!r} is not one of {', '.join(known)}")
     return tuple(dict.fromkeys(found))
 
 
@@ -276,6 +295,9 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "metrics_allow": _networks,
     "camera_metrics": _flag,
     "reports": _periods,
+    "report_by": _scopes,
+    "report_languages": _languages,
+    "report_mail": _words,
     "view_addresses": _addresses,
     "view_announce": _address,
     "view_ports": _ports,

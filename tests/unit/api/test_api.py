@@ -12,6 +12,15 @@ from api_client import Client, client_of, until_probed
 PROBLEM = "application/problem+json"
 
 
+class TestViewMetrics:
+    async def test_views_and_what_is_coded_anew_are_counted(self, client: Client) -> None:
+        page = (await client.get("/metrics")).text
+        said = dict(line.split(" ", 1) for line in page.splitlines() if line.startswith("sharpeyes_"))
+        assert (said["sharpeyes_views"], said["sharpeyes_transcodes"]) == ("0.0", "0.0")
+        places = client.service.views.gateway.settings.transcodes
+        assert float(said["sharpeyes_transcode_places"]) == places > 0
+
+
 class TestWhoMayAsk:
     async def test_every_route_but_health_and_metrics_needs_a_token(self, client: Client) -> None:
         paths = (await client.get("/openapi.json")).json()["paths"]

@@ -121,3 +121,17 @@ def test_tiles_of_the_map(value: str) -> None:
 def test_tiles_that_are_none(value: str) -> None:
     with pytest.raises(InvalidInputError, match="SHARPEYES_MAP_TILES"):
         Settings.read({"SHARPEYES_MAP_TILES": value})
+
+
+def test_reports_may_be_of_several_parts_and_languages() -> None:
+    given = {
+        "SHARPEYES_REPORT_BY": "department,all",
+        "SHARPEYES_REPORT_LANGUAGES": "zh,en,zh",
+        "SHARPEYES_REPORT_MAIL": "li,sun",
+    }
+    settings = Settings.read(given)
+    assert (settings.report_by, settings.report_languages) == (("department", "all"), ("zh", "en"))
+    assert settings.report_mail == ("li", "sun")
+    for name, wrong in (("BY", "camera"), ("LANGUAGES", "fr")):
+        with pytest.raises(InvalidInputError, match="is not one of"):
+            Settings.read({f"SHARPEYES_REPORT_{name}": wrong})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -11,12 +12,14 @@ import pytest
 
 from scenario.virtual_city import enter
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
+from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.rates import rollup, timeline
 from sharpeyes.rates.report.files import Reporter, last_over
 from sharpeyes.rates.report.manifest import check
+from sharpeyes.rates.report.words import Lang
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import telemetry
 from sharpeyes.store.database import Database
@@ -79,3 +82,60 @@ def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> No
         database.write(lambda c: telemetry.mark_stale(c, Ms(NOW - 3_600_000), NOW))
         (folder / names[0]).unlink()
         assert reporter.turn() == []
+
+
+async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_path: Path) -> None:
+    camera = Camera(
+        id="c0",
+        name="Gate",
+        tier=Tier.COMMUNITY,
+        department="d",
+        area="a",
+        zone="z",
+        streams=(Stream(role=StreamRole.SUB, url="rtsp://10.0.0.1/s"),),
+    )
+    online = Interval(camera="c0", state=State.ONLINE, start=FIRST, end=None)
+    posted: list[tuple[str, str, list[str]]] = []
+    shut = {"sun"}
+
+    async def post(recipient: str, subject: str, files: Sequence[Path]) -> None:
+        if recipient in shut:
+            raise UnavailableError("the mailbox is full")
+        posted.append((recipient, subject, [file.name for file in files]))
+
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        database.write(lambda c: enter(c, [camera], FIRST))
+        database.write(lambda c: telemetry.write_batch(c, standings=[standing(online)], beat=NOW))
+        for day in database.read(lambda c: rollup.due(c, ZONE, NOW)):
+            database.write(lambda c, day=day: rollup.roll_up(c, day, NOW))
+        reporter = Reporter(
+            database,
+            tmp_path / "reports",
+            tmp_path / "k",
+            [Every.DAY],
+            "Town",
+            ZONE,
+            lambda: NOW,
+            by=("department", "all"),
+            languages=(Lang.ZH, Lang.EN),
+            post=post,
+            mailed=("li", "sun"),
+        )
+        assert await reporter.send() == []  # nothing is written yet
+        stems = [f"sharpeyes-2026-09-30-{by}{of}" for by in ("department", "all") for of in ("", "-en")]
+        assert [file.name for file in reporter.turn()] == [
+            f"{stem}.{form}" for stem in stems for form in ("xlsx", "pdf")
+        ]
+        with pytest.raises(UnavailableError, match="full"):  # one that fails holds nobody up
+            await reporter.send()
+        assert [one[0] for one in posted] == ["li"] * 4
+        assert posted[1] == (
+            "li",
+            "Town: Online rate of cameras 2026-09-30",
+            [f"{stems[1]}.xlsx", f"{stems[1]}.pdf"],
+        )
+        shut.clear()
+        assert await reporter.send() == [f"{stem} to sun" for stem in stems]
+        assert await reporter.send() == []
+        assert len(posted) == 8

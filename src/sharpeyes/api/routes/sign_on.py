@@ -69,7 +69,7 @@ async def finish(
     pending: Annotated[str, Cookie(alias=COOKIE, max_length=4096)] = "",
 ) -> RedirectResponse:
     """Where the provider sends the browser back to: a session and the page that was wanted, or the sign-in
-    page with the reason (`problem`: declined, no_account, unauthenticated, unavailable)."""
+    page with the reason (`problem`: declined, no_account, unauthenticated, throttled, unavailable)."""
     if error or not code:
         answer = _to(f"{SIGN_IN_PAGE}?problem=declined")
     else:

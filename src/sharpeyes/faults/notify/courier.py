@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from random import random
 from uuid import uuid4
 
-from sharpeyes.domain.errors import LimitError, NotFoundError
+from sharpeyes.domain.errors import InvalidInputError, LimitError, NotFoundError
 from sharpeyes.domain.faults import Delivery, DeliveryState
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.notify import email, robots, webhook
@@ -144,6 +145,30 @@ class Courier:
             await self._hand(recipient, message)
         finally:
             self._testing.discard(key)
+
+    async def mail(self, key: str, subject: str, files: Sequence[Path]) -> None:
+        """Send files now, at once and once. NotFoundError for an unknown recipient, InvalidInputError for one
+        that has no e-mail; DeliveryError if it was not taken: whoever asks tries again."""
+        recipient = self._recipients.get(key)
+        if recipient is None or not recipient.enabled:
+            raise NotFoundError(
+                f"there is no recipient {key}, or it is off", mend="See SHARPEYES_REPORT_MAIL"
+            )
+        if not isinstance(recipient.channel, Email):
+            raise InvalidInputError(
+                f"{key} gets no e-mail, so no files", mend="Name one with an e-mail channel"
+            )
+        name = str(uuid4())
+        message = Message(
+            key=name,
+            subject=subject,
+            lines=tuple(file.name for file in files),
+            created=self._clock(),
+            notices=(),
+            thread=f"report-{name}",
+            files=tuple(files),
+        )
+        await self._hand(recipient, message)
 
     async def run(self) -> None:
         """Until cancelled. Failures of the store are said, once, and outlived."""

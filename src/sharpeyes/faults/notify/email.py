@@ -20,9 +20,15 @@ from sharpeyes.faults.notify.post import DeliveryError
 from sharpeyes.faults.notify.recipients import Language
 from sharpeyes.faults.notify.text import Message
 
+SUBTYPES = {
+    ".pdf": "pdf",
+    ".xlsx": "vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""Of files that are attached."""
+
 
 def letter(channel: Email, message: Message, language: Language) -> EmailMessage:
-    """The mail: the same ``Message-ID`` at every attempt, replies of one ticket in one thread. Pure."""
+    """The mail: the same ``Message-ID`` at every attempt, replies of one ticket in one thread."""
     domain = channel.sender.rpartition("@")[2]
     mail = EmailMessage(policy=SMTP)
     mail["From"] = Address("SharpEyes", addr_spec=channel.sender)
@@ -34,6 +40,10 @@ def letter(channel: Email, message: Message, language: Language) -> EmailMessage
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies, please
     mail["Content-Language"] = language.value
     mail.set_content("\n".join((message.subject, "", *message.lines)) + "\n")
+    for file in message.files:
+        mail.add_attachment(
+            file.read_bytes(), maintype="application", subtype=SUBTYPES[file.suffix], filename=file.name
+        )
     return mail
 
 
@@ -41,7 +51,9 @@ async def send(channel: Email, message: Message, language: Language) -> None:
     """Hand it to the server. Raises DeliveryError."""
     try:
         password = channel.password.read() if channel.password is not None else None
-        mail = letter(channel, message, language)
+        mail = await asyncio.to_thread(letter, channel, message, language)
+    except OSError as error:
+        raise DeliveryError(f"what is to be attached cannot be read: {error.strerror}") from None
     except InvalidInputError as error:
         raise DeliveryError(error.message, mend=error.mend) from None
     handing = _Handing()

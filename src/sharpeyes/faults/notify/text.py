@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from pathlib import Path
 
 from sharpeyes.domain.faults import FaultKind, Notice, Scope, Severity, Topic
 from sharpeyes.domain.time import Ms
@@ -89,6 +90,8 @@ class Message:
     notices: tuple[Notice, ...]
     thread: str
     """The same for all messages about one cycle of a ticket."""
+    files: tuple[Path, ...] = ()
+    """To be attached, where the channel is e-mail."""
 
     @property
     def text(self) -> str:

@@ -12,7 +12,7 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from sharpeyes.rates.report.manifest import SUFFIX, Signer
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.report.render import Format, render
 from sharpeyes.rates.report.report import gather
-from sharpeyes.rates.report.words import Lang
+from sharpeyes.rates.report.words import Lang, say
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import rollups
 from sharpeyes.store.database import Database
@@ -36,8 +36,15 @@ log = logging.getLogger(__name__)
 
 FOLDER = "reports"
 FORMS = (Format.XLSX, Format.PDF)
-BY: Dimension = "tier"
+BY: tuple[Dimension, ...] = ("tier",)
 EVERY_S = 300.0
+MAILED = ".mailed"
+"""Behind the name of a report's first file: who got it by e-mail, an id a line."""
+MOST_MAILED = 20 * 1024 * 1024
+"""Bytes of all files of one e-mail; mail servers refuse more."""
+
+Post = Callable[[str, str, Sequence[Path]], Awaitable[None]]
+"""Sends files to a recipient under a subject; SharpEyesError if it could not be handed over."""
 
 
 def write_report(file: Path, data: bytes, manifest: Mapping[str, Any]) -> None:
@@ -85,7 +92,17 @@ class Reporter:
         site: str,
         zone: ZoneInfo,
         clock: Callable[[], Ms],
+        *,
+        by: Collection[Dimension] = BY,
+        languages: Collection[Lang] = (Lang.ZH,),
+        post: Post | None = None,
+        mailed: Collection[str] = (),
     ) -> None:
+        """``mailed``: recipients of each report, by ``post``."""
+        self._by = by
+        self._languages = languages
+        self._post = post
+        self._mailed = mailed
         self._database = database
         self._folder = folder
         self._key = key
@@ -97,16 +114,20 @@ class Reporter:
     def turn(self) -> list[Path]:
         """Write what is due; returns the files."""
         now, written = self._clock(), []
-        for every in self._every:
-            period = last_over(every, self._zone, now)
-            missing = [form for form in FORMS if not self._file(period, form).exists()]
+        for period, by in self._due(now):
+            missing = [
+                (language, form)
+                for language in self._languages
+                for form in FORMS
+                if not self._file(period, by, language, form).exists()
+            ]
             if not missing or not self._database.read(partial(_added_up, period=period)):
                 continue
             report = self._database.read(
                 partial(
                     gather,
                     period=period,
-                    by=BY,
+                    by=by,
                     site=self._site,
                     timezone=self._zone.key,
                     zone=self._zone,
@@ -115,13 +136,49 @@ class Reporter:
             )
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             signer = Signer(self._key)
-            for form in missing:
-                data = render(report, form, Lang.ZH)
-                told = signer.manifest(report, form, Lang.ZH, data)
+            for language, form in missing:
+                data = render(report, form, language)
+                told = signer.manifest(report, form, language, data)
                 self._database.write(partial(put_manifest, manifest=told, now=now))
-                write_report(self._file(period, form), data, told)
-                written.append(self._file(period, form))
+                file = self._file(period, by, language, form)
+                write_report(file, data, told)
+                written.append(file)
         return written
+
+    async def send(self) -> list[str]:
+        """E-mail the last reports to whoever has not got them; returns what was sent to whom, in words. What
+        fails is tried again at the next turn: a mail may come twice, and never not at all."""
+        sent: list[str] = []
+        failed: list[SharpEyesError] = []
+        for period, by in self._due(self._clock()) if self._post is not None else ():
+            for language in self._languages:
+                files = [self._file(period, by, language, form) for form in FORMS]
+                if not all(file.exists() for file in files):
+                    continue
+                note = files[0].with_name(files[0].name + MAILED)
+                got = await asyncio.to_thread(_lines, note)
+                if len(got) < len(set(self._mailed)) and sum(f.stat().st_size for f in files) > MOST_MAILED:
+                    raise UnavailableError(f"{files[0].stem} is too large for an e-mail", mend="Fetch it")
+                for recipient in self._mailed:
+                    if recipient in got or self._post is None:
+                        continue
+                    subject = f"{self._site}: {say('title', language)} {period.label}"
+                    try:
+                        await self._post(recipient, subject, files)
+                    except SharpEyesError as error:  # another may be reached
+                        failed.append(error)
+                        continue
+                    got.append(recipient)
+                    await asyncio.to_thread(_replace, note, "".join(f"{one}\n" for one in got).encode())
+                    sent.append(f"{files[0].stem} to {recipient}")
+        for told in sent:
+            log.info("report mailed: %s", told)
+        if failed:
+            raise failed[0]
+        return sent
+
+    def _due(self, now: Ms) -> list[tuple[Period, Dimension]]:
+        return [(last_over(every, self._zone, now), by) for every in self._every for by in self._by]
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -139,9 +196,10 @@ class Reporter:
             try:
                 for file in await asyncio.to_thread(self.turn):
                     log.info("report written: %s", file)
+                await self.send()
             except SharpEyesError as error:
                 if str(error) != said:
-                    log.warning("reports cannot be written: %s", error)
+                    log.warning("reports cannot be written or sent: %s", error)
                 said = str(error)
             except Exception:  # whatever it is, the next turn tries again
                 if said != "unexpected":
@@ -150,8 +208,13 @@ class Reporter:
             else:
                 said = ""
 
-    def _file(self, period: Period, form: Format) -> Path:
-        return self._folder / f"sharpeyes-{period.label}-{BY}.{form}"
+    def _file(self, period: Period, by: Dimension, language: Lang, form: Format) -> Path:
+        of = "" if language is Lang.ZH else f"-{language}"
+        return self._folder / f"sharpeyes-{period.label}-{by}{of}.{form}"
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text("utf-8").split() if file.exists() else []
 
 
 def _added_up(connection: Any, period: Period) -> bool:
