@@ -13,6 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MOST_HEAD = 64 * 1024
 """Bytes of a request's line and headers, beyond what came with its first piece."""
+MOST = 32 * 1024 * 1024
+"""Bytes of a whole request, as they come: the largest file and its framing, and whatever is no body, such as
+headers behind it."""
 HEAD_S = 15.0
 """From the connection, or the first byte of another request, to the end of the head."""
 BODY_S = 300.0
@@ -24,7 +27,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
-        self._heading, self._begun, self._head = True, False, 0
+        self._heading, self._begun, self._taken = True, False, 0
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -38,15 +41,19 @@ class BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         self._begun = False
         super().data_received(data)
-        if not self._heading or self._begun:  # of the first piece, a part may have been the body before
+        if self._begun:  # a part of this piece may have been the body before
             return
-        self._head += len(data)
-        if self._head > MOST_HEAD and not self.transport.is_closing():
+        self._taken += len(data)
+        if self._taken <= (MOST_HEAD if self._heading else MOST) or self.transport.is_closing():
+            return
+        if self._heading:
             self.send_400_response("The head of the request is too large.")
+        else:
+            self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._heading, self._begun, self._head = True, True, 0
+        self._heading, self._begun, self._taken = True, True, 0
         self._wait(HEAD_S)
 
     def on_headers_complete(self) -> None:

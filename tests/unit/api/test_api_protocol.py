@@ -80,6 +80,20 @@ async def test_a_head_without_end_is_not_kept(port: int, head: bytes, piece: byt
     assert not answer or answer.startswith(b"HTTP/1.1 400")
 
 
+CHUNKED = b"POST /count HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"), [(CHUNKED, b"X-Many: a\r\n" * 90), (CHUNKED + b"X-Long: ", b"a" * 1000)]
+)
+async def test_headers_behind_a_body_are_not_without_end(
+    port: int, head: bytes, piece: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "MOST", 8 * MOST_HEAD)
+    count, _ = await sent(port, head, piece, 64 << 20)
+    assert count < 16 << 20
+
+
 @pytest.mark.parametrize(
     "said", [b"", HELLO, b"POST /count HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab"]
 )
@@ -99,6 +113,7 @@ async def test_others_notice_nothing(port: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(protocol, "HEAD_S", 0.3)
     monkeypatch.setattr(protocol, "BODY_S", 0.3)
     big = b"x" * (8 * MOST_HEAD)
+    monkeypatch.setattr(protocol, "MOST", 9 * MOST_HEAD)
     async with (
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
         websockets.connect(f"ws://127.0.0.1:{port}/echo") as channel,
