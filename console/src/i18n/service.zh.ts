@@ -1,3 +1,4 @@
+import { JOURNAL } from './journal.service.zh'
 import { DISCOVERY } from './discovery.service.zh'
 import { REGISTRY } from './registry.service.zh'
 import { SETTINGS } from './settings.service.zh'
@@ -106,6 +107,7 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   [/^this needs a session or an API token$/, '请先登录'],
   [/^An unexpected error; the service's log has the details$/, '服务内部错误，详情见服务日志'],
   ...DISCOVERY,
+  ...JOURNAL,
   ...REGISTRY,
   ...SETTINGS,
 ]

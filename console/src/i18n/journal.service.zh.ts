@@ -1,0 +1,21 @@
+/** What the journal's lines say, in Chinese. */
+export const JOURNAL: readonly (readonly [RegExp, string])[] = [
+  [/^applied for by (\S+): (.*)$/s, '由 $1 申请：$2'],
+  [/^approved by (\S+?)(?:: (.*))?$/s, '由 $1 批准 $2'],
+  [/^refused by (\S+?)(?:: (.*))?$/s, '由 $1 拒绝 $2'],
+  [/^revoked by (\S+)$/, '由 $1 撤销'],
+  [/^withdrawn by (\S+): (.*)$/s, '由 $1 撤回：$2'],
+  [/^filed by (\S+): (.*)$/s, '由 $1 提出：$2'],
+  [/^upheld by (\S+): (.*)$/s, '由 $1 认定成立：$2'],
+  [/^dismissed by (\S+): (.*)$/s, '由 $1 驳回：$2'],
+  [/^imported from (.+) by (.+)$/, '由 $2 从 $1 导入'],
+  [/^numbered (\S+)$/, '编号为 $1'],
+  [/^device found at (.+)$/, '在 $1 发现设备'],
+  [/^no longer declared$/, '不再声明'],
+  [/^in service again$/, '恢复在册'],
+  [/^changed: (.+)$/, '变更：$1'],
+  [/^declared by (\S+)$/, '由 $1 声明'],
+  [/^removed by (\S+)$/, '由 $1 移除'],
+  [/^accepted by (\S+)$/, '由 $1 接受'],
+  [/^rejected by (\S+)$/, '由 $1 否决'],
+]
