@@ -10,6 +10,12 @@ export function percent(ratio: number | null | undefined, digits = 1): string {
   return `${shown.toFixed(digits)}%`
 }
 
+/** A rate that somebody set: as exactly as it was set, 95% or 97.5%. */
+export function goal(ratio: number | null | undefined): string {
+  if (ratio === null || ratio === undefined) return '–'
+  return `${Number((ratio * 100).toFixed(4))}%`
+}
+
 export function count(value: number): string {
   return value.toLocaleString(locale.value)
 }
