@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parents[1] / "docs" / "guide" / "pictures"
 GUIDES = ("operator", "department", "administrator")
 SIZE = (1280, 800)
 TALL = (1280, 1080)
-QUALITY = 80
+QUALITY = 72
 PADDING = 0
 SETTLE_S = 1.0
 ALL = "#content"
@@ -63,10 +63,18 @@ class Hands:
     async def write(self, selector: str, en: str, zh: str) -> None:
         await self.tab.type(selector, zh if self.words["shell.language"] == "English" else en)
 
-    async def choose(self, select: str, text: str) -> None:
-        """Of a drop-down list, by what it shows."""
+    async def choose(self, select: str, text: str, *, several: bool = False) -> None:
+        """Of a drop-down list, by what it shows. One that takes several stays open until somebody
+        clicks elsewhere."""
         await self.tab.click(select)
+        await asyncio.sleep(SETTLE_S)
         await self.tab.click(".el-select-dropdown__item", text)
+        if several:
+            middle = """() => {
+              const box = document.querySelector('.el-dialog__title').getBoundingClientRect();
+              return [box.left + box.width / 2, box.top + box.height / 2];
+            }"""
+            await self.tab.press_at(*await self.tab.call(middle))
 
 
 Steps = Callable[[Hands], Awaitable[None]]
@@ -117,16 +125,17 @@ async def _refused(hands: Hands) -> None:
 
 async def _emergency(hands: Hands) -> None:
     await hands.click(".page > header button", "access.override")
+    await hands.choose(".el-dialog .el-select__wrapper", "", several=True)
     await hands.write(
         ".el-dialog textarea", "Child lost at the crossing, call 110-0417", "路口走失儿童，110 警情 0417 号"
     )
 
 
 async def _request(hands: Hands) -> None:
+    await hands.choose(".el-dialog .pair .el-select__wrapper", hands.words["purpose.event"])
     await hands.write(
         ".el-dialog textarea", "Sports day: closing of the crossing", "运动会期间路口临时管制，查看通行情况"
     )
-    await hands.tab.until("() => !!document.querySelector('.el-dialog')")
 
 
 async def _drill(hands: Hands) -> None:
@@ -137,19 +146,28 @@ async def _drill(hands: Hands) -> None:
 async def _exclusion(hands: Hands) -> None:
     await hands.click(".page > header button", "disputes.apply")
     await asyncio.sleep(SETTLE_S)
+    await hands.choose(".el-dialog label:nth-of-type(2) .el-select__wrapper", "", several=True)
+    await hands.write(
+        ".el-dialog label:nth-of-type(4) :is(input, textarea)",
+        "Power cut announced by the grid",
+        "电网计划停电",
+    )
+    await hands.write(
+        ".el-dialog label:nth-of-type(5) :is(input, textarea)", "Notice 2026-117", "停电通知 2026-117 号"
+    )
 
 
 async def _import(hands: Hands) -> None:
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8-sig") as file:
-        file.write(FILE.format(id=hands.cast["well"], known=hands.cast["well_name"]))
-        file.flush()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "dossiers.csv"
+        file.write_text(FILE.format(id=hands.cast["well"], known=hands.cast["well_name"]), "utf-8-sig")
         root = await hands.tab.ask("DOM.getDocument")
         found = await hands.tab.ask(
             "DOM.querySelector", nodeId=root["root"]["nodeId"], selector="input[type=file]"
         )
-        await hands.tab.ask("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[file.name])
+        await hands.tab.ask("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
         # What the file's rows are told by, since they have no number.
-        await hands.tab.click("fieldset .el-checkbox", "ID")
+        await hands.click("fieldset .el-checkbox", "cell.id")
         await hands.click("button", "imports.look")
     await hands.tab.until(
         "t => [...document.querySelectorAll('h2')].some(e => e.innerText === t)",
@@ -192,20 +210,22 @@ PICTURES = (
     Picture("faults", "police", "/faults"),
     Picture("ticket", "police", "/faults", (DRAWER,), _ticket),
     Picture("live", "police", "/live?numbers=1&layout=4&cameras={watched}", steps=_playing),
-    Picture("refused", "police", "/live?cameras={foreign}", (".tile",), _refused),
+    Picture("refused", "police", "/live?layout=4&cameras={foreign}", (".tile",), _refused),
     Picture("emergency", "police", "/access", (DIALOG,), _emergency),
     Picture("handover", "police", "/shifts"),
-    Picture("request", "clinic", "/access?camera={foreign}", (DIALOG,), _request),
+    Picture("request", "clinic", "/access?camera={coded}", (DIALOG,), _request),
     Picture("deciding", "traffic-chief", "/access"),
     Picture("rates", "street-head", "/rates?by=department"),
     Picture("drill", "street-head", "/rates?by=department", (DRAWER,), _drill, TALL),
     Picture("exclusion", "traffic-chief", "/disputes", (DIALOG,), _exclusion),
     Picture("disputes", "admin", "/disputes"),
     Picture("reports", "street-head", "/reports"),
+    Picture("discovery", "admin", "/discovery"),
     Picture("dossiers", "admin", "/dossiers"),
     Picture("import", "admin", "/dossiers/import", steps=_import, size=TALL),
     Picture("bulk", "admin", "/cameras?department=health", (DIALOG,), _bulk),
     Picture("account", "admin", "/settings?tab=users", (DIALOG,), _account),
+    Picture("tiers", "admin", "/settings?tab=tiers"),
     Picture("policies", "admin", "/settings?tab=policies", steps=_policy, size=(1280, 900)),
     Picture("masks", "admin", "/cameras/{masked}", (".panel:has(.plate)",), _masks, TALL),
     Picture("dependencies", "admin", "/causes"),
@@ -220,7 +240,10 @@ PICTURES = (
 
 async def rehearse(stage: Stage) -> Cast:
     """What a working city has in its books, by its people; gives who plays which part."""
-    own, foreign = [await stage.camera_ids(department=one, state="online") for one in ("police", "traffic")]
+    own = await stage.camera_ids(department="police", state="online")
+    theirs = (await stage.ask("cameras", state="online", department="traffic", limit=50))["items"]
+    foreign = [one["id"] for one in theirs]
+    coded = [one["id"] for one in theirs if one["streams"][0]["codec"] == "h265"]
     offline = (await stage.ask("cameras", state="offline", department="traffic", limit=50))["items"]
     degraded = (await stage.ask("cameras", state="degraded", department="police", limit=50))["items"]
     health = (await stage.ask("cameras", state="online", department="health", limit=50))["items"]
@@ -253,17 +276,23 @@ async def rehearse(stage: Stage) -> Cast:
         first = (await http.get("exclusions")).json()["items"][-1]
         decision = {"approve": True, "remark": "Notice seen 已核对通知"}
         (await http.post(f"exclusions/{first['id']}/decision", json=decision)).raise_for_status()
-    for approver in ("police-chief", "police-deputy"):
+    async with stage.acting("clinic") as http:
+        why = {"purpose": "emergency", "purpose_text": "Ambulances leave by this gate 救护车由此出入"}
+        asked = await http.post(
+            "view-requests",
+            json={"cameras": foreign[1:3], "end": (now + timedelta(hours=8)).isoformat(), **why},
+        )
+        asked.raise_for_status()
+    for approver in ("traffic-chief", "traffic-deputy"):
         async with stage.acting(approver) as http:
-            found = (await http.get("view-requests", params={"to_decide": True, "limit": 50})).json()["items"]
-            for one in found:
-                verdict = {"owner": "police", "reason": "Agreed 同意"}
-                await http.post(f"view-requests/{one['id']}/approve", json=verdict)
+            verdict = {"owner": "traffic", "reason": "Agreed 同意"}
+            await http.post(f"view-requests/{asked.json()['id']}/approve", json=verdict)
     return {
         "dead": offline[0]["id"],
         "ill": [*(one["id"] for one in degraded), *own][0],
         "watched": ",".join(own[:4]),
         "foreign": foreign[0],
+        "coded": [*coded, *foreign][0],
         "masked": next(one for one, of in masks.items() if of),
         "well": health[-1]["id"],
         "well_name": health[-1]["name"],

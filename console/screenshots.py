@@ -50,20 +50,24 @@ PAGES = {
     "settings": "/settings",
     "account": "/settings?tab=account",
     "users": "/settings?tab=users",
+    "tiers": "/settings?tab=tiers",
+    "departments": "/settings?tab=departments",
+    "areas": "/settings?tab=areas",
     "policies": "/settings?tab=policies",
     "messages": "/settings?tab=messages",
     "tokens": "/settings?tab=tokens",
 }
 SEEN = {
     "operator": set(PAGES)
-    - {"register", "settings", "users", "policies", "messages", "tokens", "discovery", "import"},
+    - {"register", "settings", "users", "tiers", "departments", "areas"}
+    - {"policies", "messages", "tokens", "discovery", "import"},
     "requester": {"access", "help"},
     "approver": {"access", "help", "exclusions"},
     "auditor": {"access", "register", "shifts"},
     "maintainer": {"camera", "dossiers", "live"},
     "admin": {
         "camera", "cameras", "discovery", "dossiers", "exclusions", "help", "import",
-        "settings", "account", "users", "policies", "messages", "tokens",
+        "settings", "account", "users", "tiers", "departments", "areas", "policies", "messages", "tokens",
     },
 }  # fmt: skip
 """Pages of each role: all that look otherwise to it than to those before."""

@@ -68,7 +68,7 @@ class Stage:
                 open_now = (await self.ask("tickets", open=True, limit=500))["items"]
                 closed = (await self.ask("tickets", open=False, limit=500))["items"]
                 degraded = [one for one in open_now if one["kind"] == "degraded"]
-                above = [one for one in open_now if one["scope"] == "node"]
+                above = [one for one in (*open_now, *closed) if one["scope"] == "node"]
                 if len(degraded) >= 2 and above and closed:
                     return
                 await asyncio.sleep(2)

@@ -35,6 +35,7 @@ PAGES = (
     "/dossiers/import",
     "/causes",
     "/journal",
+    "/help",
     "/settings",
 )
 
@@ -203,3 +204,31 @@ async def _id_of(site: Site, name: str) -> str:
     account = await site.service.database.aread(lambda connection: find_account(connection, name))
     assert account is not None
     return account.subject.id
+
+
+async def test_the_guide_opens_by_a_key_in_the_language_in_use(site: Site, tab: Tab) -> None:
+    await sign_in(tab, site)
+    await tab.sees("Newest failures")
+    await tab.press("?")
+    await tab.until("() => location.pathname === '/help'")
+    await tab.until("() => document.querySelectorAll('article h2').length > 3")
+    # Rendered whole: no sign of Markdown is left outside of code.
+    left = """() => {
+      const page = document.querySelector('article').cloneNode(true);
+      page.querySelectorAll('code, pre').forEach(one => one.remove());
+      return page.textContent.split('\\n').filter(line => /\\*\\*|`|\\]\\(|^\\||^- /.test(line));
+    }"""
+    for guide in ("operator", "department", "administrator"):
+        await tab.open(f"{site.url}/help?guide={guide}")
+        for language in ("Operator", "值班员"):
+            await tab.sees(language)
+            await tab.until("() => document.querySelectorAll('article h2').length > 3")
+            assert await tab.call(left) == []
+            assert await tab.call("() => [...document.querySelectorAll('article img')].length") > 0
+            await tab.click("header button", "中文" if language == "Operator" else "English")
+    await tab.press("g")
+    await tab.press("f")
+    await tab.until("() => location.pathname === '/faults'")
+    await tab.press("/")
+    await tab.until("() => location.pathname === '/cameras' && document.activeElement.matches('input')")
+    assert tab.complaints == []
