@@ -313,6 +313,49 @@ async def test_a_network_that_wants_approval_has_it_and_the_others_enrol_by_them
             assert row["status"] == "enrolled"
 
 
+async def test_a_network_enrols_by_itself_who_was_given_a_login_and_the_next_start_keeps_it(
+    tmp_path: Path,
+) -> None:
+    device = camera(3, gate=locked)
+
+    def account(connection: Any) -> tuple[str | None, str | None]:
+        found = next(one for one in list_cameras(connection) if one.device is not None)
+        return found.credential, list_devices(connection)[0].credential
+
+    async with device.serving():
+        async with city(tmp_path, NETWORK % (device.port, "automatic")) as client:
+            assert (await ended(client))["added"] == 0
+            [row] = await listed(client, status="needs_credentials")
+            form = {"ids": [row["id"]], "username": "admin", "password": PASSWORD}
+            await client.post("/api/v1/discovery/found/login", json=form)
+            assert (await ended(client))["added"] > 0
+            [row] = await listed(client)
+            assert row["status"] == "enrolled"
+            given, _ = await client.service.database.aread(account)
+            assert given is not None
+            assert given.startswith("found-")
+        async with city(tmp_path, NETWORK % (device.port, "automatic")) as client:
+            run = await ended_by(client, tmp_path)
+            assert run["errors"] == []
+            assert await client.service.database.aread(account) == (given, given)
+
+
+async def test_addresses_are_enrolled_at_once_with_the_defaults_of_a_network_if_somebody_wants_that(
+    tmp_path: Path,
+) -> None:
+    device = camera(40)
+    async with device.serving(), city(tmp_path, NETWORK % (device.port, "automatic")) as client:
+        await ended(client)
+        run = await search(client, device, like="127.0.30.0/29@police", enrol="automatic")
+        assert run["added"] > 0
+        [row] = await listed(client)
+        assert (row["status"], row["network"]) == ("enrolled", "127.0.30.0/29@police")
+        cameras = await client.service.database.aread(list_cameras)
+        assert {(one.department, one.area, one.tier.value) for one in cameras if one.device} == {
+            ("edu", "south", "departmental")
+        }
+
+
 async def ended_by(client: Client, folder: Path) -> dict[str, Any]:
     """As :func:`ended`, for a second start, whose client has no token of its own."""
     from sharpeyes.store.tokens import create_token
