@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
+import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -110,6 +112,60 @@ async def test_an_alert_from_the_camera_to_the_webhook_and_back(tmp_path: Path) 
                 prometheus(tmp_path, jobs(url), manager.url.removeprefix("http://")) as server,
             ):
                 await _story(simulator, falling, server, manager, got)
+
+
+@asynccontextmanager
+async def demo(folder: Path) -> AsyncIterator[str]:
+    """A real ``sharpeyes demo`` whose story is told at three times its pace."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        onvif = listener.getsockname()[1]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEYES_")}
+    started = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sharpeyes", "demo", "--port", "0", "--cameras", "24", "--pace", "3"),
+        *("--rtsp-port", "0", "--onvif-port", str(onvif), "--data-dir", str(folder / "demo")),
+        stdout=asyncio.subprocess.PIPE,
+        env={**environment, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+    )
+    assert started.stdout is not None
+    try:
+        async with asyncio.timeout(120):
+            while (
+                found := re.search(r"listens on (http://\S+?)(?:\s|$)", line := await _line(started))
+            ) is None:
+                assert line, "the demo has ended"
+        draining = asyncio.create_task(started.stdout.read())
+        yield found[1]
+        draining.cancel()
+    finally:
+        if started.returncode is None:
+            started.terminate()
+        await asyncio.wait_for(started.wait(), 30)
+
+
+async def _line(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    return (await process.stdout.readline()).decode()
+
+
+async def test_the_demo_of_itself_makes_an_alert_fire_and_end(tmp_path: Path) -> None:
+    """Power fails at a switch and comes back, as the demo tells it: nobody here touches a camera."""
+    needs("prometheus", "prometheus-alertmanager")
+    fallen = {"alertname": "SharpEyesCamerasOffline", "tier": "public_security", "step": "30"}
+    async with (
+        demo(tmp_path) as url,
+        inbox() as got,
+        alertmanager(tmp_path, got.url) as manager,
+        prometheus(tmp_path, jobs(url)[:1], manager.url.removeprefix("http://")) as server,
+    ):
+
+        async def heard(status: str) -> bool:
+            return any(one[1] == status and fallen.items() <= one[2].items() for one in got.heard)
+
+        await until("the duty is told that a tier fell", lambda: heard("firing"), within_s=120)
+        selector = ", ".join(f'{name}="{value}"' for name, value in fallen.items())
+        pending = f'count_over_time(ALERTS{{{selector}, alertstate="pending"}}[10m])'
+        assert await server.query(pending), "it was never pending"
+        await until("and that it is well again", lambda: heard("resolved"), within_s=120)
 
 
 async def _online(client: httpx.AsyncClient, url: str) -> bool:

@@ -36,6 +36,9 @@ def demo(
     rtsp_port: Annotated[int, typer.Option(min=0, max=65535, help="RTSP port of the cameras.")] = 8554,
     onvif_port: Annotated[int, typer.Option(min=1, max=65535, help="ONVIF port of the cameras.")] = 8899,
     seed: Annotated[int, typer.Option(help="Another number, another city.")] = 1,
+    pace: Annotated[
+        float, typer.Option(min=0.1, max=20, help="How many times as fast faults come and go.")
+    ] = 1.0,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     """Run the service on a simulated city: cameras of three tiers, some of them faulty.
@@ -63,7 +66,7 @@ def demo(
         shown: list[asyncio.Task[None]] = []
 
         def begin(started: Started) -> None:
-            shown.append(asyncio.create_task(_show(console, started, simulator, town), name="demo"))
+            shown.append(asyncio.create_task(_show(console, started, simulator, town, pace), name="demo"))
             shown[0].add_done_callback(lambda _: stop.set())
 
         try:
@@ -91,7 +94,7 @@ def demo(
     console.print("The demo has ended.")
 
 
-async def _show(console: Console, started: Started, simulator: Simulator, town: Town) -> None:
+async def _show(console: Console, started: Started, simulator: Simulator, town: Town, pace: float) -> None:
     """Everything that a visitor sees: the greeting, then the city as it comes to life."""
     from sharpeyes.app import context_of
     from sharpeyes.cli import demo_story as story
@@ -112,7 +115,7 @@ async def _show(console: Console, started: Started, simulator: Simulator, town: 
         came = await story.import_dossiers(service, town, dossiers)
         say(f"Dossiers imported from {dossiers}: {came}")
         await story.fill_in(access, await service.database.aread(list_cameras), people)
-        await story.play(simulator, town, say)
+        await story.play(simulator, town, say, pace)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)

@@ -75,8 +75,9 @@ def story(town: Town) -> Iterator[Act]:
     yield from sorted(found, key=lambda act: act.at_s)
 
 
-async def play(simulator: Simulator, town: Town, say: Callable[[str], None]) -> None:
-    """The opening, then the story again and again, until cancelled. ``say`` is told of each act."""
+async def play(simulator: Simulator, town: Town, say: Callable[[str], None], pace: float = 1.0) -> None:
+    """The opening, then the story again and again, until cancelled, so many times as fast as it is told.
+    ``say`` is told of each act."""
     for act in opening(town):
         await _set(simulator, act)
     say(f"Faults strike {len(town.standing)} devices; the Harbour goes dark")
@@ -84,10 +85,10 @@ async def play(simulator: Simulator, town: Town, say: Callable[[str], None]) -> 
     begin = loop.time()
     while True:
         for act in story(town):
-            await asyncio.sleep(begin + act.at_s - loop.time())
+            await asyncio.sleep(begin + act.at_s / pace - loop.time())
             await _set(simulator, act)
             say(act.said)
-        begin += CYCLE_S
+        begin += CYCLE_S / pace
         await asyncio.sleep(begin - loop.time())
 
 
