@@ -16,6 +16,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import func, select
 
 from scenario.test_pictures_day import Examiner
 from scenario.virtual_city import EPOCH, City, city, seconds
@@ -23,7 +24,7 @@ from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.clock import ClockReading
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.faults import Node, NodeKind, StateChange
-from sharpeyes.domain.health import State
+from sharpeyes.domain.health import Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.faults.faults import Faults, FaultSettings
 from sharpeyes.health.board import Board, Subscription
@@ -38,7 +39,8 @@ from sharpeyes.store import faults as fault_store
 from sharpeyes.store import own_outages as outages
 from sharpeyes.store import rollups, telemetry
 from sharpeyes.store.own_outages import StoredOutage
-from sharpeyes.store.pictures import rung_intervals
+from sharpeyes.store.pictures import load_rungs, rung_intervals
+from sharpeyes.store.quality_schema import unsaid_rung
 
 ONLINE, DEGRADED, OFFLINE, UNKNOWN = State.ONLINE, State.DEGRADED, State.OFFLINE, State.UNKNOWN
 SAYS = {Show.BLACK: "black", Show.FREEZE: "frozen", Show.BLUR: "blurred"}
@@ -169,17 +171,42 @@ def check_tiled(place: City) -> None:
         assert all(a.end == b.start for a, b in pairwise(found)), (camera, found)
         closed = [i for i in found if i.end is not None]
         assert all(i.end is not None and i.end > i.start for i in closed)
-        for rung in rungs(place, camera):
-            for unseen in closed:
+        climbed = rungs(place, camera)
+        assert all(one.end is not None and one.end <= other.start for one, other in pairwise(climbed))
+        for rung in climbed:
+            for unseen in found:
                 if unseen.state is UNKNOWN:
-                    assert unseen.end is not None
-                    assert rung[1] <= unseen.start or rung[0] >= unseen.end, (camera, rung, unseen)
+                    over = unseen.end is not None and rung.start >= unseen.end
+                    before = rung.end is not None and rung.end <= unseen.start
+                    assert over or before, (camera, rung, unseen)
 
 
-def rungs(place: City, camera: str) -> list[tuple[int, int]]:
+def check_climbed(place: City, camera: str) -> None:
+    """Of all time in which a state is said, a rung is said, and one that goes with the state."""
+    climbed = rungs(place, camera)
+    for spell in place.intervals()[camera]:
+        if spell.state in (ONLINE, DEGRADED, OFFLINE):
+            end = spell.end or place.clock()
+            parts = [
+                (max(r.start, spell.start), min(r.end or end, end), r.rung)
+                for r in climbed
+                if r.start < end and (r.end is None or r.end > spell.start)
+            ]
+            assert sum(b - a for a, b, _ in parts) == end - spell.start, (camera, spell, climbed)
+            assert all((rung < Rung.KEYFRAME) is (spell.state is OFFLINE) for _, _, rung in parts), spell
+
+
+def rungs(place: City, camera: str) -> list[RungInterval]:
+    """What is said of a camera's climb, the open interval last."""
     span = Span(Ms(0), Ms(EPOCH * 2))
     found = place.database.read(lambda c: rung_intervals(c, camera, span))
-    return [(i.start, i.end) for i in found if i.end is not None]
+    last = place.database.read(load_rungs).get(camera)
+    return [*found, *([] if last is None else [last])]
+
+
+def unsaid(place: City) -> int:
+    """Rows of rungs that are kept apart."""
+    return place.database.read(lambda c: c.scalar(select(func.count()).select_from(unsaid_rung))) or 0
 
 
 def singles(place: City, number: int, zone: str = "z") -> list[Camera]:
@@ -409,7 +436,75 @@ def test_an_operator_says_that_it_was_real(tmp_path: Path, when: str) -> None:
             assert down[2] is not None
             assert down[2] - down[1] == pytest.approx(length, abs=45)
             assert down[3] == "timeout", "with the cause that the probes gave"
+            check_climbed(place, camera.id)
         check_tiled(place)
+        assert unsaid(place) == 0
+
+
+def test_rungs_that_move_during_an_outage_of_our_own_come_back_with_it(tmp_path: Path) -> None:
+    """First nobody answers, then somebody does, as when power comes back before the network does."""
+    with city(tmp_path) as (place, run):
+        cameras = singles(place, 20)
+        dark = cameras[:12]
+        monitor = Monitor(place)
+
+        async def story() -> None:
+            async with monitor.running(cameras):
+                await asyncio.sleep(100)
+                fall(place, dark)
+                await asyncio.sleep(300)
+                for camera in dark:
+                    place.behaviour[camera.id] = "hangs at describe"
+                await asyncio.sleep(300)
+                assert monitor.states() == {UNKNOWN: 12, ONLINE: 8}
+                assert all(rungs(place, c.id)[-1].end is not None for c in dark), "none is said meanwhile"
+                assert unsaid(place) >= 12
+                (outage,) = monitor.outages()
+                await monitor.say_real(outage.id)
+                assert monitor.states() == {OFFLINE: 12, ONLINE: 8}
+                await asyncio.sleep(60)
+                for camera in dark:
+                    check_climbed(place, camera.id)
+                    heights = [r.rung for r in rungs(place, camera.id)]
+                    assert len(set(heights)) >= 3, "well, mute, and half awake"
+                rise(place, dark)
+                await asyncio.sleep(120)
+
+        run(story())
+        for camera in cameras:
+            check_climbed(place, camera.id)
+        check_tiled(place)
+        assert unsaid(place) == 0
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_what_was_seen_well_while_our_view_was_lost_counts_if_somebody_says_so(
+    tmp_path: Path, real: bool
+) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = singles(place, 3)
+        monitor = Monitor(place, zones=("z",))
+
+        async def story() -> None:
+            async with monitor.running(cameras):
+                await asyncio.sleep(300)
+                place.behaviour[name_of("z")] = "refuses"
+                await asyncio.sleep(90)
+                assert monitor.states() == {UNKNOWN: 3}
+                check_tiled(place)
+                del place.behaviour[name_of("z")]
+                await asyncio.sleep(60)
+                (outage,) = monitor.outages()
+                if real:
+                    await monitor.say_real(outage.id)
+
+        run(story())
+        for camera in cameras:
+            lost = [s for s in spells(place, camera.id) if s[3] == "prober_canary" and s[1] < 390]
+            assert bool(lost) is not real
+            check_climbed(place, camera.id)
+        check_tiled(place)
+        assert (unsaid(place) == 0) is real
 
 
 def test_a_restart_in_the_middle_of_an_own_outage_changes_nothing(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ _HINDSIGHT: list[tuple[str, ...]] = [
     (
         "many unrelated cameras of a zone fell at once: more likely our network than all of theirs",
         "`unknown` (`prober_mass`) instead of `offline`; a probe that passes counts. An operator may say that"
-        " it was real: then it counts as it was seen",
+        " it was real: then it counts as it was seen, rungs included",
         "each camera's fall",
     ),
     (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -119,3 +120,16 @@ def test_what_was_stored_is_told_otherwise_and_its_rungs_go(database: Database) 
     database.write(lambda c: pictures.unsee_rungs(c, "west-1", Span(Ms(50), Ms(100))))
     left = database.read(lambda c: pictures.rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
     assert [(i.start, i.end) for i in left] == [(0, 30), (35, 50), (100, 130)]
+    # What was cut out is not lost: somebody may know that it was real.
+    unseen = {"cause": "x", "seen_state": OFFLINE, "seen_cause": "timeout"}
+    database.write(
+        lambda c: telemetry.write_batch(c, intervals=[spell("west-1", UNKNOWN, 50, 100, **unseen)])
+    )
+    outage = StoredOutage(zone="west", reason="mass", since=Ms(50), noticed=Ms(60), ended=Ms(100))
+    other = replace(outage, zone="east")
+    for each, count in ((other, 0), (replace(outage, since=Ms(40), ended=Ms(50)), 0), (outage, 1)):
+        assert database.write(lambda c, each=each: store.believe(c, each)) == count
+    left = database.read(lambda c: pictures.rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
+    assert [(i.start, i.end) for i in left] == [
+        *((0, 30), (35, 50), (50, 60), (60, 80), (90, 100), (100, 130)),
+    ]
