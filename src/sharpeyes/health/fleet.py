@@ -600,7 +600,7 @@ class Fleet:
         if unit.target == target:
             return
         now = self._loop.time()
-        sooner = target.cadence_s < unit.target.cadence_s or target.request != unit.target.request
+        sooner, denser = target.request != unit.target.request, target.cadence_s < unit.target.cadence_s
         if (_host(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
             sooner = self._leave_gate(unit) or sooner
             unit.gate = self._gate(target)
@@ -615,8 +615,10 @@ class Fleet:
         unit.board.place(camera, self._shown(unit))
         if judgement.standing is not unit.standing:
             self._keep(unit, judgement)
-        if sooner and unit.flight is None and not unit.queued:
-            self._schedule_unit(unit, now)
+        if (sooner or denser) and unit.flight is None and not unit.queued:
+            # Another cadence of a tier is another for thousands at once: each in its place within it.
+            due = now if sooner else min(unit.due, now + unit.place * target.cadence_s)
+            self._schedule_unit(unit, due)
             self._pump()
 
     def _enlist(self, target: Target) -> _Unit:
