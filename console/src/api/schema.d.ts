@@ -1506,7 +1506,7 @@ export interface paths {
         /**
          * Finish
          * @description Where the provider sends the browser back to: a session and the page that was wanted, or the sign-in
-         *     page with the reason (`problem`: declined, no_account, unauthenticated, unavailable).
+         *     page with the reason (`problem`: declined, no_account, unauthenticated, throttled, unavailable).
          */
         get: operations["finish_api_v1_session_oidc_callback_get"];
         put?: never;
