@@ -1,6 +1,7 @@
 import { discoveryEn } from './discovery.en'
 import { registryEn } from './registry.en'
 import { settingsEn } from './settings.en'
+import { detail } from './detail.en'
 import { views } from './views.en'
 
 export const en = {
@@ -8,6 +9,7 @@ export const en = {
   ...registryEn,
   ...settingsEn,
   ...views,
+  ...detail,
   'nav.overview': 'Overview',
   'nav.cameras': 'Cameras',
   'nav.rates': 'Rates',

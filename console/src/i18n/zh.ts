@@ -2,6 +2,7 @@ import type { Key } from './en'
 import { discoveryZh } from './discovery.zh'
 import { registryZh } from './registry.zh'
 import { settingsZh } from './settings.zh'
+import { detailZh } from './detail.zh'
 import { viewsZh } from './views.zh'
 
 export const zh: Record<Key, string> = {
@@ -9,6 +10,7 @@ export const zh: Record<Key, string> = {
   ...registryZh,
   ...settingsZh,
   ...viewsZh,
+  ...detailZh,
   'nav.overview': '总览',
   'nav.cameras': '摄像机',
   'nav.rates': '在线率',
