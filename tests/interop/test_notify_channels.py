@@ -224,6 +224,23 @@ async def test_what_cannot_get_better_is_dead_at_once_and_can_be_tried_by_hand(
     assert len({r.headers["webhook-id"] for r in server.received}) == 1
 
 
+async def test_recipients_are_taken_while_it_runs(office: Office) -> None:
+    """What waits for one that was switched off is given up; from then on messages go where it is now."""
+    async with HttpServer(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n") as server:
+        office.staff(room(hook("http://127.0.0.1:1/")))
+        office.say()
+        office.courier.take([room(hook(server.url), enabled=False)])
+        await office.drain()
+        (given_up,) = office.deliveries()
+        assert given_up.state is DeliveryState.DEAD
+        assert "switched off" in (given_up.error or "")
+        office.courier.take([room(hook(server.url))])
+        office.say()
+        await office.drain()
+    assert office.states == ["dead", "sent"]
+    assert len(server.received) == 1
+
+
 async def test_dead_after_so_many_attempts(office: Office) -> None:
     async with HttpServer(b"HTTP/1.1 500 Oops\r\n\r\n") as server:
         office.staff(room(hook(server.url)), attempts=4)

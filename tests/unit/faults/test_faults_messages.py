@@ -27,7 +27,7 @@ from sharpeyes.faults.notify.channels import Email, SecretRef, Webhook
 from sharpeyes.faults.notify.courier import CourierPolicy
 from sharpeyes.faults.notify.post import Guard
 from sharpeyes.faults.notify.recipients import Language, Recipient, by_id, plan, when
-from sharpeyes.faults.notify.text import compose, plain, span
+from sharpeyes.faults.notify.text import compose, plain, span, trial
 
 SHANGHAI = timezone(timedelta(hours=8))
 HOOK = Webhook(url="https://hooks.example.org/x", secret=SecretRef(env="HOOK"))
@@ -128,6 +128,33 @@ def planned(notice: Notice, *recipients: Recipient, told: list[Delivery] | None 
 )
 def test_who_is_told(changes: dict[str, object], expected: bool) -> None:
     assert bool(planned(NOTICE, replace(ROOM, **changes))) is expected  # type: ignore[arg-type]
+
+
+def test_who_is_switched_off_hears_nothing_not_even_of_a_recovery() -> None:
+    off = replace(ROOM, enabled=False)
+    assert planned(NOTICE, off) == []
+    (heard,) = plan(NOTICE, [ROOM], [], NOTICE.at, ["k"])
+    assert planned(OVER, off, told=[heard]) == []
+    assert planned(OVER, ROOM, told=[heard]) == ["room"]
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_test_says_that_it_is_one(language: Language) -> None:
+    message = trial("k", NOTICE.at, "room\n<b>", language, SHANGHAI)
+    assert ("测试" if language is Language.ZH else "Test") in message.subject
+    assert "<" not in message.text
+    body = json.loads(webhook.body(message))
+    assert (body["type"], body["data"]) == ("test", {"notices": []})
+
+
+def test_a_secret_of_the_settings() -> None:
+    held = SecretRef(held=Secret("words"))
+    assert held.read() == Secret("words")
+    assert "words" not in repr(held)
+    with pytest.raises(InvalidInputError, match="Enter it again"):
+        SecretRef(held=Secret("")).read()
+    with pytest.raises(InvalidInputError):
+        SecretRef(env="A", held=Secret("words"))
 
 
 def test_recovery_goes_to_those_who_heard_of_the_fault() -> None:

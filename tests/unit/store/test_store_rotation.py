@@ -15,6 +15,7 @@ from sharpeyes.store.access_schema import user
 from sharpeyes.store.database import Database
 from sharpeyes.store.organisation import put_departments
 from sharpeyes.store.schema import credential
+from sharpeyes.store.settings import Kind, Said, list_said, put_said, settings_context
 from sharpeyes.store.vault import Vault, keys_at
 
 NOW = Ms(1_000)
@@ -132,3 +133,22 @@ def test_what_no_key_opens_stays_and_keeps_the_older_keys(world: World) -> None:
     done = rotation.rotate(world.database, world.key)
     assert done.lost == ("credential one for user admin",)
     assert world.database.read(lambda c: c.scalar(select(credential.c.sealed).filter_by(id="one"))) == damaged
+
+
+def test_secrets_of_recipients_are_sealed_anew_and_nothing_else_is_touched(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    vault = Vault.at(world.key)
+    sealed = vault.seal("the webhook's", settings_context("psb"))
+
+    def fill(connection: Connection) -> None:
+        for kind, secret in ((Kind.RECIPIENT, sealed), (Kind.DEPARTMENT, None)):  # one id, two kinds
+            said = Said(kind=kind, id="psb", values={}, made=True, version=1, by="u1", at=NOW, sealed=secret)
+            put_said(connection, said)
+
+    world.database.write(fill)
+    assert rotation.rotate(world.database, world.key, drop_old=True).lost == ()
+    recipient = world.database.read(lambda c: list_said(c, Kind.RECIPIENT))["psb"]
+    assert recipient.sealed is not None
+    assert recipient.sealed != sealed
+    assert Vault.at(world.key).open(recipient.sealed, settings_context("psb")) == "the webhook's"
+    assert world.database.read(lambda c: list_said(c, Kind.DEPARTMENT))["psb"].sealed is None
