@@ -226,6 +226,12 @@ async def test_the_guide_opens_by_a_key_in_the_language_in_use(site: Site, tab: 
             assert await tab.call(left) == []
             assert await tab.call("() => [...document.querySelectorAll('article img')].length") > 0
             await tab.click("header button", "中文" if language == "Operator" else "English")
+    # On paper it is as wide as the paper.
+    await tab.size(800, 1100)
+    await tab.ask("Emulation.setEmulatedMedia", media="print")
+    await tab.until("() => document.querySelector('article').getBoundingClientRect().width > 700")
+    await tab.ask("Emulation.setEmulatedMedia", media="")
+    await tab.size(1366, 768)
     await tab.press("g")
     await tab.press("f")
     await tab.until("() => location.pathname === '/faults'")
