@@ -81,6 +81,7 @@ async def demo() -> AsyncIterator[Stage]:
         said = Path(folder) / "said"
         rtsp, onvif = _free_ports()
         command = [str(Path(sys.executable).with_name("sharpeyes")), "demo", "--port", "0"]
+        command += ["--language", "en"]
         command += ["--rtsp-port", str(rtsp), "--onvif-port", str(onvif), "--data-dir", f"{folder}/demo"]
         with said.open("wb") as output:
             process = await asyncio.create_subprocess_exec(*command, stdout=output, stderr=output)

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from sharpeyes.cli.demo import _check_ports, _emptied
+from sharpeyes.cli.demo_names import CHINESE, Language, spoken
 from sharpeyes.cli.demo_story import opening, story
 from sharpeyes.cli.demo_town import (
     ACCOUNTS,
@@ -22,13 +23,16 @@ from sharpeyes.cli.demo_town import (
     OWNERS,
     UNWIRED,
     UNWIRED_PLACE,
+    Town,
     cameras_yaml,
+    dossier_rows,
     settle,
     stands_in,
 )
-from sharpeyes.config import load
+from sharpeyes.config import Config, load
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.camera import StreamRole
+from sharpeyes.domain.dossier import COLUMNS
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.simulator.fleet import Endpoint, city
@@ -42,9 +46,31 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def declared(town: Town, file: Path) -> Config:
+    """The town's cameras.yaml, read as the service does."""
+    file.with_name("password.txt").write_text("secret word", encoding="utf-8")
+    endpoints = {
+        channel.id: Endpoint(
+            camera=channel.id,
+            device=device.id,
+            name=channel.name,
+            tier=device.tier,
+            address=device.address or "",
+            token="t",
+            xaddr="",
+            streams={role: f"rtsp://{device.address}/{role}" for role in StreamRole},
+        )
+        for device in town.fleet.devices
+        for channel in device.channels
+    }
+    file.write_text(cameras_yaml(town, endpoints, 8899, "password.txt"), encoding="utf-8")
+    return load(file)
+
+
+@pytest.mark.parametrize("language", list(Language))
 @pytest.mark.parametrize("cameras", [6, 12, 60, 600])
-def test_a_town_of_any_size_is_one(cameras: int, tmp_path: Path) -> None:
-    town = settle(city(cameras), seed=1)
+def test_a_town_of_any_size_is_one(cameras: int, language: Language, tmp_path: Path) -> None:
+    town = settle(city(cameras), seed=1, language=language)
     devices = town.fleet.devices
     assert len({device.address for device in devices}) == len(devices)
     assert set(town.places) == {channel.id for device in devices for channel in device.channels}
@@ -59,27 +85,47 @@ def test_a_town_of_any_size_is_one(cameras: int, tmp_path: Path) -> None:
     assert {device for act in acts for device in act.devices} == set(parts)
     assert [act.at_s for act in acts] == sorted(act.at_s for act in acts)
 
-    (tmp_path / "password.txt").write_text("secret word", encoding="utf-8")
-    endpoints = {
-        channel.id: Endpoint(
-            camera=channel.id,
-            device=device.id,
-            name=channel.name,
-            tier=device.tier,
-            address=device.address or "",
-            token="t",
-            xaddr="",
-            streams={role: f"rtsp://{device.address}/{role}" for role in StreamRole},
-        )
-        for device in devices
-        for channel in device.channels
-    }
-    file = tmp_path / "cameras.yaml"
-    file.write_text(cameras_yaml(town, endpoints, 8899, "password.txt"), encoding="utf-8")
-    config = load(file)
+    config = declared(town, tmp_path / "cameras.yaml")
     assert set(config.declared.boundaries) == set(OUTLINES)
     (node,) = config.declared.nodes
     assert {camera.id for camera in config.declared.cameras} == set(node.cameras)
+
+
+def test_the_chinese_town_is_the_english_one_by_other_names(tmp_path: Path) -> None:
+    def names(town: Town) -> list[str]:
+        """Whatever has a name in its cameras.yaml, then its cameras, then its people."""
+        ours = declared(town, tmp_path / "cameras.yaml").declared
+        nodes = (one.node for one in ours.nodes)
+        things = (*ours.areas, *ours.zones, *ours.departments, *nodes, *ours.cameras)
+        cameras = [channel.name for device in town.fleet.devices for channel in device.channels]
+        return [thing.name for thing in things] + cameras + [town.language.say(one.name) for one in ACCOUNTS]
+
+    fleet = city(600)
+    english, chinese = (settle(fleet, seed=1, language=one) for one in (Language.EN, Language.ZH))
+    assert (english.places, english.switch, english.dark) == (chinese.places, chinese.switch, chinese.dark)
+    assert english.owners == chinese.owners
+    ours, theirs = names(english), names(chinese)
+    assert len(ours) == len(theirs) > 600
+    for english_name, name in zip(ours, theirs, strict=True):
+        assert any("\u4e00" <= sign <= "\u9fff" for sign in name), name
+        assert not any(sign.isascii() and sign.isalpha() for sign in name), name
+        assert english_name.isascii()
+    assert len(set(theirs)) == len(set(ours)), "two things of the one have one name in the other"
+    rows, same = dossier_rows(chinese), dossier_rows(english)
+    assert len(rows) == len(same)
+    named = rows[0].index(next(column.heading for column in COLUMNS if column.field == "name"))
+    assert {row[named] for row in rows[1:]} > {
+        channel.name for device in chinese.fleet.devices for channel in device.channels
+    }
+    assert len(set(CHINESE.values())) == len(CHINESE)
+
+
+def test_a_town_speaks_as_whoever_starts_it() -> None:
+    assert spoken({"LANG": "zh_CN.UTF-8"}) is Language.ZH
+    assert spoken({"LANG": "en_US.UTF-8", "LC_ALL": "zh_TW"}) is Language.ZH
+    assert spoken({"LANG": "zh_CN.UTF-8", "LC_ALL": "C.UTF-8"}) is Language.EN
+    assert spoken({"LANG": "zh_CN.UTF-8", "LC_ALL": ""}) is Language.ZH
+    assert spoken({}) is Language.EN
 
 
 def test_every_role_is_there_and_every_owner_can_decide() -> None:
@@ -107,10 +153,12 @@ def test_a_port_or_a_folder_in_use_is_told_with_its_option(tmp_path: Path) -> No
         pass
 
 
-async def test_a_city_is_found_checked_and_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("language", list(Language))
+async def test_a_city_is_found_checked_and_left(language: Language, tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEYES_")}
     demo = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sharpeyes", "demo", "--port", "0", "--cameras", "40"),
+        *("--language", language),
         *("--rtsp-port", "0", "--onvif-port", str(free_port())),  # a demo may be running on the usual ones
         cwd=tmp_path,
         env={**environment, "PYTHONUNBUFFERED": "1"},
@@ -139,7 +187,7 @@ async def test_a_city_is_found_checked_and_left(tmp_path: Path) -> None:
             assert 'sharpeyes_online_ratio{tier="departmental"}' in metrics
             run = (await client.get("/api/v1/discovery")).json()["last"]
             assert run["errors"] == []
-            await look_around(client)
+            await look_around(client, language)
         await ask_and_audit(url[1], said)
     finally:
         demo.send_signal(signal.SIGINT)
@@ -149,13 +197,13 @@ async def test_a_city_is_found_checked_and_left(tmp_path: Path) -> None:
     assert "Traceback" not in said + rest.decode()
 
 
-async def look_around(client: httpx.AsyncClient) -> None:
+async def look_around(client: httpx.AsyncClient, language: Language) -> None:
     """Every camera has a number and a place; one has no stream, some hang from a switch."""
     table = (await client.get("/api/v1/cameras/table")).json()
     cameras = [dict(zip(table["columns"], row, strict=True)) for row in table["rows"]]
     assert len({camera["code"] for camera in cameras} - {None}) == len(cameras) == 41
     assert all(camera["longitude"] and camera["latitude"] for camera in cameras)
-    (unwired,) = [camera for camera in cameras if camera["name"] == UNWIRED]
+    (unwired,) = [camera for camera in cameras if camera["name"] == language.say(*UNWIRED, gap=", ")]
     assert (unwired["state"], unwired["cause"]) == ("unknown", "no_stream")
     covers = (await client.get("/api/v1/areas/cover")).json()["items"]
     assert {cover["area"]: cover["cameras"] for cover in covers}["harbour"] == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from sharpeyes.cli.demo_names import Language, spoken
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +42,9 @@ def demo(
     pace: Annotated[
         float, typer.Option(min=0.1, max=20, help="How many times as fast faults come and go.")
     ] = 1.0,
+    language: Annotated[
+        Language | None, typer.Option(help="Of the city's names; your own (LANG) if not given.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "warning",
 ) -> None:
     """Run the service on a simulated city: cameras of three tiers, some of them faulty.
@@ -56,7 +62,7 @@ def demo(
 
     set_up_logs(log_level)
     console = Console()
-    town = settle(city(cameras, seed=seed), seed=seed)
+    town = settle(city(cameras, seed=seed), seed=seed, language=language or spoken(os.environ))
     file = data_dir / "cameras.yaml"
     settings = Settings.read({}, config=file, data_dir=data_dir / "data", host=host, port=port)
 
@@ -102,8 +108,8 @@ async def _show(console: Console, started: Started, simulator: Simulator, town: 
 
     service, access = started.service, context_of(started.service).access
     passwords = story.draw_passwords()
-    people = await story.employ(access, passwords)
-    _greet(console, started, passwords)
+    people = await story.employ(access, passwords, town.language)
+    _greet(console, started, passwords, town.language)
 
     def say(what: str) -> None:
         console.print(f"{_time(service)}  {what}", highlight=False, soft_wrap=True)
@@ -114,7 +120,7 @@ async def _show(console: Console, started: Started, simulator: Simulator, town: 
         dossiers = service.settings.data_dir.parent / "dossiers.csv"
         came = await story.import_dossiers(service, town, dossiers)
         say(f"Dossiers imported from {dossiers}: {came}")
-        await story.fill_in(access, await service.database.aread(list_cameras), people)
+        await story.fill_in(access, await service.database.aread(list_cameras), people, town.language)
         await story.play(simulator, town, say, pace)
     finally:
         watching.cancel()
@@ -187,7 +193,7 @@ def _emptied(folder: Path) -> Iterator[None]:
         yield
 
 
-def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) -> None:
+def _greet(console: Console, started: Started, passwords: Mapping[str, Secret], language: Language) -> None:
     assert started.token is not None  # the data directory was empty
     url, token = started.url, started.token.reveal()
 
@@ -199,7 +205,7 @@ def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) 
     tell(f"  token    {token}  (an administrator's: sees everything but pictures)")
     tell(f"  metrics  {url}/metrics")
     tell(f"  try      curl -H 'Authorization: Bearer {token}' '{url}/api/v1/rates?by=tier'\n")
-    console.print(_accounts(passwords))
+    console.print(_accounts(passwords, language))
     tell(
         "\n  A request of the school waits: traffic-chief and traffic-deputy approve it, school watches,"
         "\n  traffic-chief revokes, auditor reads the register. Operators watch their own cameras at once."
@@ -208,7 +214,7 @@ def _greet(console: Console, started: Started, passwords: Mapping[str, Secret]) 
     )
 
 
-def _accounts(passwords: Mapping[str, Secret]) -> Table:
+def _accounts(passwords: Mapping[str, Secret], language: Language) -> Table:
     """Shown now or never; others at every start."""
     from rich.table import Table
 
@@ -220,7 +226,7 @@ def _accounts(passwords: Mapping[str, Secret]) -> Table:
         table.add_column(title, no_wrap=True)
     for account in ACCOUNTS:
         password = passwords[account.username].reveal()
-        table.add_row(account.username, password, account.role.value, names[account.department])
+        table.add_row(account.username, password, account.role.value, language.say(names[account.department]))
     return table
 
 

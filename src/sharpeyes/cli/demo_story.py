@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sharpeyes.cli.demo_names import Language
 from sharpeyes.cli.demo_town import ACCOUNTS, Town, dossier_rows
 from sharpeyes.domain.access import Action, Purpose, Selection
 from sharpeyes.domain.camera import Camera
@@ -46,7 +47,7 @@ class Act:
 
 def opening(town: Town) -> Iterator[Act]:
     """What goes wrong as soon as the cameras are known, and stays so but for the acts of the story."""
-    yield Act(0, "Harbour goes dark", town.dark, Fault(kind=FaultKind.OFF))
+    yield Act(0, f"{town.language.say('Harbour')} goes dark", town.dark, Fault(kind=FaultKind.OFF))
     for device, fault in town.standing.items():
         yield Act(0, f"{_name(town, device)}: {fault}", (device,), fault)
 
@@ -56,7 +57,7 @@ def story(town: Town) -> Iterator[Act]:
     frozen, covered, turned = (*town.actors, *("",) * 3)[:3]
     # One that answers nothing at first: what is down and comes back is to be seen, too.
     off = [one for one, fault in town.standing.items() if fault.kind is FaultKind.OFF][:1]
-    behind = f"the switch at Riverside, {len(town.switch)} cameras behind it"
+    behind = f"the switch at {town.language.say('Riverside')}, {len(town.switch)} cameras behind it"
     acts = [
         (20, "picture freezes", frozen, Fault(kind=FaultKind.FREEZE)),
         (240, "something hangs before the lens", covered, Fault(kind=FaultKind.OCCLUDED)),
@@ -80,7 +81,7 @@ async def play(simulator: Simulator, town: Town, say: Callable[[str], None], pac
     ``say`` is told of each act."""
     for act in opening(town):
         await _set(simulator, act)
-    say(f"Faults strike {len(town.standing)} devices; the Harbour goes dark")
+    say(f"Faults strike {len(town.standing)} devices; {town.language.say('Harbour')} goes dark")
     loop = asyncio.get_running_loop()
     begin = loop.time()
     while True:
@@ -116,14 +117,14 @@ def draw_passwords() -> dict[str, Secret]:
     return {account.username: draw() for account in ACCOUNTS}
 
 
-async def employ(access: Access, passwords: Mapping[str, Secret]) -> dict[str, str]:
+async def employ(access: Access, passwords: Mapping[str, Secret], language: Language) -> dict[str, str]:
     """Make the accounts, as ``sharpeyes user add`` does. Gives their ids by user name."""
     ids = {}
     for account in ACCOUNTS:
         made = await access.people.add(
             None,
             username=account.username,
-            name=account.name,
+            name=language.say(account.name),
             department=account.department,
             roles=(account.role,),
             password=passwords[account.username],
@@ -157,12 +158,15 @@ async def import_dossiers(service: Service, town: Town, file: Path) -> str:
     return ", ".join(f"{number} {outcome}" for outcome, number in plan.counts.items() if number)
 
 
-async def fill_in(access: Access, cameras: Sequence[Camera], ids: Mapping[str, str]) -> None:
+async def fill_in(
+    access: Access, cameras: Sequence[Camera], ids: Mapping[str, str], language: Language
+) -> None:
     """Requests that wait for their approvers, and a mask on a camera of a clinic; in the register as the acts
     of the accounts, and as what they are."""
     from sharpeyes.access.desk import Form
     from sharpeyes.domain.masks import Mask
 
+    say = language.say
     for username, purpose, text, owners in REQUESTS:
         wanted = [camera for owner in owners for camera in _of(cameras, owner)[:1]]
         if not wanted:
@@ -172,12 +176,12 @@ async def fill_in(access: Access, cameras: Sequence[Camera], ids: Mapping[str, s
             users=frozenset({ids[username]}),
             actions=frozenset({Action.LIVE, Action.SNAPSHOT}),
             purpose=purpose,
-            purpose_text=f"{text} (asked by the demo)",
+            purpose_text=f"{say(text)} ({say('asked by the demo')})",
         )
         await access.desk.submit(ids[username], form)
     for camera in _of(cameras, "health")[:1]:
         mask = Mask(
-            name="Windows (set by the demo)",
+            name=f"{say('Windows')} ({say('set by the demo')})",
             points=((5_500, 1_200), (8_200, 1_200), (8_200, 3_800), (5_500, 3_800)),
         )
         await access.desk.set_masks(ids["admin"], camera.id, [mask])

@@ -1,4 +1,7 @@
-"""The demo's town: who owns its cameras, where they stand, what hangs from what, who works there. Pure."""
+"""The demo's town: who owns its cameras, where they stand, what hangs from what, who works there. Pure.
+
+Names are written in English here; ``demo_names`` has what they are in the language of a town.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import yaml
 
+from sharpeyes.cli.demo_names import Language
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.camera import Codec, StreamRole
 from sharpeyes.domain.dossier import COLUMNS, DUTIES, PLACING
@@ -118,8 +122,8 @@ NAMES = {
 
 EDGE = 0.0025
 """Degrees that recorders and cameras keep from the outline of their area: some 250 m."""
-UNWIRED = "Ferry pier, gangway"
-"""A camera with a dossier, of which nobody knows a stream."""
+UNWIRED = ("Ferry pier", "gangway")
+"""Place and spot of a camera with a dossier, of which nobody knows a stream."""
 UNWIRED_PLACE = (120.1785, 30.2125)
 
 
@@ -127,12 +131,15 @@ UNWIRED_PLACE = (120.1785, 30.2125)
 class Town:
     """A city of the simulator with owners and addresses, and who plays which part in its story."""
 
+    language: Language
     fleet: Fleet
-    """All healthy."""
+    """All healthy, and called as this language has it."""
     owners: Mapping[str, Owner]
     """By device."""
     places: Mapping[str, Point]
     """By camera."""
+    spots: Mapping[str, tuple[str, str]]
+    """By camera: its place, and where there, in English."""
     standing: Mapping[str, Fault]
     """Devices that fall once the city is enrolled, and what with."""
     switch: tuple[str, ...]
@@ -143,7 +150,7 @@ class Town:
     """Single cameras, healthy else, whose pictures will go wrong."""
 
 
-def settle(city: Fleet, *, seed: int) -> Town:
+def settle(city: Fleet, *, seed: int, language: Language = Language.EN) -> Town:
     """Give every device of a city an owner, an address in the owner's network, and a place in its area."""
     quiet = [device for device in city.devices if len(device.channels) == 1 and device.fault is None]
     dark = tuple(device.id for device in quiet if device.tier is PORT.tier)[4:][-2:]
@@ -153,16 +160,25 @@ def settle(city: Fleet, *, seed: int) -> Town:
         owners[device.id] = PORT if device.id in dark else choice[number % len(choice)]
     hosts: dict[Owner, int] = defaultdict(int)
     devices = []
+    spots: dict[str, tuple[str, str]] = {}
     for device in city.devices:
         owner = owners[device.id]
         hosts[owner] += 1
         address = f"127.0.{_third(owner)}.{hosts[owner]}"
-        device = _on_the_quay(device) if owner is PORT else device
-        devices.append(replace(device, address=address, fault=None))
+        channels = []
+        for channel in device.channels:
+            place, _, rest = channel.name.partition(", ")
+            spot, _, number = rest.rpartition(" ")
+            # What the city calls by a street is called after where it stands now.
+            spots[channel.id] = ("Quay", "crane") if owner is PORT else (place, spot)
+            channels.append(replace(channel, name=language.camera(*spots[channel.id], number)))
+        devices.append(replace(device, address=address, fault=None, channels=tuple(channels)))
     free = [device for device in quiet if device.id not in dark]
     switch = tuple(device.id for device in free if owners[device.id].department == "police")[:5]
     actors = [device.id for device in free if device.id not in switch and _codec(device) is Codec.H264]
     return Town(
+        language=language,
+        spots=spots,
         fleet=replace(city, devices=tuple(devices)),
         owners=owners,
         places=_places(city, owners, random.Random(seed)),
@@ -171,14 +187,6 @@ def settle(city: Fleet, *, seed: int) -> Town:
         dark=dark,
         # From all over the list: neighbours show the same kind of camera.
         actors=tuple(actors[:: max(1, len(actors) // 3)][:3]),
-    )
-
-
-def _on_the_quay(device: DevicePlan) -> DevicePlan:
-    """What the city calls by a street is called after where it stands now."""
-    number = device.id.rpartition("-")[2].lstrip("0")
-    return replace(
-        device, channels=tuple(replace(one, name=f"Quay, crane {number}") for one in device.channels)
     )
 
 
@@ -247,29 +255,30 @@ def cameras_yaml(town: Town, endpoints: Mapping[str, Endpoint], onvif_port: int,
     that they can be named as what hangs from it."""
     plans = {device.id: device for device in town.fleet.devices}
     owners = [owner for owner in (*OWNERS, PORT) if owner in town.owners.values()]
+    say = town.language.say
     document = {
-        "site": {"name": NAMES["city"], "timezone": "Asia/Shanghai"},
+        "site": {"name": say(NAMES["city"]), "timezone": "Asia/Shanghai"},
         # Checked and looked at more often than a real city: a visitor has minutes.
         "tiers": {
             tier.value: {"target": target, "liveness_s": 10, "quality_s": 60}
             for tier, target in zip(Tier, (0.98, 0.95, 0.90), strict=True)
         },
         "zones": {
-            "police-video": {"name": "Police video network", "network": "1"},
-            "sector": {"name": "Government extranet", "network": "6"},
-            "community": {"name": "Community network", "network": "7"},
+            "police-video": {"name": say("Police video network"), "network": "1"},
+            "sector": {"name": say("Government extranet"), "network": "6"},
+            "community": {"name": say("Community network"), "network": "7"},
         },
         "departments": {
-            **{one.department: {"name": one.name, "industry": one.industry} for one in (*OWNERS, PORT)},
-            SUPERVISION[0]: {"name": SUPERVISION[1]},
+            **{one.department: {"name": say(one.name), "industry": one.industry} for one in (*OWNERS, PORT)},
+            SUPERVISION[0]: {"name": say(SUPERVISION[1])},
         },
-        "areas": {"city": _area("city")},
+        "areas": {"city": _area("city", town.language)},
         "credentials": {"simulated": {"username": SIMULATED.username, "password_file": password_file}},
         "cameras": [_declared(town.owners[one], plans[one], endpoints) for one in town.switch],
         "causes": {
             "riverside-switch": {
                 "kind": "switch",
-                "name": "Switch in the cabinet at Riverside",
+                "name": say("Switch in the cabinet at Riverside"),
                 "department": "police",
                 "cameras": [plans[one].channels[0].id for one in town.switch],
             }
@@ -281,12 +290,12 @@ def cameras_yaml(town: Town, endpoints: Mapping[str, Endpoint], onvif_port: int,
     return f"# The demo's city, written by 'sharpeyes demo': an example of a cameras.yaml.\n{text}"
 
 
-def _area(key: str) -> dict[str, object]:
+def _area(key: str, language: Language) -> dict[str, object]:
     above = REGIONS.get(PARENTS.get(key, ""))
     code = "330108" if key == "city" else REGIONS[key]
-    below = {one: _area(one) for one, parent in PARENTS.items() if parent == key}
+    below = {one: _area(one, language) for one, parent in PARENTS.items() if parent == key}
     return {
-        "name": NAMES[key],
+        "name": language.say(NAMES[key]),
         **({"code": code} if code != above else {}),
         "boundary": [list(point) for point in OUTLINES[key]],
         **({"children": below} if below else {}),
@@ -337,7 +346,7 @@ def dossier_rows(town: Town) -> list[list[str]]:
     """The dossier file of the town: headings, then a row a camera. Not everybody has filled in everything,
     and one camera has a dossier and nothing else."""
     columns = (*COLUMNS, *DUTIES, *PLACING)
-    cells = [*_cells(town), _unwired()]
+    cells = [*_cells(town), _unwired(town.language)]
     return [
         [column.heading for column in columns],
         *([one.get(column.field, "") for column in columns] for one in cells),
@@ -345,14 +354,14 @@ def dossier_rows(town: Town) -> list[list[str]]:
 
 
 def _cells(town: Town) -> Iterator[dict[str, str]]:
-    number = 0
+    number, say = 0, town.language.say
     for device in town.fleet.devices:
         owner = town.owners[device.id]
         for channel in device.channels:
             number += 1
-            place, spot = channel.name.split(", ", 1)
+            place, spot = map(say, town.spots[channel.id])
             row = {
-                **_shared(owner, number),
+                **_shared(owner, number, town.language),
                 "name": channel.name,
                 "manufacturer": device.manufacturer,
                 "model": device.model,
@@ -363,10 +372,10 @@ def _cells(town: Town) -> Iterator[dict[str, str]]:
                 "function_type": "普通",
                 "fill_light": "红外" if number % 2 else "无",
                 "encoding": channel.streams[0][1].codec.value.upper(),
-                "address": f"{NAMES[owner.area]}, {place}, {spot}",
+                "address": say(NAMES[owner.area], *town.spots[channel.id], gap=", "),
                 "longitude": str(town.places[channel.id][0]),
                 "latitude": str(town.places[channel.id][1]),
-                "place_type": spot.rpartition(" ")[0],
+                "place_type": spot,
                 "direction": _DIRECTIONS[number % len(_DIRECTIONS)],
                 "networked": "已联网",
             }
@@ -374,22 +383,22 @@ def _cells(town: Town) -> Iterator[dict[str, str]]:
             yield {field: text for field, text in row.items() if field not in gaps}
 
 
-def _shared(owner: Owner, number: int) -> dict[str, str]:
+def _shared(owner: Owner, number: int, language: Language) -> dict[str, str]:
     """What a department writes into each of its rows. Nobody can be called under such a number."""
     installed = f"20{18 + number % 8}-{1 + number % 12:02d}-{1 + number % 28:02d}"
     return {
         "region": REGIONS[owner.area],
         "point_type": _POINTS[owner.tier],
-        "police_unit": f"{NAMES[owner.area]} police station",
+        "police_unit": language.say(NAMES[owner.area], "police station"),
         "installed": installed,
-        "keeper": owner.name,
+        "keeper": language.say(owner.name),
         "contact": f"0571-0000{number:04d}",
         "retention_days": "90" if owner.tier is Tier.PUBLIC_SECURITY else "30",
         "status": "在用",
-        "industry": owner.name,
+        "industry": language.say(owner.name),
         "filing_number": f"DEMO-{REGIONS[owner.area]}-{number:04d}",
         "filing_date": installed,
-        "sign": f"photo {number:04d}",
+        "sign": f"{language.say('photo')} {number:04d}",
     }
 
 
@@ -403,15 +412,15 @@ def _gaps(tier: Tier, number: int) -> Iterable[str]:
         yield from ("installed", "police_unit", "direction", "fill_light")
 
 
-def _unwired() -> dict[str, str]:
+def _unwired(language: Language) -> dict[str, str]:
     owner = next(one for one in OWNERS if one.department == "estates")
     return {
-        **_shared(owner, 9_999),
-        "name": UNWIRED,
-        "address": f"{NAMES[owner.area]}, {UNWIRED}",
+        **_shared(owner, 9_999, language),
+        "name": language.say(*UNWIRED, gap=", "),
+        "address": language.say(NAMES[owner.area], *UNWIRED, gap=", "),
         "longitude": str(UNWIRED_PLACE[0]),
         "latitude": str(UNWIRED_PLACE[1]),
-        "place_type": "gangway",
+        "place_type": language.say(UNWIRED[1]),
         "networked": "未联网",
         "id": "ferry-pier",
         "tier": owner.tier.value,
