@@ -46,7 +46,8 @@ export function instant(at: string | number | Date, style: Style = 'short'): str
     format = new Intl.DateTimeFormat(tag, { ...STYLES[style], timeZone: site.timezone })
     formats.set(key, format)
   }
-  return format.format(new Date(at))
+  // In Chinese no gap is put before the day of the week.
+  return format.format(new Date(at)).replace(/(?<=\d)周/, ' 周')
 }
 
 /** As in the records: RFC 3339 in UTC, without fractions. */

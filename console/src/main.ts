@@ -9,6 +9,7 @@ import './styles.css'
 import './theme'
 import { createApp } from 'vue'
 import App from './App.vue'
+import { tellCutTexts } from './cut'
 import { locale, speak, t } from './i18n'
 import { router } from './router'
 import { resume } from './session'
@@ -22,4 +23,5 @@ declare module 'vue' {
 const app = createApp(App)
 app.config.globalProperties.$t = t
 await Promise.all([speak(locale.value), resume()])
+tellCutTexts()
 app.use(router).mount('#app')

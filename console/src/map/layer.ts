@@ -105,6 +105,11 @@ export class FleetLayer extends Layer {
     return { cameras: leaves, zoom: this.index!.getClusterExpansionZoom(cluster) }
   }
 
+  /** Where marks are drawn: middles in points of the map's layers, and their sizes. */
+  get drawnMarks(): readonly { x: number; y: number; size: number }[] {
+    return this.marks
+  }
+
   private draw(): void {
     const { map, look, index } = this
     if (!map || !look || !index) return
