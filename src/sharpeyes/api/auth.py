@@ -111,7 +111,14 @@ class Caller:
         """For records: the id of a user, or of a token behind ``token:``."""
         if self.subject is not None:
             return self.subject.id
-        return f"token:{self.token.id}" if self.token is not None else ""
+        return f"{tokens.CALLER}{self.token.id}" if self.token is not None else ""
+
+    @property
+    def behind(self) -> str | None:
+        """The person whose act this is, by whichever credential; None if nobody knows."""
+        if self.subject is not None:
+            return self.subject.id
+        return self.token.owner if self.token is not None else None
 
     @property
     def person(self) -> Subject:

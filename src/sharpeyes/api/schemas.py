@@ -511,6 +511,12 @@ class TokenShape(Shape):
     id: str
     name: str
     scopes: tuple[str, ...]
+    owner: Annotated[
+        str | None,
+        Field(
+            description="The user whose it is: for acts that take two people, they are one. None: unknown."
+        ),
+    ]
     created: Instant
     expires: Instant | None
     last_used: Instant | None
@@ -525,6 +531,7 @@ class TokenShape(Shape):
             id=token.id,
             name=token.name,
             scopes=tuple(sorted(token.scopes)),
+            owner=token.owner,
             created=iso(token.created_ms),
             expires=instant(token.expires_ms),
             last_used=instant(token.last_used_ms),

@@ -280,6 +280,7 @@ api_token = Table(
     Column("name", Text, nullable=False),
     Column("hash", LargeBinary, nullable=False, unique=True),  # SHA-256 of the token; the token is not kept
     Column("scopes", Document, nullable=False),
+    Column("owner", ID),  # the user who made it, or whose token did; none: that of the first start
     Column("created_ms", Millis, nullable=False),
     Column("expires_ms", Millis),
     Column("last_used_ms", Millis),

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, insert, select, update
 
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.errors import InvalidInputError, NotFoundError, UnauthenticatedError
+from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError, UnauthenticatedError
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.schema import api_token
 
 PREFIX = "se"
+CALLER = "token:"
+"""Before the id of a token where records name who did something."""
 SCOPES = frozenset({"read", "admin"})
 TOUCH_MS = 60_000
 """``last_used`` is kept to the minute, so that a busy token does not cost a write a request."""
@@ -32,6 +34,8 @@ class Token:
     id: str
     name: str
     scopes: frozenset[str]
+    owner: str | None = None
+    """The user who made it, or whose token did; None: that of the first start, or one of its making."""
     created_ms: Ms
     expires_ms: Ms | None = None
     last_used_ms: Ms | None = None
@@ -43,7 +47,13 @@ class Token:
 
 
 def create_token(
-    connection: Connection, *, name: str, scopes: Iterable[str], now: Ms, expires_ms: Ms | None = None
+    connection: Connection,
+    *,
+    name: str,
+    scopes: Iterable[str],
+    now: Ms,
+    expires_ms: Ms | None = None,
+    owner: str | None = None,
 ) -> tuple[Token, Secret]:
     """A new token, and its text: the only time that anybody sees it."""
     wanted = frozenset(scopes)
@@ -57,7 +67,12 @@ def create_token(
     if expires_ms is not None and expires_ms <= now:
         raise InvalidInputError("expires: lies in the past", mend="Choose a time to come, or none")
     token = Token(
-        id=secrets.token_hex(6), name=name.strip(), scopes=wanted, created_ms=now, expires_ms=expires_ms
+        id=secrets.token_hex(6),
+        name=name.strip(),
+        scopes=wanted,
+        owner=owner,
+        created_ms=now,
+        expires_ms=expires_ms,
     )
     secret = secrets.token_urlsafe(32)
     connection.execute(
@@ -66,6 +81,7 @@ def create_token(
             name=token.name,
             hash=_hash(secret),
             scopes=sorted(wanted),
+            owner=owner,
             created_ms=now,
             expires_ms=expires_ms,
         )
@@ -98,6 +114,25 @@ def token_holds(connection: Connection, token_id: str, *, now: Ms) -> bool:
     return row is not None and row.revoked_ms is None and (row.expires_ms is None or now < row.expires_ms)
 
 
+def person_behind(connection: Connection, caller: str) -> str | None:
+    """Whose act that of a caller is (an id of a user, or of a token behind ``token:``): the user's, or that
+    of whoever made the token. None for a token of which nobody knows whose it is."""
+    prefix, _, token_id = caller.partition(CALLER)
+    if prefix:
+        return caller
+    return connection.scalar(select(api_token.c.owner).where(api_token.c.id == token_id))
+
+
+def answerable(connection: Connection, caller: str) -> str:
+    """The person behind a caller, for acts that take two people; ForbiddenError if nobody knows who it is."""
+    person = person_behind(connection, caller)
+    if person is None:
+        raise ForbiddenError(
+            "whose token this is, nobody knows", mend="Log in, or use a token that you made while logged in"
+        )
+    return person
+
+
 def touch_token(connection: Connection, token: Token, *, now: Ms) -> None:
     """Note that the token was used; nothing is written within a minute of the last note."""
     if token.last_used_ms is None or now - token.last_used_ms >= TOUCH_MS:
@@ -128,6 +163,7 @@ def _token(row: Row[tuple[object, ...]]) -> Token:
         id=row.id,
         name=row.name,
         scopes=frozenset(row.scopes),
+        owner=row.owner,
         created_ms=row.created_ms,
         expires_ms=row.expires_ms,
         last_used_ms=row.last_used_ms,

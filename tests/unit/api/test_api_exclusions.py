@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 from sqlalchemy import update
 
 from api_client import Client, client_of
+from api_people import Browser, staff_of
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, iso
 from sharpeyes.store import schema, telemetry
-from sharpeyes.store.tokens import create_token
 
 HOUR = 3_600_000
 
 
-def second_token(
-    client: Client, name: str = "second", scopes: tuple[str, ...] = ("admin",)
-) -> dict[str, str]:
-    now = client.service.clock()
-    secret = client.service.database.write(
-        lambda c: create_token(c, name=name, scopes=list(scopes), now=now)[1]
-    )
-    return {"Authorization": f"Bearer {secret.reveal()}"}
+@asynccontextmanager
+async def two_people(folder: Path) -> AsyncIterator[tuple[Client, Browser, Browser]]:
+    """A client with a token that an administrator made, their browser, and that of another person."""
+    async with client_of(folder) as client, staff_of(client, ("feng", "zhou")) as staff:
+        client.headers.update(await token_of(staff["feng"]))
+        yield client, staff["feng"], staff["zhou"]
+
+
+async def token_of(maker: httpx.AsyncClient, scope: str = "admin") -> dict[str, str]:
+    made = await maker.post("/api/v1/tokens", json={"name": "machine", "scopes": [scope]})
+    assert made.status_code == 201, made.text
+    return {"Authorization": f"Bearer {made.json()['token']}"}
 
 
 def told(client: Client, camera: str, *spells: tuple[State, int, int]) -> None:
@@ -43,7 +50,7 @@ def told(client: Client, camera: str, *spells: tuple[State, int, int]) -> None:
 
 
 async def test_an_exclusion_needs_two_and_leaves_raw_alone(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
+    async with two_people(tmp_path) as (client, _, other):
         now = client.service.clock()
         start, middle, end = now - 6 * HOUR, now - 4 * HOUR, now - 2 * HOUR
         told(client, "gate-1", (State.OFFLINE, start, middle), (State.ONLINE, middle, end))
@@ -71,14 +78,13 @@ async def test_an_exclusion_needs_two_and_leaves_raw_alone(tmp_path: Path) -> No
         where = f"/api/v1/exclusions/{asked['id']}"
         own = await client.post(f"{where}/decision", json={"approve": True})
         assert own.status_code == 403
-        other = second_token(client)
-        decided = await client.post(f"{where}/decision", json={"approve": True}, headers=other)
+        decided = await other.post(f"{where}/decision", json={"approve": True})
         assert decided.json()["decider"] not in ("", asked["applicant"])
         found = await rate()
         assert found["online_rate"] == 0.5
         assert found["adjusted_rate"] == 1.0
         assert found["excluded_s"] == 7200
-        again = await client.post(f"{where}/decision", json={"approve": False}, headers=other)
+        again = await other.post(f"{where}/decision", json={"approve": False})
         assert again.status_code == 409
         listed = (await client.get("/api/v1/exclusions", params={"from": iso(start)})).json()["items"]
         assert [i["id"] for i in listed] == [asked["id"]]
@@ -87,7 +93,7 @@ async def test_an_exclusion_needs_two_and_leaves_raw_alone(tmp_path: Path) -> No
 
 
 async def test_an_application_is_checked(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
+    async with two_people(tmp_path) as (client, _, _):
         now = client.service.clock()
         good = {
             "scope": "department",
@@ -108,13 +114,13 @@ async def test_an_application_is_checked(tmp_path: Path) -> None:
             ({"scope": "planet"}, 422),
         ):
             assert (await client.post("/api/v1/exclusions", json=good | change)).status_code == status, change
-        reader = second_token(client, "reader", ("read",))
+        reader = await token_of(client, "read")
         assert (await client.post("/api/v1/exclusions", json=good, headers=reader)).status_code == 403
         assert (await client.get("/api/v1/exclusions/none")).status_code == 404
 
 
 async def test_a_contest_and_its_answer_stay(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
+    async with two_people(tmp_path) as (client, _, other):
         now = client.service.clock()
         start, end = now - 3 * HOUR, now - 2 * HOUR
         told(client, "gate-1", (State.OFFLINE, start, end))
@@ -132,10 +138,9 @@ async def test_a_contest_and_its_answer_stay(tmp_path: Path) -> None:
         reply = {"text": "The switch was down; see ticket 4", "outcome": "dismissed"}
         where = f"/api/v1/contests/{contest['id']}/answer"
         assert (await client.post(where, json=reply)).status_code == 403  # one's own
-        other = second_token(client)
-        answered = (await client.post(where, json=reply, headers=other)).json()
+        answered = (await other.post(where, json=reply)).json()
         assert (answered["text"], answered["answer"]) == (filing["text"], reply["text"])
-        assert (await client.post(where, json=reply, headers=other)).status_code == 409
+        assert (await other.post(where, json=reply)).status_code == 409
         shown = await client.get(
             "/api/v1/intervals/evidence", params={"camera": "gate-1", "start": iso(start)}
         )
@@ -148,7 +153,7 @@ async def test_a_contest_and_its_answer_stay(tmp_path: Path) -> None:
 
 
 async def test_an_application_is_withdrawn_by_its_applicant_alone_and_stays(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
+    async with two_people(tmp_path) as (client, _, other):
         now = client.service.clock()
         body = {
             "scope": "tier",
@@ -160,16 +165,15 @@ async def test_an_application_is_withdrawn_by_its_applicant_alone_and_stays(tmp_
         }
         asked = (await client.post("/api/v1/exclusions", json=body)).json()
         where, why = f"/api/v1/exclusions/{asked['id']}", {"reason": "施工取消"}
-        other = second_token(client)
         assert (await client.post(f"{where}/withdrawal", json={"reason": " "})).status_code == 422
-        refused = await client.post(f"{where}/withdrawal", json=why, headers=other)
+        refused = await other.post(f"{where}/withdrawal", json=why)
         assert (refused.status_code, refused.json()["mend"]) == (403, "Refuse it instead")
         done = (await client.post(f"{where}/withdrawal", json=why)).json()
         assert (done["stage"], done["withdrawal"], done["decider"]) == ("withdrawn", "施工取消", None)
         assert done["withdrawn"] is not None
         for step, said in (("decision", {"approve": True}), ("withdrawal", why), ("revocation", None)):
-            headers = {} if step == "withdrawal" else other
-            again = await client.post(f"{where}/{step}", json=said, headers=headers)
+            by = client if step == "withdrawal" else other
+            again = await by.post(f"{where}/{step}", json=said)
             assert again.status_code == 409, (step, again.text)
         listed = (await client.get("/api/v1/exclusions", params={"stage": "withdrawn"})).json()["items"]
         assert listed == [done]
@@ -182,25 +186,24 @@ async def test_an_application_is_withdrawn_by_its_applicant_alone_and_stays(tmp_
         assert {line["subject"] for line in told} == {asked["id"]}
         later = (await client.post("/api/v1/exclusions", json=body)).json()
         where = f"/api/v1/exclusions/{later['id']}"
-        decided = await client.post(f"{where}/decision", json={"approve": False}, headers=other)
+        decided = await other.post(f"{where}/decision", json={"approve": False})
         assert decided.status_code == 200
         assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
 
 
 async def test_a_contest_is_withdrawn_and_makes_room_for_another(tmp_path: Path) -> None:
-    async with client_of(tmp_path) as client:
+    async with two_people(tmp_path) as (client, _, other):
         now = client.service.clock()
         start, end = now - 3 * HOUR, now - 2 * HOUR
         told(client, "gate-1", (State.OFFLINE, start, end))
         filing = {"camera": "gate-1", "start": iso(start), "text": "录像在线"}
         filed = (await client.post("/api/v1/contests", json=filing)).json()
         where, why = f"/api/v1/contests/{filed['id']}", {"reason": "看错了时段"}
-        other = second_token(client)
-        assert (await client.post(f"{where}/withdrawal", json=why, headers=other)).status_code == 403
+        assert (await other.post(f"{where}/withdrawal", json=why)).status_code == 403
         done = (await client.post(f"{where}/withdrawal", json=why)).json()
         assert (done["withdrawal"], done["outcome"], done["text"]) == ("看错了时段", None, filing["text"])
         reply = {"text": "no", "outcome": "dismissed"}
-        assert (await client.post(f"{where}/answer", json=reply, headers=other)).status_code == 409
+        assert (await other.post(f"{where}/answer", json=reply)).status_code == 409
         assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
         waiting = await client.get("/api/v1/contests", params={"answered": "false"})
         assert waiting.json()["items"] == []
@@ -208,7 +211,7 @@ async def test_a_contest_is_withdrawn_and_makes_room_for_another(tmp_path: Path)
         again = await client.post("/api/v1/contests", json=filing)  # it blocks no other
         assert again.status_code == 201
         where = f"/api/v1/contests/{again.json()['id']}"
-        assert (await client.post(f"{where}/answer", json=reply, headers=other)).status_code == 200
+        assert (await other.post(f"{where}/answer", json=reply)).status_code == 200
         assert (await client.post(f"{where}/withdrawal", json=why)).status_code == 409
         kinds = (await client.get("/api/v1/events", params={"kind": "contest"})).json()["items"]
         assert [line["message"].split(" ")[0] for line in kinds] == [
@@ -217,3 +220,71 @@ async def test_a_contest_is_withdrawn_and_makes_room_for_another(tmp_path: Path)
             "withdrawn",
             "filed",
         ]
+
+
+async def test_nobody_decides_on_their_own_with_another_credential(tmp_path: Path) -> None:
+    """A token is its maker's, also one that was made with a token."""
+    async with two_people(tmp_path) as (client, browser, other):
+        now = client.service.clock()
+        start, end = now - 3 * HOUR, now - 2 * HOUR
+        told(client, "gate-1", (State.OFFLINE, start, end))
+        body = {
+            "scope": "tier",
+            "subjects": ["community"],
+            "from": iso(now + HOUR),
+            "to": iso(now + 2 * HOUR),
+            "reason": "works",
+            "evidence": "order 7",
+        }
+        filing = {"camera": "gate-1", "start": iso(start), "text": "录像在线", "department": "psb"}
+        grown = await token_of(client)
+        own: tuple[tuple[httpx.AsyncClient, dict[str, str]], ...] = (
+            (client, {}),
+            (client, grown),
+            (browser, {}),
+        )
+        approve, uphold = {"approve": True}, {"text": "so it is", "outcome": "upheld"}
+        asked = ""
+        for asker, asking in own:
+            made = await asker.post("/api/v1/exclusions", json=body, headers=asking)
+            asked = f"/api/v1/exclusions/{made.json()['id']}"
+            for decider, deciding in own:
+                refused = await decider.post(f"{asked}/decision", json=approve, headers=deciding)
+                assert refused.status_code == 403, refused.text
+                assert refused.json()["detail"] == "nobody decides on an exclusion of their own"
+        assert (await other.post(f"{asked}/decision", json=approve)).status_code == 200
+
+        filed = await client.post("/api/v1/contests", json=filing)
+        contest = f"/api/v1/contests/{filed.json()['id']}"
+        for decider, deciding in own:
+            refused = await decider.post(f"{contest}/answer", json=uphold, headers=deciding)
+            assert refused.status_code == 403, refused.text
+        assert (await other.post(f"{contest}/answer", json=uphold)).status_code == 200
+
+
+async def test_a_token_of_nobody_knows_whom_neither_asks_nor_decides(tmp_path: Path) -> None:
+    """That of the first start is in whoever's hands read the screen then."""
+    async with client_of(tmp_path) as client, staff_of(client, ("feng",)) as staff:
+        now = client.service.clock()
+        body = {
+            "scope": "tier",
+            "subjects": ["community"],
+            "from": iso(now + HOUR),
+            "to": iso(now + 2 * HOUR),
+            "reason": "works",
+            "evidence": "order 7",
+        }
+        for headers in ({}, await token_of(client)):
+            refused = await client.post("/api/v1/exclusions", json=body, headers=headers)
+            assert (refused.status_code, refused.json()["detail"]) == (
+                403,
+                "whose token this is, nobody knows",
+            )
+        asked = (await staff["feng"].post("/api/v1/exclusions", json=body)).json()
+        decided = await client.post(f"/api/v1/exclusions/{asked['id']}/decision", json={"approve": True})
+        assert decided.status_code == 403
+        told(client, "gate-1", (State.OFFLINE, now - 3 * HOUR, now - 2 * HOUR))
+        filing = {"camera": "gate-1", "start": iso(now - 3 * HOUR), "text": "录像在线"}
+        assert (await client.post("/api/v1/contests", json=filing)).status_code == 403
+        (mine, *_) = (await staff["feng"].get("/api/v1/tokens")).json()
+        assert mine["owner"] is None

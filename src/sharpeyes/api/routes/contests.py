@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 from sqlalchemy import Connection
 
+from sharpeyes.api import auth
 from sharpeyes.api.auth import ADDRESSES, AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.exclusions import ExclusionShape, Withdrawal
@@ -186,7 +187,8 @@ async def answer(rooms: Rooms, caller: Settler, key: str, reply: Reply) -> Conte
         outcome=reply.outcome,
         now=rooms.clock(),
     )
-    return ContestShape.of(await rooms.database.awrite(answered))
+    async with auth.refusals(rooms, caller, "answer", f"contest {key}"):
+        return ContestShape.of(await rooms.database.awrite(answered))
 
 
 @router.post("/contests/{key}/withdrawal")

@@ -8,6 +8,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, Field
 
+from sharpeyes.api import auth
 from sharpeyes.api.auth import AnyCaller, Disputer, Reader, Settler
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import Body, Instant, Shape
@@ -171,7 +172,8 @@ async def decide(rooms: Rooms, caller: Settler, key: str, decision: Decision) ->
         remark=decision.remark,
         now=rooms.clock(),
     )
-    return ExclusionShape.of(await rooms.database.awrite(decided))
+    async with auth.refusals(rooms, caller, "decide", f"exclusion {key}"):
+        return ExclusionShape.of(await rooms.database.awrite(decided))
 
 
 @router.post("/{key}/revocation")

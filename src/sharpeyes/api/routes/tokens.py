@@ -27,7 +27,8 @@ async def list_all(rooms: Rooms) -> tuple[TokenShape, ...]:
 
 @router.post("", status_code=HTTPStatus.CREATED)
 async def create(rooms: Rooms, caller: ManagingCaller, wanted: NewToken) -> CreatedToken:
-    """Make a token. Its text is in this answer and nowhere else; that it was made is in the register."""
+    """Make a token, which belongs to whoever makes it. Its text is in this answer and nowhere else; that it
+    was made is in the register."""
     now = rooms.clock()
 
     def change(connection: Connection) -> tuple[list[Entry], tuple[Token, Secret]]:
@@ -37,6 +38,7 @@ async def create(rooms: Rooms, caller: ManagingCaller, wanted: NewToken) -> Crea
             scopes=wanted.scopes,
             now=now,
             expires_ms=None if wanted.expires is None else from_datetime(wanted.expires),
+            owner=caller.behind,
         )
         entry = entries.token_changed(
             now, caller.subject, caller.name, token.id, "token_added", scopes=sorted(token.scopes)
