@@ -2566,7 +2566,8 @@ export interface paths {
         put?: never;
         /**
          * Add Silence
-         * @description Announce planned work on a camera, a node, a zone or everything.
+         * @description Announce planned work on a camera, a node or a zone of one's own department, or, as administrator, on
+         *     anything and everything.
          */
         post: operations["add_silence_api_v1_silences_post"];
         delete?: never;
@@ -2587,7 +2588,7 @@ export interface paths {
         post?: never;
         /**
          * End Silence
-         * @description End planned work now; what has not begun never will.
+         * @description End planned work that one may announce now; what has not begun never will.
          */
         delete: operations["end_silence_api_v1_silences__silence_id__delete"];
         options?: never;

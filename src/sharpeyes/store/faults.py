@@ -213,6 +213,17 @@ def zones_of(connection: Connection, cameras: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def departments_of(
+    connection: Connection, *, cameras: Iterable[str] = (), zone: str | None = None
+) -> set[str]:
+    """Whose these cameras are, and those of a zone, as far as they are in service."""
+    query = select(camera.c.department).where(camera.c.retired_ms.is_(None)).distinct()
+    found = set(connection.scalars(query.where(camera.c.zone == zone))) if zone is not None else set()
+    for some in chunks(cameras):
+        found.update(connection.scalars(query.where(camera.c.id.in_(some))))
+    return found
+
+
 def suppressed(connection: Connection) -> dict[str, int]:
     """Node -> cameras that are down because of it now and have no ticket of their own."""
     query = (
@@ -601,15 +612,20 @@ def add_silence(connection: Connection, item: Silence) -> None:
     )
 
 
-def end_silence(connection: Connection, silence_id: str, *, at: Ms) -> None:
-    """End it now; one that has not begun never will. Raises NotFoundError."""
-    where = silence.c.id == silence_id
-    row = connection.execute(select(silence).where(where)).first()
+def get_silence(connection: Connection, silence_id: str) -> Silence:
+    """NotFoundError if there is none."""
+    row = connection.execute(select(silence).where(silence.c.id == silence_id)).first()
     if row is None:
         raise NotFoundError(f"there is no silence {silence_id}")
-    if at <= row.started_ms:
+    return _silence(row)
+
+
+def end_silence(connection: Connection, silence_id: str, *, at: Ms) -> None:
+    """End it now; one that has not begun never will. Raises NotFoundError."""
+    where, span = silence.c.id == silence_id, get_silence(connection, silence_id).span
+    if at <= span.start:
         connection.execute(silence.delete().where(where))
-    elif at < row.ended_ms:
+    elif at < span.end:
         connection.execute(update(silence).where(where).values(ended_ms=at))
 
 
@@ -618,17 +634,18 @@ def list_silences(connection: Connection, since: Ms) -> list[Silence]:
     rows = connection.execute(
         select(silence).where(silence.c.ended_ms > since).order_by(silence.c.started_ms, silence.c.id)
     )
-    return [
-        Silence(
-            id=row.id,
-            scope=Scope(row.scope) if row.scope is not None else None,
-            subject=row.subject,
-            span=Span(row.started_ms, row.ended_ms),
-            reason=row.reason,
-            by=row.actor,
-        )
-        for row in rows
-    ]
+    return [_silence(row) for row in rows]
+
+
+def _silence(row: Any) -> Silence:
+    return Silence(
+        id=row.id,
+        scope=Scope(row.scope) if row.scope is not None else None,
+        subject=row.subject,
+        span=Span(row.started_ms, row.ended_ms),
+        reason=row.reason,
+        by=row.actor,
+    )
 
 
 # --- rows and values ----------------------------------------------------------------------------------

@@ -17,9 +17,12 @@ from api_people import Staff, staff_of
 from gateway_town import LiveCamera
 from rtp_media import encode
 from sharpeyes.app import Service
+from sharpeyes.domain.faults import Node, NodeKind
+from sharpeyes.domain.time import Ms
 from sharpeyes.faults.causes import CausePolicy
 from sharpeyes.faults.faults import Faults, FaultSettings
 from sharpeyes.faults.policy import TIMES, FaultPolicy
+from sharpeyes.store import faults as store
 
 CITY = """\
 site: {{name: Test, timezone: Asia/Shanghai}}
@@ -199,6 +202,52 @@ async def test_planned_work_is_announced_and_ended(client: Client) -> None:
     assert ended["subject"] == begun["subject"] == made.json()["id"]
     for_ever = form | {"to": "9999-12-31T00:00:00Z"}
     assert (await client.post("/api/v1/silences", json=for_ever)).status_code == 422
+
+
+async def test_work_is_announced_on_what_is_of_ones_own_department(client: Client) -> None:
+    """gate-1 and gate-2 are of psb, school-1 of edu; all are in the zone police."""
+    database = client.service.database
+    nodes = {
+        "switch": (None, ("gate-1",)),
+        "street": (None, ("gate-2", "school-1")),
+        "lent": ("edu", ("gate-1",)),
+        "empty": ("psb", ()),
+    }
+    form = {"from": "2100-01-01T00:00:00Z", "to": "2100-01-01T02:00:00Z", "reason": "New switch"}
+
+    def about(subject: str) -> dict[str, str]:
+        scope = "node" if subject in nodes else "zone" if subject == "police" else "camera"
+        return {"scope": scope, "subject": subject}
+
+    async with staff_of(client, ("zhou", "ma", "feng")) as staff:
+        for name, (department, cameras) in nodes.items():
+            node = Node(id=name, kind=NodeKind.SWITCH, name=name, department=department)
+            await database.awrite(lambda c, n=node, below=cameras: store.put_node(c, n, below, now=Ms(1)))
+            if name == "switch":
+                may = await staff["zhou"].post("/api/v1/silences", json=form | about("switch"))
+                assert may.status_code == 201, may.text
+        own = ("gate-1", "gate-2", "empty")
+        foreign = ("school-1", "street", "lent", "police", "nowhere")
+        for person in ("zhou", "ma"):
+            for subject in own:
+                made = await staff[person].post("/api/v1/silences", json=form | about(subject))
+                assert made.status_code == 201, (person, subject, made.text)
+                path = f"/api/v1/silences/{made.json()['id']}"
+                assert (await staff[person].delete(path)).status_code == 204
+            for subject in foreign:
+                refused = await staff[person].post("/api/v1/silences", json=form | about(subject))
+                assert refused.status_code == 403, (person, subject, refused.text)
+                assert "psb" in refused.json()["detail"]
+            everything = await staff[person].post("/api/v1/silences", json=form)
+            assert everything.status_code == 403
+            assert everything.json()["detail"] == "only administrators silence everything"
+        for about_what in ({}, about("police"), about("school-1")):
+            made = await staff["feng"].post("/api/v1/silences", json=form | about_what)
+            assert made.status_code == 201, made.text
+            path = f"/api/v1/silences/{made.json()['id']}"
+            assert (await staff["ma"].delete(path)).status_code == 403, "nor does one end what others wanted"
+            assert (await staff["feng"].delete(path)).status_code == 204
+        assert (await staff["ma"].delete("/api/v1/silences/none")).status_code == 404
 
 
 async def test_without_recipients_nobody_is_told(client: Client) -> None:

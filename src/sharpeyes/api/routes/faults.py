@@ -45,6 +45,7 @@ from sharpeyes.domain.faults import (
     TicketStage,
 )
 from sharpeyes.domain.time import Ms, Span, from_datetime
+from sharpeyes.faults.silences import check as check_silence
 from sharpeyes.faults.statistics import Statistics, statistics
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
@@ -197,7 +198,8 @@ async def silences(rooms: Rooms) -> tuple[SilenceShape, ...]:
 
 @router.post("/silences", status_code=HTTPStatus.CREATED)
 async def add_silence(rooms: Rooms, caller: OperatorCaller, form: NewSilence) -> SilenceShape:
-    """Announce planned work on a camera, a node, a zone or everything."""
+    """Announce planned work on a camera, a node or a zone of one's own department, or, as administrator, on
+    anything and everything."""
     if (form.scope is None) != (form.subject is None):
         raise InvalidInputError("subject: belongs to a scope", mend="Give both, or neither for everything")
     if form.end <= form.start:
@@ -218,10 +220,13 @@ async def add_silence(rooms: Rooms, caller: OperatorCaller, form: NewSilence) ->
     about = "everything" if silence.scope is None else f"{silence.scope} {silence.subject}"
 
     def write(connection: Connection) -> None:
+        if caller.subject is not None:
+            check_silence(connection, silence, caller.subject)
         store.add_silence(connection, silence)
         _note(connection, silence.id, f"{about} silenced by {caller.name}: {silence.reason}", rooms.clock())
 
-    await rooms.database.awrite(write)
+    async with auth.refusals(rooms, caller, "silence", about):
+        await rooms.database.awrite(write)
     return SilenceShape.of(silence)
 
 
@@ -231,14 +236,17 @@ async def end_silence(
     caller: OperatorCaller,
     silence_id: Annotated[str, Path(max_length=64)],
 ) -> None:
-    """End planned work now; what has not begun never will."""
+    """End planned work that one may announce now; what has not begun never will."""
     now = rooms.clock()
 
     def write(connection: Connection) -> None:
+        if caller.subject is not None:
+            check_silence(connection, store.get_silence(connection, silence_id), caller.subject)
         store.end_silence(connection, silence_id, at=now)
         _note(connection, silence_id, f"silence ended by {caller.name}", now)
 
-    await rooms.database.awrite(write)
+    async with auth.refusals(rooms, caller, "end silence", silence_id):
+        await rooms.database.awrite(write)
 
 
 def _note(connection: Connection, silence: str, message: str, now: Ms) -> None:
