@@ -79,6 +79,7 @@ export const REGISTRY: readonly (readonly [RegExp, string])[] = [
   [/^is declared in cameras\.yaml, which would undo this at the next start: change it there$/, '由 cameras.yaml 声明，下次启动会还原：请在该文件中修改'],
   [/^is retired$/, '已不在册'],
   [/^there is no such camera$/, '没有这台摄像机'],
+  [/^there is no camera '?(.+?)'?$/, '没有摄像机 $1'],
   [/^a shift of (\S+) goes on since/, '$1 已有进行中的班次'],
   [/^Hand it over first$/, '请先交班'],
   [/^this shift is signed for$/, '该班次已签字'],
