@@ -368,9 +368,25 @@ class People:
         await self._change(by, by.id, "totp", {"totp": sealed, "totp_step": step})
 
     async def remove_totp(self, by: Subject | None, user_id: str) -> None:
-        """Want no codes any more: an administrator's act, for a lost phone."""
+        """Want no codes any more of somebody else, whose phone is lost: an administrator's act."""
         self._check_admin(by)
+        if by is not None and by.id == user_id:
+            raise ForbiddenError(
+                "nobody removes their own authenticator app without a code of it",
+                mend="Ask another administrator, or send password and code to /api/v1/session/totp/removal",
+            )
         await self._change(by, user_id, "totp_removed", {"totp": None}, end=True)
+
+    async def remove_own_totp(self, by: Subject, password: Secret, code: str) -> None:
+        """Want no codes any more, with the password and a code that was not used yet: a session left open is
+        not enough. Every session of the user ends."""
+        account = await self._database.aread(lambda c: get_account(c, by.id))
+        if account.totp is None:
+            raise ConflictError("this account has no authenticator app")
+        outcome, step = self._check_code(account, code, self._clock())
+        if not await self._matches(account, password) or outcome != "ok" or step is None:
+            raise ForbiddenError("the password or the code is wrong")
+        await self._change(by, by.id, "totp_removed", {"totp": None, "totp_step": step}, end=True)
 
     async def any(self) -> bool:
         """Whether there are accounts at all."""

@@ -184,6 +184,13 @@ class TotpProof(Body):
     code: Annotated[str, Field(max_length=20)]
 
 
+class TotpRemoval(Body):
+    model_config = _example(password="a long phrase of words", code="492039")
+
+    password: Annotated[SecretStr, Field(max_length=1000)]
+    code: Annotated[str, Field(max_length=20)]
+
+
 _SESSION: dict[str, Any] = {
     "id": "5f2c9a7d1e3b4c60",
     "created": "2026-10-01T08:00:00.000Z",

@@ -111,6 +111,32 @@ class TestSessions:
         proof = {"secret": other.reveal(), "code": totp.code_at(other, clock() // totp.STEP_MS)}
         assert kind(await browser.put("/api/v1/session/totp", json=proof)) == (409, "conflict")
 
+    async def test_nobody_removes_their_own_app_without_proof_that_they_are_there(
+        self, staff: Staff, clock: Clock
+    ) -> None:
+        """An administrator neither: a session left open is not enough."""
+        feng, removal = staff["feng"], "/api/v1/session/totp/removal"
+        secret = Secret((await feng.post("/api/v1/session/totp")).json()["secret"])
+
+        def code(ahead: int = 0) -> str:
+            return totp.code_at(secret, clock() // totp.STEP_MS + ahead)
+
+        proof = {"password": PASSWORD, "code": code()}
+        assert kind(await feng.post(removal, json=proof)) == (409, "conflict"), "there is none yet"
+        wanted = {"secret": secret.reveal(), "code": code()}
+        assert (await feng.put("/api/v1/session/totp", json=wanted)).status_code == 204
+        own = await feng.delete(f"/api/v1/users/{staff.id('feng')}/totp")
+        assert kind(own) == (403, "forbidden")
+        assert "another administrator" in own.json()["mend"]
+        shown = {"password": PASSWORD, "code": code()}  # when it was confirmed
+        for wrong in (shown, {**proof, "password": "another", "code": code(1)}, {**proof, "code": "12"}):
+            assert kind(await feng.post(removal, json=wrong)) == (403, "forbidden"), wrong
+        assert (await feng.post(removal, json={**proof, "code": code(1)})).status_code == 204
+        assert (await feng.get("/api/v1/session")).status_code == 401, "every session ends"
+        assert (await feng.log_in("feng")).status_code == 201
+        steps = [entry["details"].get("step") for entry in await staff.register(kind="refusal")]
+        assert steps.count("totp") == 4
+
 
 class TestNames:
     async def test_nobody_learns_who_has_an_account(self, staff: Staff) -> None:

@@ -18,6 +18,7 @@ from sharpeyes.api.access_shapes import (
     SessionShape,
     TotpOffer,
     TotpProof,
+    TotpRemoval,
     WhoAmI,
 )
 from sharpeyes.api.auth import COOKIE, Caller, Person, client_address, csrf_token
@@ -98,6 +99,16 @@ async def offer_totp(response: Response, rooms: Rooms, caller: Person) -> TotpOf
 async def confirm_totp(rooms: Rooms, caller: Person, proof: TotpProof) -> None:
     """Want codes of this secret at every log-in from now on, once one shows that the app has it."""
     await rooms.access.people.confirm_totp(caller.person, Secret(proof.secret.get_secret_value()), proof.code)
+
+
+@router.post("/session/totp/removal", status_code=HTTPStatus.NO_CONTENT)
+async def remove_totp(response: Response, rooms: Rooms, caller: Person, proof: TotpRemoval) -> None:
+    """Want no codes any more, with the password and a code. Every session ends, this one too."""
+    async with auth.refusals(rooms, caller, "totp", caller.person.id):
+        await rooms.access.people.remove_own_totp(
+            caller.person, Secret(proof.password.get_secret_value()), proof.code
+        )
+    _forget(response)
 
 
 @router.get("/sessions")

@@ -85,8 +85,9 @@ async def reset_password(rooms: Rooms, caller: PeopleManager, user_id: UserId, f
 
 @router.delete("/users/{user_id}/totp", status_code=HTTPStatus.NO_CONTENT)
 async def remove_totp(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> None:
-    """Want no codes of this account any more: its phone is lost. Every session of it ends."""
-    await rooms.access.people.remove_totp(caller.person, user_id)
+    """Want no codes of somebody else's account any more: its phone is lost. Every session of it ends."""
+    async with auth.refusals(rooms, caller, "totp", user_id):
+        await rooms.access.people.remove_totp(caller.person, user_id)
 
 
 @router.delete("/users/{user_id}/sessions", status_code=HTTPStatus.NO_CONTENT)
