@@ -19,7 +19,7 @@ from sharpeyes.access.register.figures import count
 from sharpeyes.access.register.note import Signer
 from sharpeyes.access.register.verify import verify
 from sharpeyes.access.register.writer import Register
-from sharpeyes.access.sessions import SessionPolicy
+from sharpeyes.access.sessions import MOST_SESSIONS, SessionPolicy
 from sharpeyes.domain.access import (
     Action,
     Allowed,
@@ -489,6 +489,17 @@ async def test_a_name_that_does_not_exist_is_answered_alike_and_not_written_down
     assert answers[0] == answers[1]
     last = city.entries(Kind.LOGIN)[-1]
     assert (last.user, last.name, last.details) == (None, None, {"outcome": "wrong"})
+
+
+async def test_one_session_too_many_ends_the_oldest_and_the_register_says_so(city: City) -> None:
+    begun = []
+    for _ in range(MOST_SESSIONS + 2):
+        city.later(1)
+        begun.append((await city.log_in()).session.id)
+    alive = await city.people.sessions_of(city.who["wang"].id)
+    assert [session.id for session in alive] == begun[:1:-1]
+    ended = [entry.details for entry in city.entries(Kind.LOGIN) if entry.details["outcome"] == "ended"]
+    assert [(one["session"], one["why"]) for one in ended] == [(name, "too_many") for name in begun[:2]]
 
 
 async def test_codes(city: City) -> None:

@@ -144,11 +144,11 @@ class People:
                 raise UnauthenticatedError("the code was used already", mend="Wait for the next one")
             if fresh is not None:
                 change_user(connection, latest.subject.id, now, password=fresh)
-            add_session(connection, session, token_hash)
-            entry = entries.login(now, latest.subject, "ok", address, session=session.id)
-            return [entry], latest.subject
+            said = self._begin(connection, latest.subject, session, token_hash)
+            return said, latest.subject
 
         subject = await self._register.record(change)
+        self._changes.tell(Changed(users=frozenset({subject.id})))
         self._throttle.succeeded(username[:200], address, known=known)
         return LoggedIn(subject, session, token)
 
@@ -184,9 +184,8 @@ class People:
             session, token, token_hash = sessions.begin(
                 account.subject.id, now, self._policy, address=address, client=client
             )
-            add_session(connection, session, token_hash)
-            entry = entries.login(now, account.subject, "ok", address, session=session.id, by="oidc")
-            return [entry], LoggedIn(account.subject, session, token)
+            said = self._begin(connection, account.subject, session, token_hash, by="oidc")
+            return said, LoggedIn(account.subject, session, token)
 
         answer = await self._register.record(change)
         if not isinstance(answer, LoggedIn):
@@ -194,6 +193,7 @@ class People:
                 "there is no account here for this identity, or it is disabled",
                 mend="Ask an administrator to make an account without a password under your user name there",
             )
+        self._changes.tell(Changed(users=frozenset({answer.subject.id})))
         return answer
 
     async def authenticate(self, token: str) -> tuple[Subject, Session]:
@@ -393,6 +393,24 @@ class People:
         return bool(await self._database.aread(count_users))
 
     # --- within ---------------------------------------------------------------------------------------
+
+    def _begin(
+        self, connection: Connection, subject: Subject, session: Session, token_hash: bytes, **details: Detail
+    ) -> list[Entry]:
+        """Store a session that begins; the oldest one ends for which there is no room. Gives what
+        to register."""
+        now = session.created
+        others = [
+            one for one in list_sessions(connection, subject.id) if sessions.live(one, now, self._policy)
+        ]
+        add_session(connection, session, token_hash)
+        said = [entries.login(now, subject, "ok", session.address, session=session.id, **details)]
+        for one in others[sessions.MOST_SESSIONS - 1 :]:
+            end_sessions(connection, subject.id, now, only=one.id)
+            said.append(
+                entries.login(now, subject, "ended", "", session=one.id, of=subject.id, why="too_many")
+            )
+        return said
 
     def _find(
         self, connection: Connection, username: str, address: str, now: Ms

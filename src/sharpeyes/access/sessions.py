@@ -13,6 +13,8 @@ from sharpeyes.domain.time import Ms
 TOKEN_BYTES = 32
 SKEW_MS = 5 * 60_000
 """How far the clock may be put back before sessions end: else one that began in the future never would."""
+MOST_SESSIONS = 20
+"""Of one user at a time: whoever took a password along is noticed by those thrown out, not one of many."""
 TOUCH_MS = 60_000
 """``seen`` is kept to the minute, so that a busy session does not cost a write a request."""
 
