@@ -168,10 +168,10 @@ def settle(city: Fleet, *, seed: int, language: Language = Language.EN) -> Town:
         channels = []
         for channel in device.channels:
             place, _, rest = channel.name.partition(", ")
-            spot, _, number = rest.rpartition(" ")
+            spot, _, count = rest.rpartition(" ")
             # What the city calls by a street is called after where it stands now.
             spots[channel.id] = ("Quay", "crane") if owner is PORT else (place, spot)
-            channels.append(replace(channel, name=language.camera(*spots[channel.id], number)))
+            channels.append(replace(channel, name=language.camera(*spots[channel.id], count)))
         devices.append(replace(device, address=address, fault=None, channels=tuple(channels)))
     free = [device for device in quiet if device.id not in dark]
     switch = tuple(device.id for device in free if owners[device.id].department == "police")[:5]
