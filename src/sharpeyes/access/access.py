@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 TICKET_KEY_FILE = "tickets.key"
 """Signs tickets: a key of its own, so that gateways elsewhere need no other."""
 EXPIRE_S = 60.0
+LAPSE_S = 5.0
 PURGE_S = 24 * 3600.0
 REVIEWS_S = 10.0
 
@@ -101,6 +102,7 @@ async def open_access(
         deaf = changes.listen(_say_overrides)
         chores = [
             asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
+            asyncio.create_task(_every(LAPSE_S, access.desk.lapse_grants), name="access-lapse"),
             asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
             asyncio.create_task(_every(PURGE_S, forget), name="access-retention"),
             asyncio.create_task(_every(EXPIRE_S, register.sum_up), name="access-refusals"),

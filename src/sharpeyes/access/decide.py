@@ -140,7 +140,7 @@ def _of_grant(
         return Refused(reason=Reason.ACTION, message=f"The grant does not allow: {action}")
     if grant.revocation:  # whatever the clock says: one that is put back gives nothing back
         return Refused(reason=Reason.REVOKED, message="The grant was revoked")
-    if now >= terms.period.end:
+    if grant.lapsed is not None or now >= terms.period.end:
         return Refused(reason=Reason.EXPIRED, message="The grant has expired")
     if now < terms.period.start:
         return Refused(reason=Reason.NOT_YET, message="The grant has not begun yet", until=terms.period.start)

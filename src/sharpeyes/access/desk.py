@@ -45,12 +45,14 @@ from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputE
 from sharpeyes.domain.masks import MOST_MASKS, Mask
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.access import (
+    any_past_grant,
     get_grant,
     get_masks,
     get_override,
     get_request,
     get_subject,
     get_target,
+    lapse_grants,
     list_due_requests,
     list_grants,
     list_overrides,
@@ -300,6 +302,14 @@ class Desk:
         return await self._register.record(change)
 
     # --- grants ---------------------------------------------------------------------------------------
+
+    async def lapse_grants(self) -> int:
+        """Keep it that grants have ended, so that a clock put back revives none. To be called every few
+        seconds."""
+        now = self._clock()
+        if not await self._database.aread(lambda connection: any_past_grant(connection, now)):
+            return 0
+        return await self._database.awrite(lambda connection: lapse_grants(connection, now))
 
     async def extend(self, by: str, grant_id: str, end: Ms) -> Grant:
         def step(connection: Connection, subject: Subject, now: Ms, grant: Grant) -> Grant:

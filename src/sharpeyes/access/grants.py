@@ -54,7 +54,7 @@ def issue(grant_id: str, request: Request, part: Part, now: Ms, policy: ViewPoli
 
 def ended(grant: Grant, now: Ms) -> bool:
     """Whether the lease is over for good."""
-    return now >= grant.terms.period.end or grant.revocation is not None
+    return grant.lapsed is not None or now >= grant.terms.period.end or grant.revocation is not None
 
 
 def extend(grant: Grant, by: Subject, end: Ms, now: Ms, policy: ViewPolicy) -> Grant:

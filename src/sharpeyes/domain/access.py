@@ -258,6 +258,8 @@ class Grant:
     request: str | None = None
     """The request that it came from; None for an emergency override."""
     revocation: Revocation | None = None
+    lapsed: Ms | None = None
+    """When it was first seen that its end is past: from then on it is over, also for a clock put back."""
 
     @property
     def emergency(self) -> bool:

@@ -436,8 +436,8 @@ def list_grants(
     before: Grant | None = None,
     limit: int | None = None,
 ) -> list[Grant]:
-    """Newest first. ``running_at``: not ended by then; they may not have begun. ``before``: the last one
-    already seen."""
+    """Newest first. ``running_at``: not ended by then, nor ever before; they may not have begun. ``before``:
+    the last one already seen."""
     query = select(view_grant).order_by(view_grant.c.issued_ms.desc(), view_grant.c.id).limit(limit)
     if user_id is not None:
         query = query.join(grant_user, grant_user.c.grant_id == view_grant.c.id).where(
@@ -448,11 +448,26 @@ def list_grants(
     if request is not None:
         query = query.where(view_grant.c.request == request)
     if running_at is not None:
-        query = query.where(view_grant.c.ends_ms > running_at)
+        query = query.where(view_grant.c.ends_ms > running_at, view_grant.c.lapsed_ms.is_(None))
     if before is not None:
         at = view_grant.c.issued_ms
         query = query.where(or_(at < before.issued, and_(at == before.issued, view_grant.c.id > before.id)))
     return [_grant(row) for row in connection.execute(query)]
+
+
+def lapse_grants(connection: Connection, now: Ms) -> int:
+    """Keep it for good that the end of these grants is past at ``now``; how many. What is kept of one grant
+    harms no other: one that is made after a clock that was ahead was put right lasts as long as it says."""
+    g = view_grant.c
+    past = g.lapsed_ms.is_(None), g.ends_ms <= now
+    return connection.execute(update(view_grant).where(*past).values(lapsed_ms=now)).rowcount
+
+
+def any_past_grant(connection: Connection, now: Ms) -> bool:
+    """Whether :func:`lapse_grants` has something to do."""
+    g = view_grant.c
+    query = select(g.id).where(g.lapsed_ms.is_(None), g.ends_ms <= now).limit(1)
+    return connection.execute(query).first() is not None
 
 
 def put_override(connection: Connection, opened: Override) -> None:
@@ -666,6 +681,7 @@ def _grant(row: Row[Any]) -> Grant:
             if row.revoked_ms is not None
             else None
         ),
+        lapsed=row.lapsed_ms,
     )
 
 

@@ -131,6 +131,8 @@ view_grant = Table(
     Column("revoked_ms", Millis),
     Column("revoked_by", ID),
     Column("revoke_reason", Text),
+    Column("lapsed_ms", Millis),  # when it was first seen that its end is past
+    Index("ix_view_grant_lapsed_ms_ends_ms", "lapsed_ms", "ends_ms"),
 )
 
 grant_user = Table(

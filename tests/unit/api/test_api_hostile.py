@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +19,10 @@ from sharpeyes.access import requests, totp
 from sharpeyes.access.grants import MOST_UNREVIEWED
 from sharpeyes.api.bodies import MOST_BYTES
 from sharpeyes.app import wall_clock
+from sharpeyes.domain.access import Action, Allowed, Decision, Reason, Refused
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.access import get_grant, put_grant
 
 
 class Clock:
@@ -91,6 +96,39 @@ class TestSessions:
         assert (await staff.client.delete(f"/api/v1/tokens/{token['id']}")).status_code == 204
         clock.ahead_ms = -86_400_000
         assert (await staff.client.get("/api/v1/tokens")).status_code == 401
+
+    async def test_a_clock_put_back_revives_no_grant_that_had_ended_also_after_a_restart(
+        self, tmp_path: Path
+    ) -> None:
+        clock = Clock()
+        async with client_of(tmp_path, clock=clock) as client, staff_of(client) as staff:
+            old = await staff.approve(await staff.ask("gate-1"), "zhao", "qian")
+            assert old
+            user, grant = staff.id("wang"), old["id"]
+            assert (await staff.ticket("wang", "gate-1", grant)).status_code == 201
+
+        async def look(grant: str, ahead_ms: int, *, lapsed: bool = False) -> Decision:
+            """The answer of a service that starts at this time of the clock, once it saw what there is."""
+            clock.ahead_ms = ahead_ms
+            async with client_of(tmp_path, clock=clock) as client, asyncio.timeout(20):
+                desk = client.service.access.desk  # type: ignore[union-attr]
+                get = partial(get_grant, grant_id=grant)
+                while lapsed and (await client.service.database.aread(get)).lapsed is None:
+                    await asyncio.sleep(0.02)
+                best = await desk.check(user, "gate-1", Action.LIVE, address="")
+                assert isinstance(best, Allowed) is not lapsed
+                return await desk.look_again(user, "gate-1", Action.LIVE, grant)
+
+        assert isinstance(await look(grant, 1_000), Allowed)
+        for ahead_ms in (40 * 86_400_000, 2_000):
+            answer = await look(grant, ahead_ms, lapsed=True)
+            assert isinstance(answer, Refused)
+            assert answer.reason is Reason.EXPIRED
+        async with client_of(tmp_path, clock=clock) as client:
+            later = await client.service.database.aread(partial(get_grant, grant_id=grant))
+            fresh = replace(later, id="g-fresh", issued=clock(), lapsed=None)
+            await client.service.database.awrite(lambda c: put_grant(c, fresh))
+        assert isinstance(await look("g-fresh", 3_000), Allowed), "a clock that was ahead harms nothing new"
 
     async def test_a_code_opens_once_and_an_open_session_does_not_change_the_app(
         self, staff: Staff, clock: Clock
