@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from console_axe import AXE, serious
 from console_browser import CHROMIUM, Tab, browser
 from console_town import PASSWORD, Site, log_in, serving
 from sharpeyes.api.console import ASSETS
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
 
-AXE = Path(__file__).parents[2] / "console" / "node_modules" / "axe-core" / "axe.min.js"
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
     pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
@@ -50,13 +50,6 @@ PAGES = (
     "/settings?tab=tokens",
 )
 ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
-FOUND = """async () => {
-  const {violations} = await axe.run(document, {resultTypes: ['violations']});
-  const told = node => `${node.target} (${[...node.any, ...node.all, ...node.none][0]?.message})`;
-  return violations
-    .filter(one => ['serious', 'critical'].includes(one.impact))
-    .map(one => `${one.id}: ${one.nodes.slice(0, 3).map(told).join('; ')}`);
-}"""
 
 
 @pytest.fixture
@@ -90,8 +83,4 @@ async def test_axe_finds_nothing_serious_on_any_page(site: Site, tmp_path: Path)
 async def look(tab: Tab, url: str) -> list[str]:
     await tab.open(url)
     await tab.until("() => !document.querySelector('.skeleton')")
-    # A debugger's script is not the page's: the policy, which holds for the page, need not allow it.
-    await tab.ask("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
-    await tab.until("() => document.getAnimations().every(one => one.playState !== 'running')")
-    findings: list[str] = await tab.call(FOUND)
-    return findings
+    return await serious(tab)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from console_axe import AXE, in_both_themes
 from console_browser import CHROMIUM, Tab, browser
 from console_town import PASSWORD, Site, log_in, serving
 from ipycam_peer import ipycam
@@ -26,6 +27,7 @@ from sharpeyes.store.cameras import list_cameras
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
     pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
+    pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci in console/)"),
 ]
 ACCOUNT = Credentials("operator", Secret("s3cret & <more>"))
 SPEC = ClipSpec(codec=Codec.H264, width=320, height=180, gop=10, gops=2, kbps=300)
@@ -96,6 +98,7 @@ async def test_addresses_are_searched_logged_in_to_approved_and_in_the_table(
 
         await tab.call("() => document.querySelector('thead input').click()")
         await tab.sees("3 chosen")
+        assert await in_both_themes(tab) == []
         await tab.click(".foot button", "Give a login")
         await tab.type("#login input[name=device-user]", ACCOUNT.username)
         await tab.type("#login input[name=device-password]", ACCOUNT.password.reveal())
@@ -120,6 +123,7 @@ async def test_addresses_are_searched_logged_in_to_approved_and_in_the_table(
             await tab.click(".el-select-dropdown__item", choice)
         await tab.click(".el-dialog button", "Preview")
         await tab.sees("2 cameras would come of it")
+        assert await in_both_themes(tab) == []
         assert len(await site.service.database.aread(list_cameras)) == 2
         await tab.click(".el-dialog button", "Enrol 2 cameras")
         await tab.sees("2 cameras are enrolled")
