@@ -45,7 +45,14 @@ from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.faults.faults import FaultSettings
 from sharpeyes.registry import numbering
-from sharpeyes.registry.declared import Declared, DeclaredCredential, Method, Network, check_pattern
+from sharpeyes.registry.declared import (
+    CAMERA_NAME,
+    Declared,
+    DeclaredCredential,
+    Method,
+    Network,
+    check_pattern,
+)
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
 T = TypeVar("T")
@@ -57,7 +64,6 @@ MAX_SECRET_BYTES = 4096
 NONE: tuple[str, ...] = ()
 PORTS: tuple[int, ...] = (80,)
 METHODS: tuple[str, ...] = (Method.UNICAST, Method.SWEEP)
-CAMERA_NAME = "{area} {address} {channel}"
 DEFAULT_ZONE = Zone(id="default", name="default")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from urllib.parse import urlsplit
 
 from sharpeyes.discovery.found import FoundChannel, FoundDevice
@@ -125,6 +126,8 @@ class _Reconciliation:
         self.changes: list[Change] = []
         self.attached: set[str] = set()
         self.cameras = sorted(inventory.cameras, key=lambda camera: camera.id)
+        self.names = {camera.name for camera in inventory.cameras}
+        self.numbers: dict[str, count[int]] = {}
         self.by_channel = {
             (camera.device, camera.channel): camera
             for camera in reversed(self.cameras)
@@ -428,7 +431,16 @@ class _Reconciliation:
         name = network.camera_name
         for field_name, value in values.items():
             name = name.replace(f"{{{field_name}}}", value.replace("{", "(").replace("}", ")"))
-        return " ".join(name.split())[:200] or channel.token
+        words = " ".join(name.split())
+        if "{number}" not in words:
+            return words[:200] or channel.token
+        if "{number}" not in words[:190]:
+            words = f"{words.replace('{number}', '')[:180]} {{number}}"
+        numbers = self.numbers.setdefault(words, count(1))
+        names = (words.replace("{number}", str(number))[:200] for number in numbers)
+        name = next(one for one in names if one not in self.names)
+        self.names.add(name)
+        return name
 
     def _network(self, address: str) -> Network | None:
         return network_of(self.networks, address)

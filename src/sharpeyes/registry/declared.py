@@ -93,9 +93,11 @@ class Network:
         return f"{self.cidr}@{self.zone}"
 
 
-NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model")
+NAME_FIELDS = ("area", "address", "channel", "manufacturer", "model", "number")
 """What may stand in braces in :attr:`Network.camera_name`: the area's name, the device's address, the
-channel's name, maker and model."""
+channel's name, maker and model, and the first number from 1 on that makes the name a new one."""
+CAMERA_NAME = "{area} {model} {number}"
+"""Without the address: everybody reads names, and where devices are in the network is for who mends them."""
 
 
 def check_pattern(pattern: str) -> None:
@@ -108,7 +110,7 @@ def check_pattern(pattern: str) -> None:
                 )
     except ValueError:
         raise InvalidInputError(
-            "a brace is not closed", mend="Write fields as {address}, a brace itself as {{"
+            "a brace is not closed", mend="Write fields as {number}, a brace itself as {{"
         ) from None
 
 

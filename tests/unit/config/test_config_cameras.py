@@ -183,7 +183,7 @@ def test_a_network_and_its_defaults(tmp_path: Path) -> None:
         zone="video",
         ports=(80,),
         methods=frozenset({Method.UNICAST, Method.SWEEP}),
-        camera_name="{area} {address} {channel}",
+        camera_name="{area} {model} {number}",
     )
     assert (second.ports, second.methods, second.interface) == ((80, 8000), {Method.MULTICAST}, "eth1")
     assert second.camera_name.format(model="m", address="a") == "m {x} a"

@@ -26,7 +26,7 @@ from sharpeyes.registry.changes import (
     NoteConflict,
     UpdateStreams,
 )
-from sharpeyes.registry.declared import Method, Network
+from sharpeyes.registry.declared import CAMERA_NAME, Method, Network
 
 HARBOUR = Network(
     cidr=ip_network("10.0.0.0/16"),
@@ -126,6 +126,25 @@ def notes(changes: Iterable[Change]) -> list[NoteConflict]:
 
 EMPTY = Inventory()
 MAC, OTHER = "44:19:b6:0a:0b:0c", "00:40:8c:01:02:03"
+
+
+def test_a_name_has_the_first_number_that_makes_it_new_and_no_address() -> None:
+    acme = replace(HARBOUR, camera_name=CAMERA_NAME)
+    seen = [found(f"10.0.0.{n}:80", serial=f"S-{n}0001", channels=2 if n == 6 else 1) for n in (5, 6)]
+    known = applied(EMPTY, run(EMPTY, seen, (acme,)))
+    assert sorted(camera.name for camera in known.cameras) == [f"harbour Dome {n}" for n in (1, 2, 3)]
+    taken = replace(known.cameras[0], name="harbour Dome 4")
+    known = replace(known, cameras=(taken, *known.cameras[1:]))
+    (*_, camera) = run(known, [found("10.0.0.9:80", serial="S-90001")], (acme,))
+    assert isinstance(camera, AddCamera)
+    freed = min({1, 2, 3} - {int(one.name.split()[-1]) for one in known.cameras})
+    assert camera.camera.name == f"harbour Dome {freed}"
+    odd = replace(acme, camera_name="x" * 195 + "{number}")
+    names = [c.camera.name for c in run(EMPTY, seen, (odd,)) if isinstance(c, AddCamera)]
+    assert len(set(names)) == 3
+    assert max(map(len, names)) <= 200
+    plain = [c.camera.name for c in run(EMPTY, [found()], (acme,)) if isinstance(c, AddCamera)]
+    assert plain == ["harbour 1"], "a maker that says no model"
 
 
 def test_a_new_device_gets_what_its_network_says() -> None:

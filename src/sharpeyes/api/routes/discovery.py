@@ -22,7 +22,7 @@ from sharpeyes.domain.discovery import Enrol, FoundStatus
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, iso
-from sharpeyes.registry.declared import Network
+from sharpeyes.registry.declared import CAMERA_NAME, Network
 from sharpeyes.store.credentials import list_credentials
 from sharpeyes.store.discovery import (
     Found,
@@ -326,7 +326,7 @@ class FoundApprove(Body):
     department: Id
     area: Id
     zone: Id
-    camera_name: Annotated[str, Field(min_length=1, max_length=200)] = "{area} {address} {channel}"
+    camera_name: Annotated[str, Field(min_length=1, max_length=200)] = CAMERA_NAME
     credential: Annotated[
         str | None,
         Field(
