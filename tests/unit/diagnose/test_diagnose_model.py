@@ -19,6 +19,7 @@ TRAINED = [check for check in CHECKS if check.inputs]
 def test_it_says_what_it_was_made_with_and_that_is_the_code_of_now() -> None:
     made_with = dict(PLAIN["made_with"])
     assert made_with.pop("samples") > 5000
+    assert len(made_with.pop("data")) == 16
     assert made_with == train.recorded()
 
 

@@ -10,5 +10,7 @@ diagnosis  the composed verdict
 words      what it says, by language
 still      a marked-up JPEG that shows what was seen and where
 dataset    a whole set of samples -> predictions
+made       faults on normal pictures, cameras of cameras (development only)
+drawn      places drawn by code, in all weathers (development only)
 train      a set of samples -> the model's file (development only)
 """

@@ -67,6 +67,18 @@ def block_means(full: NDArray[np.generic]) -> Map:
     )
 
 
+def product(one: Map, other: Map) -> Map:
+    """Scalar product of two fields, place by place."""
+    both = cv2.multiply(one, other)
+    return np.asarray(cv2.add(cv2.extractChannel(both, 0), cv2.extractChannel(both, 1)), np.float32)
+
+
+def length(field: Map) -> Map:
+    """Of a field's vectors. OpenCV's own differs in the last bit from run to run, and a training with it."""
+    x, y = cv2.split(field)
+    return np.asarray(np.sqrt(x * x + y * y), np.float32)
+
+
 def second_differences(plane: NDArray[np.float32]) -> Map:
     """Immerkaer's mask, the product of two second differences, as an estimate of the noise's sigma."""
     response = cv2.sepFilter2D(plane, cv2.CV_32F, _SECOND * np.float32(_TO_SIGMA), _SECOND)
@@ -174,6 +186,12 @@ class Look:
         return u, v
 
     @cached_property
+    def thumb_planes(self) -> tuple[Map, Map, Map]:
+        """The same, plane by plane."""
+        y, u, v = cv2.split(self.thumb)
+        return np.asarray(y, np.float32), np.asarray(u, np.float32), np.asarray(v, np.float32)
+
+    @cached_property
     def fine(self) -> Map:
         """(360, 640): absolute response of Immerkaer's mask (CVIU 64(2), 1996), in grey levels of sigma."""
         return second_differences(self.luma)
@@ -269,6 +287,17 @@ class Features:
         return np.asarray((self.before.field + self.after.field) * np.float32(0.5), np.float32)
 
     @cached_property
+    def strength(self) -> Map:
+        """(180, 320): length of the mean field."""
+        return length(self.field)
+
+    @cached_property
+    def along(self) -> Map:
+        """(180, 320): product of the mean field and the usual one; only with a reference."""
+        assert self.reference is not None
+        return product(self.field, self.reference.field)
+
+    @cached_property
     def faint(self) -> Map:
         """The mean faint field of the pictures."""
         if self.before is None:
@@ -292,9 +321,8 @@ class Features:
         if reference is None:
             return float("nan")
         ours, theirs = self.field[22:-22], reference.field[22:-22]
-        dot = float((ours * theirs).sum())
-        sizes = np.sqrt((ours**2).sum(axis=2)) * reference.persistence[22:-22]
-        return dot / (float(sizes.sum()) + 1)
+        sizes = self.strength[22:-22] * reference.persistence[22:-22]
+        return float(product(ours, theirs).sum()) / (float(sizes.sum()) + 1)
 
     @cached_property
     def lost_blocks(self) -> Map | None:

@@ -85,11 +85,11 @@ def _units(data: bytes) -> list[bytes]:
 # --- faults ---------------------------------------------------------------------------------------------
 
 
-def _clip(image: NDArray[np.floating]) -> Image:
+def clipped(image: NDArray[np.floating]) -> Image:
     return np.asarray(np.clip(image, 0, 255), np.uint8)
 
 
-def _cloud(rng: Rng, height: int, width: int, size: float) -> Plane:
+def cloud(rng: Rng, height: int, width: int, size: float) -> Plane:
     """Smooth random relief with features of about `size` pixels."""
     shape = (max(2, int(height / size + 2)), max(2, int(width / size + 2)))
     coarse = rng.normal(0, 1, shape).astype(np.float32)
@@ -143,7 +143,7 @@ def tinted(rng: Rng, pair: Sequence[Image]) -> Faulty:
     tint = amount * np.array(_TINTS[int(rng.integers(len(_TINTS)))], np.float32)
     gain, offset = ((1.0, 0.0), (0.0, 120.0), (0.5, 60.0))[int(rng.integers(3))]
     return (
-        [_clip(image * (1 + gain * tint) + offset * tint) for image in pair],
+        [clipped(image * (1 + gain * tint) + offset * tint) for image in pair],
         severity,
         ["over_exposed"] * (severity > 1),
     )
@@ -153,7 +153,7 @@ def lit(rng: Rng, pair: Sequence[Image]) -> Faulty:
     """Too bright or too dark: what other kinds must not take for themselves."""
     bright = rng.random() < 0.5
     gain = rng.uniform(1.7, 5) if bright else rng.uniform(0.04, 0.22)
-    return [_clip(image * gain) for image in pair], 2, list(_ALL_LOST)
+    return [clipped(image * gain) for image in pair], 2, list(_ALL_LOST)
 
 
 def grey(rng: Rng, pair: Sequence[Image]) -> Faulty:
@@ -185,7 +185,7 @@ def noisy(rng: Rng, pair: Sequence[Image]) -> Faulty:
         else:
             specks = (rng.random((height, width)) < share).astype(np.uint8)
             noisy_image[cv2.dilate(specks, np.ones((1, length), np.uint8)) > 0] = rng.uniform(150, 255)
-        out.append(_clip(noisy_image))
+        out.append(clipped(noisy_image))
     tolerated = ["color_cast", "color_loss"] + ["corrupt", "occluded", "scene_shift", "stripes"] * (
         severity == 3
     )
@@ -226,7 +226,7 @@ def striped(rng: Rng, pair: Sequence[Image]) -> Faulty:
                     rows = np.s_[top : top + int(rng.integers(2, max(3, height // 10)))]
                     step = int(rng.normal(0, amount * 0.8)) + int(rng.choice([-6, 6]))
                     torn[rows] = np.roll(torn[rows], step, axis=1)
-        out.append(_clip(torn + wave[..., None]))
+        out.append(clipped(torn + wave[..., None]))
     tolerated = ["corrupt", "noise"] + ["color_cast", "occluded", "scene_shift"] * (severity == 3)
     return out, severity, tolerated
 
@@ -259,7 +259,7 @@ def _cover(rng: Rng, way: str, share: float, height: int, width: int) -> Plane:
         soft = float(rng.uniform(0.8, 2.5)) * scale
         return np.asarray(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), soft), np.float32)
     if way in ("paint", "dirt"):
-        relief = _cloud(rng, height, width, diagonal / rng.uniform(2.5, 6 if way == "paint" else 9))
+        relief = cloud(rng, height, width, diagonal / rng.uniform(2.5, 6 if way == "paint" else 9))
         soft = rng.uniform(1, 9 if way == "dirt" else 4)
     else:
         angle = rng.uniform(0, 2 * np.pi)
@@ -268,7 +268,7 @@ def _cover(rng: Rng, way: str, share: float, height: int, width: int) -> Plane:
             cx, cy = rng.uniform(0, width), rng.uniform(0, height)
             relief = -np.hypot((x - cx) * rng.uniform(0.6, 1.3), y - cy)
         rough = 0.03 if way == "card" else 0.06
-        relief = relief + _cloud(rng, height, width, diagonal / rng.uniform(1.5, 4)) * diagonal * rough
+        relief = relief + cloud(rng, height, width, diagonal / rng.uniform(1.5, 4)) * diagonal * rough
         soft = {"cloth": 6, "card": 2, "bag": 7, "hand": 12}[way] * rng.uniform(0.4, 1.6)
     mask_ = (relief > np.quantile(relief, 1 - share)).astype(np.float32)
     return np.asarray(cv2.GaussianBlur(mask_, (0, 0), float(soft) * scale), np.float32)
@@ -294,15 +294,15 @@ def covered(rng: Rng, pair: Sequence[Image], colourless: bool = False) -> Faulty
     }[way]
     if way in ("cloth", "paint") and rng.random() < 0.5:
         base = base.mean() + 0.35 * (base - base.mean())
-    relief = _cloud(rng, height, width, width / rng.uniform(2, 8)) * rng.uniform(2, 22)
+    relief = cloud(rng, height, width, width / rng.uniform(2, 8)) * rng.uniform(2, 22)
     if way in ("paint", "dirt", "leaf", "cloth"):
-        relief = relief + _cloud(rng, height, width, rng.uniform(2, 12) * width / _SMALL) * rng.uniform(0, 10)
+        relief = relief + cloud(rng, height, width, rng.uniform(2, 12) * width / _SMALL) * rng.uniform(0, 10)
     if way == "cloth" and rng.random() < 0.4:
         weave = rng.uniform(3, 7)
         threads = np.sin(2 * np.pi * x / weave) * np.sin(2 * np.pi * y / weave)
         relief = relief + rng.uniform(2, 10) * np.sign(threads)
     if way == "bag":
-        relief = relief + _cloud(rng, height, width, width / rng.uniform(6, 20)) * rng.uniform(5, 30)
+        relief = relief + cloud(rng, height, width, width / rng.uniform(6, 20)) * rng.uniform(5, 30)
     light = np.clip(np.mean([image.mean() for image in pair]) / 110, 0.25, 1.3) * rng.uniform(0.8, 1.2)
     light = max(min(light, 1), 0.4) if way == "card" else min(light, 1)
     colour = (base + relief[..., None]) * light
@@ -319,7 +319,7 @@ def covered(rng: Rng, pair: Sequence[Image], colourless: bool = False) -> Faulty
             ..., None
         ]
         grain = rng.normal(0, 1.2, (height, width))[..., None]
-        out.append(_clip(image * (1 - there) + colour * there + grain))
+        out.append(clipped(image * (1 - there) + colour * there + grain))
     size = float((mask > 0.5).mean())
     severity = 1 + int(size >= 0.3) + int(size >= 0.55)
     return (
@@ -400,7 +400,7 @@ def damaged(rng: Rng, pair: Sequence[Image], prior: Image) -> Faulty | None:
             float((cv2.absdiff(b, g).max(axis=2) > 18).mean()) for b, g in zip(bad, good[-2:], strict=True)
         ]
         worst = max(changed)
-        if worst >= 0.03:
+        if worst >= 0.06:
             return bad, 1 + int(worst >= 0.2) + int(worst >= 0.5), [*_ALL_LOST, *_WITH_DAMAGE]
     return None
 
@@ -453,7 +453,7 @@ def _camera(rng: Rng, height: int, width: int) -> Callable[[Image], Image]:
         toned = (flat + (toned - flat) * colour) * ((1 + tint) if coloured else 1)
         if soft:
             toned = cv2.GaussianBlur(toned, (0, 0), soft)
-        return _clip(toned + rng.normal(0, grain, (h, w))[..., None])
+        return clipped(toned + rng.normal(0, grain, (h, w))[..., None])
 
     return see
 
@@ -493,9 +493,12 @@ class Scene:
 
 
 def made_cameras(
-    scene: Scene, others: Sequence[Scene], cameras: int, seed: int
+    scene: Scene, others: Sequence[Scene], cameras: int, seed: int, *, known: bool = True
 ) -> Iterator[tuple[int, dict[str, list[bytes]], list[MadeSample]]]:
-    """(number, references as streams by mode, samples) of each; number 0 is the scene as it is."""
+    """(number, references as streams by mode, samples) of each; number 0 is the scene as it is.
+
+    `known`: the scene's own normal pairs are samples elsewhere, only faults are put on them here.
+    """
     height, width = scene.normals[0][2][0].shape[:2]
     for number in range(cameras):
         rng = np.random.default_rng([seed, number])
@@ -507,17 +510,17 @@ def made_cameras(
         samples = []
         for mode, hard, images in scene.normals:
             pair = [see(image) for image in images]
-            for kind in _wanted(rng, mode, hard, made=number > 0):
+            for kind in _wanted(rng, mode, hard, made=number > 0 or not known):
                 found = _faulty(rng, kind, pair, mode, scene, others, see)
                 if found is None:
                     continue
                 (shown, severity, tolerate), also = found
-                known = set(references)
+                learnt = set(references)
                 chance = rng.random()
                 if chance < 0.07:
-                    known.clear()
+                    learnt.clear()
                 elif chance < 0.16:
-                    known.discard(mode)
+                    learnt.discard(mode)
                 qp = int(rng.integers(25, 34))
                 label: str | None
                 if kind is None and hard is None and rng.random() < _STARVED:
@@ -536,7 +539,7 @@ def made_cameras(
                             *(["over_exposed", "under_exposed", "signal_lost"] * (kind == "lit")),
                         ],
                         hard=label,
-                        known=frozenset(known),
+                        known=frozenset(learnt),
                         also=also,
                     )
                 )

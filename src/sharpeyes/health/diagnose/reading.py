@@ -98,6 +98,8 @@ class Check:
     """Beginnings of the names of the values that the trained model reads, if there is one."""
     rule_weight: float = 1.0
     """Beside a trained model: the rule's part in the sum of both."""
+    certain: Callable[[Values], float] | None = None
+    """Beside a trained model: a rule that needs no other opinion where it is > 0."""
     needs_reference: bool = False
     uses_foreign: bool = False
     """A reference of another mode will do."""

@@ -17,13 +17,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.features import QUARTER, Look, Map, block_means, median, percentiles
+from sharpeyes.health.diagnose.features import (
+    QUARTER,
+    Look,
+    Map,
+    block_means,
+    length,
+    median,
+    percentiles,
+    product,
+)
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
 
 Mode = Literal["day", "ir", "night", "mono"]
 MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
 
-FORMAT = 2
+FORMAT = 3
 _EDGE_FLOOR = 0.05
 """Mean persistence below which a block has no edges worth asking for."""
 
@@ -34,6 +43,7 @@ class ModeReference:
 
     field (180, 320, 2) float32: the mean orientation field; its length is the persistence 0-1.
     thumb (45, 80, 3) and thumb_spread: median and median deviation of the thumbnails.
+    thumb_low, thumb_high (45, 80, 3): the range of the learned thumbnails, the luma as `change` has it.
     faint (90, 160, 2) float32: the mean field of weak, coarse structure.
     usual_agreement, agreement_spread (9, 16): leave-one-out agreement of the learned pictures with the field.
     usual_faint, faint_spread (9, 16): the same of the faint field.
@@ -48,6 +58,8 @@ class ModeReference:
     faint: Map
     thumb: Map
     thumb_spread: Map
+    thumb_low: Map
+    thumb_high: Map
     usual_agreement: Map
     agreement_spread: Map
     usual_faint: Map
@@ -57,7 +69,7 @@ class ModeReference:
 
     @cached_property
     def persistence(self) -> Map:
-        return np.asarray(np.hypot(self.field[..., 0], self.field[..., 1]), np.float32)
+        return length(self.field)
 
     @cached_property
     def persistence_blocks(self) -> Map:
@@ -84,17 +96,13 @@ class ModeReference:
 
     def change(self, thumb: Map) -> Map:
         """A thumbnail less the normal one. Gain and offset of the luma are fitted robustly first."""
-        mine, theirs = thumb[..., 0].ravel(), self.thumb[..., 0].ravel()
-        low, high = percentiles(theirs, (20, 80))
-        is_low, is_high = theirs <= low, theirs >= high
-        dark, bright = float(median(mine[is_low])), float(median(mine[is_high]))
-        usual_dark, usual_bright = float(median(theirs[is_low])), float(median(theirs[is_high]))
-        gain = (bright - dark) / max(usual_bright - usual_dark, 8.0)
-        gain = min(max(gain, 0.3), 2.0)
-        offset = float(median(mine - gain * theirs))
-        out = thumb - self.thumb
-        out[..., 0] = thumb[..., 0] - (gain * self.thumb[..., 0] + offset)
-        return np.asarray(out, np.float32)
+        return _change(thumb, self.thumb)
+
+    def beyond(self, change: Map) -> tuple[Map, Map]:
+        """(45, 80) each: how far a change goes beyond the learned pictures' range, luma and chroma."""
+        out = np.maximum(change - (self.thumb_high - self.thumb), (self.thumb_low - self.thumb) - change)
+        y, u, v = cv2.split(np.maximum(out, 0))
+        return np.asarray(y, np.float32), np.asarray(np.sqrt(u * u + v * v), np.float32)
 
     def to_bytes(self) -> bytes:
         """Deflated npz, 60-120 KB; the field is kept in eight bits."""
@@ -148,7 +156,30 @@ class ModeReference:
             raise ValueError(f"not a camera reference: {error}") from error
 
 
-_SIMPLE = ("thumb", "thumb_spread", "usual_agreement", "agreement_spread", "usual_faint", "faint_spread")
+_SIMPLE = (
+    "thumb",
+    "thumb_spread",
+    "thumb_low",
+    "thumb_high",
+    "usual_agreement",
+    "agreement_spread",
+    "usual_faint",
+    "faint_spread",
+)
+
+
+def _change(thumb: Map, usual: Map) -> Map:
+    mine, theirs = thumb[..., 0].ravel(), usual[..., 0].ravel()
+    low, high = percentiles(theirs, (20, 80))
+    is_low, is_high = theirs <= low, theirs >= high
+    dark, bright = float(median(mine[is_low])), float(median(mine[is_high]))
+    usual_dark, usual_bright = float(median(theirs[is_low])), float(median(theirs[is_high]))
+    gain = (bright - dark) / max(usual_bright - usual_dark, 8.0)
+    gain = min(max(gain, 0.3), 2.0)
+    offset = float(median(mine - gain * theirs))
+    out = thumb - usual
+    out[..., 0] = thumb[..., 0] - (gain * usual[..., 0] + offset)
+    return np.asarray(out, np.float32)
 
 
 def _half_blocks(half: Map) -> Map:
@@ -156,7 +187,7 @@ def _half_blocks(half: Map) -> Map:
 
 
 def _agreement(field: Map, usual: Map, persistence_blocks: Map) -> Map:
-    dot = _half_blocks(field[..., 0] * usual[..., 0] + field[..., 1] * usual[..., 1])
+    dot = _half_blocks(product(field, usual))
     with np.errstate(divide="ignore", invalid="ignore"):
         out = dot / persistence_blocks
     out[persistence_blocks < _EDGE_FLOOR] = np.nan
@@ -164,8 +195,8 @@ def _agreement(field: Map, usual: Map, persistence_blocks: Map) -> Map:
 
 
 def faint_agreement(one: Map, other: Map) -> Map:
-    dot = block_means((one * other).sum(axis=2))
-    sizes = block_means((one * one).sum(axis=2)) * block_means((other * other).sum(axis=2))
+    dot = block_means(product(one, other))
+    sizes = block_means(product(one, one)) * block_means(product(other, other))
     return np.asarray(dot / np.sqrt(sizes + 1e-4), np.float32)
 
 
@@ -207,6 +238,7 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
     usual_faint = np.median(lone, axis=0)
     thumbs = np.stack([look.thumb for look in looks])
     thumb = np.median(thumbs, axis=0)
+    changes = np.stack([_change(each, np.asarray(thumb, np.float32)) for each in thumbs])
     shifts = np.median((thumbs - thumb)[:, 5:-5, :, 1:].reshape(len(looks), -1, 2), axis=1)
     wander = float(np.sort(np.hypot(shifts[:, 0], shifts[:, 1]))[-2:].mean())
     agreements = np.where(np.isfinite(agreements), agreements, 0)
@@ -223,6 +255,8 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
         faint_spread=np.asarray(1.4826 * np.median(np.abs(lone - usual_faint), axis=0), np.float32),
         thumb=np.asarray(thumb, np.float32),
         thumb_spread=np.asarray(1.4826 * np.median(np.abs(thumbs - thumb), axis=0), np.float32),
+        thumb_low=np.asarray(thumb + changes.min(axis=0), np.float32),
+        thumb_high=np.asarray(thumb + changes.max(axis=0), np.float32),
         usual_agreement=np.asarray(usual, np.float32),
         agreement_spread=np.asarray(1.4826 * np.median(np.abs(agreements - usual), axis=0), np.float32),
         values={name: robust(np.array([m[name] for m in measured])) for name in measured[0]}

@@ -10,12 +10,9 @@ from sharpeyes.health.diagnose.reading import Check, Values, above, grade, usual
 
 
 def _third_offsets(look: Look) -> list[tuple[float, float]]:
-    y = look.thumb[..., 0]
+    y, u, v = look.thumb_planes
     low, high = percentiles(y, (33, 67))
-    return [
-        (float(median(look.thumb[part][:, 1])), float(median(look.thumb[part][:, 2])))
-        for part in (y <= low, (y >= low) & (y <= high), y >= high)
-    ]
+    return [(median(u[part]), median(v[part])) for part in (y <= low, (y >= low) & (y <= high), y >= high)]
 
 
 def values(look: Look) -> dict[str, float]:
@@ -49,7 +46,7 @@ def measure(features: Features) -> dict[str, float]:
         shared = float(np.hypot(median(du), median(dv)))
         spread = float(np.hypot(du.std(), dv.std()))
         change = changes[index][..., 1:].reshape(-1, 2) if changes is not None else np.full((1, 2), np.nan)
-        centre = np.median(change, axis=0)
+        centre = np.array([median(change[:, 0]), median(change[:, 1])])
         around = float(median(np.abs(change - centre)))
         same_way = (
             float((change @ centre > 0.5 * float(centre @ centre)).mean())
@@ -86,7 +83,13 @@ def _by_place(features: Features) -> dict[str, float]:
     reference = features.reference
     if reference is None:
         return dict.fromkeys(
-            ("cast_wander", "cast_excess", "cast_place_min", "cast_place_excess", "cast_place_z"),
+            (
+                "cast_wander",
+                "cast_excess",
+                "cast_place_min",
+                "cast_place_excess",
+                "cast_place_z",
+            ),
             float("nan"),
         )
     wander = reference.values["colour_wander"][0]
@@ -95,7 +98,7 @@ def _by_place(features: Features) -> dict[str, float]:
     rows = []
     for look in features.looks:
         change = (look.thumb - reference.thumb)[5:-5, :, 1:]
-        centre = np.median(change.reshape(-1, 2), axis=0)
+        centre = np.array([median(change[..., 0]), median(change[..., 1])])
         way = centre / (np.hypot(*centre) + 1e-3)
         parts = [
             float(median(change[part] @ way))

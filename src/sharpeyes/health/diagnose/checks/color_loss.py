@@ -5,20 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, percentiles
+from sharpeyes.health.diagnose.features import Features, Look, median, percentiles
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, both, usual
 
 
 def values(look: Look) -> dict[str, float]:
-    size = np.hypot(look.thumb[..., 1], look.thumb[..., 2])
+    _, u, v = look.thumb_planes
+    size = np.sqrt(u * u + v * v)
+    du, dv = u - np.float32(median(u)), v - np.float32(median(v))
     p50, p90, p98 = percentiles(size, (50, 90, 98))
-    centred = look.thumb[..., 1:] - np.median(look.thumb[..., 1:].reshape(-1, 2), axis=0)
     return {
         "chroma_mean": float(size.mean()),
         "chroma_p50": float(p50),
         "chroma_p90": float(p90),
         "chroma_p98": float(p98),
-        "chroma_around": float(np.hypot(centred[..., 0], centred[..., 1]).mean()),
+        "chroma_around": float(np.sqrt(du * du + dv * dv).mean()),
     }
 
 

@@ -14,52 +14,77 @@ from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture, Plane
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, both, grade, rectangles, usual
 
 _MACROBLOCK = 16
+_Plane = NDArray[np.integer | np.floating]
 _STEP = 6.0
 """Grey levels of a step, averaged along a macroblock's side, from which it counts."""
 
 
-def _phases(image: Map) -> NDArray[np.float64]:
-    """Share of strong lone steps at each of the 16 column phases; pass the transpose for rows.
+def _sides(image: _Plane) -> tuple[Map, Map]:
+    """Means along the macroblocks' upright sides (a row a macroblock), and along their level ones."""
+    height, width = image.shape
+    rows, columns = height // _MACROBLOCK, width // _MACROBLOCK
+    area = cv2.INTER_AREA
+    upright = cv2.resize(
+        np.asarray(image[: rows * _MACROBLOCK], np.float32), (width, rows), interpolation=area
+    )
+    level = cv2.resize(
+        np.asarray(image[:, : columns * _MACROBLOCK], np.float32), (columns, height), interpolation=area
+    )
+    return np.asarray(upright, np.float32), np.asarray(cv2.transpose(level), np.float32)
+
+
+def _steps(runs: Map) -> Map:
+    """(rows, columns, 16): 1 where a strong lone step is, by macroblock and phase of the column, the last
+    phase being the macroblock's edge. `runs`: means along the sides.
 
     A decoder's damage ends on a macroblock's edge: a step of one sign along all of its side, with calm on
     both sides of it. A scene's edges fall on all phases alike.
     """
-    rows = image.shape[0] // _MACROBLOCK
-    runs = cv2.resize(image[: rows * _MACROBLOCK], (image.shape[1], rows), interpolation=cv2.INTER_AREA)
-    return _phases_of_runs(np.asarray(runs, np.float32))
-
-
-def _phases_of_runs(runs: Map) -> NDArray[np.float64]:
-    """The same from the means along the macroblocks' sides."""
     columns = (runs.shape[1] - 6) // _MACROBLOCK
     steps = cv2.absdiff(runs[:, 1:], runs[:, :-1])
     alone = steps[:, 2:-2] - np.maximum(steps[:, :-4], steps[:, 4:])
     # alone[:, i] is the step between columns i+2 and i+3: phase (i+2) mod 16
-    strong = (alone > _STEP)[:, : columns * _MACROBLOCK].mean(axis=0)
-    return np.asarray(np.roll(strong.reshape(columns, _MACROBLOCK).mean(axis=0), 2), np.float64)
+    strong = (alone > _STEP)[:, : columns * _MACROBLOCK].astype(np.float32)
+    return np.asarray(np.roll(strong.reshape(len(runs), columns, _MACROBLOCK), 2, axis=2), np.float32)
 
 
-def at_source_scale(image: Map, source_size: tuple[int, int]) -> Map | None:
+def _local(across: Map, down: Map) -> tuple[float, float]:
+    """The most damaged window of 4x4 macroblocks: steps on the grid both ways beyond those off it, and of the
+    weaker way alone. A scene's own straight edge is one line; damage has corners."""
+    parts = []
+    for steps in (across, down.transpose(1, 0, 2)):
+        off = steps.sum(axis=2) - steps[..., 7] - steps[..., 15]
+        # 14 other phases: three times what chance puts on the grid
+        parts.append(cv2.boxFilter(steps[..., 15] - off * np.float32(3 / 14), -1, (4, 4), normalize=False))
+    rows, columns = (min(sizes) for sizes in zip(*(part.shape for part in parts), strict=True))
+    a, b = (part[:rows, :columns] for part in parts)
+    return float((a + b).max()), float(np.minimum(a, b).max())
+
+
+def at_source_scale(image: _Plane, source_size: tuple[int, int]) -> _Plane | None:
     """Back to the size of the stream, where the grid is 16 pixels; None for a larger stream."""
     width, height = source_size
     if width > WIDTH * 1.2 or width < 96 or height < 64:
         return None
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+    if source_size == (WIDTH, HEIGHT):
+        return image
+    return np.asarray(cv2.resize(image, source_size, interpolation=cv2.INTER_LINEAR))
 
 
-def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
+def _grid(image: _Plane, source_size: tuple[int, int]) -> dict[str, float]:
     source = at_source_scale(image, source_size)
     if source is None:
-        return dict.fromkeys(("x", "x_log", "y", "y_log", "half"), float("nan"))
-    out: dict[str, float] = {}
+        return dict.fromkeys(("x", "x_log", "y", "y_log", "half", "local", "corner"), float("nan"))
+    across, down = (_steps(runs) for runs in _sides(source))
+    out: dict[str, float] = dict(zip(("local", "corner"), _local(across, down), strict=True))
     halves = 0.0
-    for name, plane in (("x", source), ("y", np.asarray(cv2.transpose(source), np.float32))):
-        share = _phases(plane)
+    for name, steps in (("x", across), ("y", down)):
+        share = steps.mean(axis=(0, 1), dtype=np.float64)
         others = np.delete(share, (7, 15))
         middle = float(median(others))
         loud = float(others.max())
         # a small picture has few sides to count: what chance leaves grows as their number falls
-        enough = float(np.sqrt(plane.size / _MACROBLOCK**2 / 510))
+        enough = float(np.sqrt(source.size / _MACROBLOCK**2 / 510))
         out[name] = float(share[15] - loud) * enough
         out[f"{name}_log"] = float(np.log((share[15] + 0.004) / (middle + 0.004)))
         halves = max(halves, float(share[7] - loud) * enough)
@@ -70,52 +95,70 @@ def _grid(image: Map, source_size: tuple[int, int]) -> dict[str, float]:
 def grid_share(picture: Picture) -> float:
     """The larger share, across or down, of steps on the macroblock grid beyond those beside it; 0 if no grid
     can be seen at this size."""
-    width, height = picture.source_size
-    if width > WIDTH * 1.2 or width < 96 or height < 64:
+    source = at_source_scale(picture.y, picture.source_size)
+    if source is None:
         return 0.0
-    image = picture.y
-    if (width, height) != (WIDTH, HEIGHT):
-        image = np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    height, width = source.shape
     rows, columns = height // _MACROBLOCK, width // _MACROBLOCK
+    # in bytes: half the time, and near enough for a look
     sides = (
-        cv2.resize(image[: rows * _MACROBLOCK], (width, rows), interpolation=cv2.INTER_AREA),
-        cv2.resize(image[:, : columns * _MACROBLOCK], (columns, height), interpolation=cv2.INTER_AREA).T,
+        cv2.resize(source[: rows * _MACROBLOCK], (width, rows), interpolation=cv2.INTER_AREA),
+        cv2.resize(source[:, : columns * _MACROBLOCK], (columns, height), interpolation=cv2.INTER_AREA).T,
     )
-    shares = (_phases_of_runs(np.ascontiguousarray(runs, np.float32)) for runs in sides)
+    shares = (_steps(np.ascontiguousarray(runs, np.float32)).mean(axis=(0, 1)) for runs in sides)
     return max(float(share[15] - np.delete(share, (7, 15)).max()) for share in shares)
 
 
-def _anisotropy(y: Plane) -> Map:
+def _stretch(across: Map, down: Map, floor: float) -> Map:
     """(9, 16) log of detail across over detail down: a smear down has much more across."""
+    return np.asarray(np.log((across + floor) / (down + floor)), np.float32)
+
+
+def _detail(y: Plane) -> tuple[Map, Map]:
+    """(9, 16) block means of the steps to the right and down."""
     right = cv2.copyMakeBorder(cv2.absdiff(y[:, 1:], y[:, :-1]), 0, 0, 1, 0, cv2.BORDER_CONSTANT)
     below = cv2.copyMakeBorder(cv2.absdiff(y[1:], y[:-1]), 1, 0, 0, 0, cv2.BORDER_CONSTANT)
-    across, down = block_means(right), block_means(below)
-    return np.asarray(np.log((across + 0.3) / (down + 0.3)), np.float32)
+    return block_means(right), block_means(below)
 
 
 def values(look: Look) -> dict[str, float]:
-    grid = _grid(look.luma, look.picture.source_size)
+    grid = _grid(look.picture.y, look.picture.source_size)
     y, u, v = look.thumb[..., 0], look.thumb[..., 1], look.thumb[..., 2]
     # YUV 0,0,0 is what an unfilled buffer shows; after a re-encode it is (84, -39, -50)
     green = (u < -30) & (v < -38) & (np.abs(u - v) < 24) & (y < 110)
     low = cv2.resize(look.fine, (80, 45), interpolation=cv2.INTER_AREA)
     grey = (np.abs(y - 128) < 14) & (np.abs(u) < 4) & (np.abs(v) < 4) & (low < 0.4)
     anisotropy = look.profiled["anisotropy"]
+    rows = np.median(look.profiled["stretch"], axis=1)
     return {
         **{f"grid_{k}": value for k, value in grid.items()},
         "green_share": float(green.mean()),
         "grey_share": float(grey.mean()),
         "dead_share": float((low < 0.12).mean()),
+        "unfilled": _unfilled(look.picture),
+        "stretched": float(rows.max() - rows.min()),
         "smear_down": float((anisotropy > 1.0).mean()),
         "smear_across": float((anisotropy < -1.0).mean()),
     }
 
 
+def _unfilled(picture: Picture) -> float:
+    """Share of the very grey that a decoder starts from when the keyframe never came."""
+    y, u, v = picture.y[::2, ::2], picture.u, picture.v
+    grey = (y >= 125) & (y <= 131) & (u >= 126) & (u <= 130) & (v >= 126) & (v <= 130)
+    return float(grey.mean())
+
+
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
-    return {"anisotropy": _anisotropy(look.picture.y)}
+    across, down = _detail(look.picture.y)
+    return {"anisotropy": _stretch(across, down, 0.3), "stretch": _stretch(across, down, 0.08)}
 
 
 _NAMES = (
+    "grid_local",
+    "grid_corner",
+    "unfilled",
+    "stretched",
     "grid_x",
     "grid_x_log",
     "grid_y",
@@ -147,12 +190,16 @@ def measure(features: Features) -> dict[str, float]:
         max(look.measured["grid_x_log"] + look.measured["grid_y_log"] for look in features.looks)
     )
     if features.difference is None:
-        out |= dict.fromkeys(("damage_diff", "damage_diff_log"), float("nan"))
+        out |= dict.fromkeys(
+            ("damage_diff", "damage_diff_log", "damage_diff_local", "damage_diff_corner"), float("nan")
+        )
     else:
         grid = _grid(features.difference, features.after.picture.source_size)
         out |= {
             "damage_diff": max(grid["x"], 0) + max(grid["y"], 0),
             "damage_diff_log": grid["x_log"] + grid["y_log"],
+            "damage_diff_local": grid["local"],
+            "damage_diff_corner": grid["corner"],
         }
     if reference is None:
         out |= dict.fromkeys(
@@ -163,6 +210,9 @@ def measure(features: Features) -> dict[str, float]:
                 "damage_lost",
                 "damage_rows_any",
                 "damage_jump",
+                "damage_stretch",
+                "damage_stretch_rows",
+                "damage_stretch_step",
             ),
             float("nan"),
         )
@@ -170,6 +220,14 @@ def measure(features: Features) -> dict[str, float]:
     rises = [look.profiled["anisotropy"] - reference.profiles["anisotropy"] for look in features.looks]
     out["damage_smear"] = float(max((r > 0.9).mean() for r in rises))
     out["damage_smear_across_ref"] = float(max((r < -0.9).mean() for r in rises))
+    # what is concealed by the row above it has no detail down, all along its rows
+    stretches = [
+        np.sort(np.median(look.profiled["stretch"] - reference.profiles["stretch"], axis=1))
+        for look in features.looks
+    ]
+    out["damage_stretch"] = float(max(rows[-2:].mean() for rows in stretches))
+    out["damage_stretch_rows"] = float(max((rows > 0.4).mean() for rows in stretches))
+    out["damage_stretch_step"] = float(max(rows[-1] - rows[0] for rows in stretches))
     # a lost slice takes whole rows: rows that are gone beside rows that are all there
     assert features.agreement is not None
     known = (reference.persistence_blocks > 0.05) & (reference.usual_agreement > 0.35)
@@ -223,6 +281,11 @@ def margin(v: Values) -> float:
     return max(green, grid, changed, gone, smeared)
 
 
+def certain(v: Values) -> float:
+    """The grey that a decoder starts from, with what moved drawn on it: no scene is that."""
+    return min(above(v["damage_unfilled"], 0.62, 0.05), above(v["lost_std"], 0.5, 0.1))
+
+
 def severity(v: Values) -> int:
     return grade(
         float(
@@ -230,6 +293,7 @@ def severity(v: Values) -> int:
                 [
                     v["damage_green_share"],
                     v["damage_grey_share"],
+                    v["damage_unfilled"] if certain(v) > 0 else 0,
                     v["damage_smear"],
                     v["damage_lost"] * 0.8,
                     0,
@@ -274,4 +338,5 @@ CHECK = Check(
         "shift_zero",
     ),
     rule_weight=0.5,
+    certain=certain,
 )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import (
+    THUMB,
     Features,
     Look,
     Map,
@@ -26,6 +27,21 @@ from sharpeyes.health.diagnose.features import (
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, below, grade, rectangles
 
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
+_UNSEEN = (
+    "share",
+    "part",
+    "chroma",
+    "luma",
+    "flat",
+    "shade",
+    "kept",
+    "cosine",
+    "known",
+    "light",
+    "step",
+    "even",
+    "rest",
+)
 _REST = (
     "lost_median",
     "lost_best",
@@ -61,6 +77,11 @@ _REST = (
     "thing_border",
     "thing_round",
     "thing_still",
+    "thing_shade",
+    "thing_light",
+    "thing_dark",
+    "part_shade",
+    "part_light",
     "faint_lost",
     "faint_part",
     "faint_both",
@@ -117,6 +138,10 @@ def _thumb_blocks(plane: Map) -> Map:
     return np.asarray(cv2.resize(plane, (16, 9), interpolation=cv2.INTER_AREA), np.float32)
 
 
+def _small(plane: Map) -> Map:
+    return np.asarray(cv2.resize(plane, THUMB, interpolation=cv2.INTER_AREA), np.float32)
+
+
 def _most(maps: Sequence[Map]) -> Map:
     return maps[0] if len(maps) == 1 else np.asarray(cv2.max(*maps), np.float32)
 
@@ -146,10 +171,9 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
     usual = reference.profiles["middle"]
     now = np.max([look.middle_blocks for look in features.looks], axis=0)
     flat = np.clip(np.log((usual + 0.4) / (now + 0.4)), -1, 4)
-    field = features.field
-    strength = np.hypot(field[..., 0], field[..., 1])
+    strength = features.strength
     fresh = np.clip(strength - reference.persistence, 0, 1) * (reference.persistence < 0.35)
-    along = block_means(field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1])
+    along = block_means(features.along)
     sizes = block_means(strength * reference.persistence)
     cosine = along / (sizes + 1e-3)
     if features.before is None:
@@ -186,20 +210,16 @@ def _things(features: Features) -> dict[str, float]:
     spread = reference.thumb_spread
     luma = least[..., 0] / (2.0 * spread[..., 0] + 6)
     chroma = np.hypot(least[..., 1] / (1.5 * spread[..., 1] + 3), least[..., 2] / (1.5 * spread[..., 2] + 3))
-    still = np.ones(luma.shape, np.bool_)
-    if features.before is not None:
-        still = np.abs(features.after.thumb[..., 0] - features.before.thumb[..., 0]) < 7
+    still = _is_still(features)
     # every place: agreement of the mean field with the persistent edges, and edges to be expected
-    field, size = features.field, (80, 45)
-    dot = field[..., 0] * reference.field[..., 0] + field[..., 1] * reference.field[..., 1]
-    seen = np.asarray(cv2.resize(dot, size, interpolation=cv2.INTER_AREA))
-    sizes = np.hypot(field[..., 0], field[..., 1]) * reference.persistence
-    pointed = np.asarray(cv2.resize(sizes, size, interpolation=cv2.INTER_AREA))
-    expected = np.asarray(cv2.resize(reference.persistence**2, size, interpolation=cv2.INTER_AREA))
-    grain = np.asarray(
-        cv2.resize(_most([look.detail for look in features.looks]), size, interpolation=cv2.INTER_AREA)
-    )
+    seen = _small(features.along)
+    pointed = _small(features.strength * reference.persistence)
+    expected = _small(reference.persistence**2)
+    grain = _small(_most([look.detail for look in features.looks]))
     usual_grain = reference.profiles["grain"]
+    now = np.maximum(_most([look.thumb[..., 0] for look in features.looks]) - 16, 2)
+    usual_luma = np.maximum(reference.thumb[..., 0] - 16, 2)
+    out = _unseen(features, seen, pointed, expected, grain, now - usual_luma)
     mask = (((luma > 1) | (chroma > 1.2)) & still).astype(np.uint8)
     mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     mask = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
@@ -217,6 +237,9 @@ def _things(features: Features) -> dict[str, float]:
             "thing_border",
             "thing_round",
             "thing_still",
+            "thing_shade",
+            "thing_light",
+            "thing_dark",
         ),
         0.0,
     )
@@ -248,8 +271,81 @@ def _things(features: Features) -> dict[str, float]:
                 "thing_border": float(x == 0 or y == 0 or x + w == 80 or y + h == 45),
                 "thing_round": area / (w * h),
                 "thing_still": float(np.abs(change[0] - change[-1])[inside].mean()),
+                # a shadow takes of the grain what it takes of the light
+                "thing_shade": flat + float(np.log(now[inside].mean() / usual_luma[inside].mean())),
+                "thing_light": float(now[inside].mean()),
+                "thing_dark": float(np.log(now[inside].mean() / usual_luma[inside].mean())),
             }
-    return {f"cover_{k}": v for k, v in best.items()} | {"cover_thing": total}
+    return {f"cover_{k}": v for k, v in best.items()} | {"cover_thing": total} | out
+
+
+def _is_still(features: Features) -> NDArray[np.bool_]:
+    """(45, 80): where the two pictures are alike."""
+    if features.before is None:
+        return np.ones((45, 80), np.bool_)
+    return np.asarray(np.abs(features.after.thumb[..., 0] - features.before.thumb[..., 0]) < 7, np.bool_)
+
+
+def _strange(features: Features) -> tuple[Map, Map, NDArray[np.bool_]]:
+    """(45, 80) each: how far luma and chroma are beyond what was ever learned, and where so, still."""
+    reference, change = features.reference, features.thumb_change
+    assert reference is not None
+    assert change is not None
+    beyond = [reference.beyond(each) for each in change]
+    luma, chroma = (
+        np.asarray(cv2.min(*pair) if len(pair) > 1 else pair[0], np.float32)
+        for pair in zip(*beyond, strict=True)
+    )
+    strange = (((luma > 9) | (chroma > 2.5)) & _is_still(features)).astype(np.uint8)
+    return luma, chroma, cv2.morphologyEx(strange, cv2.MORPH_OPEN, np.ones((2, 2), np.uint8)) > 0
+
+
+def _unseen(
+    features: Features,
+    seen: Map,
+    pointed: Map,
+    expected: Map,
+    grain: Map,
+    brighter: Map,
+) -> dict[str, float]:
+    """The largest area that is as none of the learned pictures was, light apart, and stands still.
+
+    A forest is red in autumn and green in spring: its spread is wide, but a violet patch is in no season.
+    """
+    reference = features.reference
+    assert reference is not None
+    luma, chroma, mask = _strange(features)
+    size, part = _largest(mask)
+    values = dict.fromkeys(_UNSEEN, 0.0)
+    values |= {"share": float(mask.mean()), "kept": 0.6, "cosine": 0.6, "step": 0.0}
+    if size >= 30:
+        ring = (cv2.dilate(part.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~part
+        total = luma + 2 * chroma
+        usual_grain = reference.profiles["grain"]
+        flat = float(np.log((usual_grain[part].mean() + 0.3) / (grain[part].mean() + 0.3)))
+        usual_luma = np.maximum(reference.thumb[..., 0][part] - 16, 2)
+        shade = float(np.log(max(float((usual_luma + brighter[part]).mean()), 2.0) / usual_luma.mean()))
+        known = float(expected[part].mean())
+        thumb = features.after.thumb
+        values |= {
+            "part": size / mask.size,
+            "chroma": float(chroma[part].mean()),
+            "luma": float(luma[part].mean()),
+            "flat": flat,
+            # a shadow takes of the grain what it takes of the light
+            "shade": flat + shade,
+            "kept": float(seen[part].sum() / (expected[part].sum() + 1e-3)) if known > 0.01 else 0.6,
+            "cosine": float(seen[part].sum() / (pointed[part].sum() + 0.05)),
+            "known": known,
+            "light": float(thumb[..., 0][part].mean()),
+            # a cover ends at once, fog and glare fade
+            "step": float((total[part].mean() - total[ring].mean()) / (total[part].mean() + 1))
+            if ring.any()
+            else 0.0,
+            "even": float(thumb[part].std(axis=0).mean()),
+            "rest": float(total[~part].mean()) if not part.all() else 99.0,
+        }
+    return {f"unseen_{k}": v for k, v in values.items()}
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
@@ -281,7 +377,9 @@ def measure(features: Features) -> dict[str, float]:
     maps = block_maps(features)
     if maps is None or features.reference is None:
         return dict.fromkeys(
-            [f"cover_{n}{s}" for n in _MAPS for s in ("", "_part")] + [f"cover_{n}" for n in _REST],
+            [f"cover_{n}{s}" for n in _MAPS for s in ("", "_part")]
+            + [f"cover_{n}" for n in _REST]
+            + [f"unseen_{n}" for n in _UNSEEN],
             float("nan"),
         )
     masks = _masks(maps)
@@ -309,7 +407,12 @@ def measure(features: Features) -> dict[str, float]:
         np.asarray(cv2.resize(now[..., 0] ** 2, (16, 9), interpolation=cv2.INTER_AREA))
         - _thumb_blocks(now[..., 0]) ** 2
     )
+    light = _thumb_blocks(_most([look.thumb[..., 0] for look in features.looks])) - 16
+    usual_light = _thumb_blocks(np.ascontiguousarray(features.reference.thumb[..., 0])) - 16
+    shade = maps["flat"] + np.log(np.maximum(light, 2) / np.maximum(usual_light, 2))
     out |= {
+        "cover_part_shade": float(median(shade[part])) if inside else 0.0,
+        "cover_part_light": float(light[part].mean()) if inside else 0.0,
         "cover_turned": float(turned.mean()),
         "cover_turned_part": turned_part / 144,
         "cover_turned_extra": float(
@@ -349,13 +452,35 @@ def margin(v: Values) -> float:
     )
 
 
+def certain(v: Values) -> float:
+    """A large, still area of a colour or an evenness never seen there, ending at once, with none of the usual
+    edges, in a view that has not moved: a cover, however the place changes through the year."""
+    colour = min(above(v["unseen_chroma"], 7, 1), above(v["unseen_part"], 0.12, 0.03))
+    even = min(
+        above(v["unseen_flat"], 0.9, 0.1),
+        above(v["unseen_luma"], 12, 4),
+        above(v["unseen_part"], 0.06, 0.03),
+    )
+    return min(
+        max(colour, even),
+        below(v["unseen_cosine"], 0.5, 0.08),
+        below(v["unseen_kept"], 0.3, 0.06),
+        above(v["unseen_step"], 0.45, 0.08),
+        below(v["unseen_light"], 215, 5),
+        below(v["shift_gain"], 0.1, 0.03),
+    )
+
+
 def severity(v: Values) -> int:
-    return grade(v["cover_any"], 0.3, 0.6)
+    return grade(max(v["cover_any"], v["unseen_part"]), 0.3, 0.6)
 
 
 def region(features: Features) -> Region:
     maps = block_maps(features)
-    return () if maps is None else rectangles(_masks(maps)["any"])
+    if maps is None:
+        return ()
+    found = rectangles(_masks(maps)["any"])
+    return found or rectangles(_thumb_blocks(_strange(features)[2].astype(np.float32)) > 0.5)
 
 
 CHECK = Check(
@@ -369,4 +494,5 @@ CHECK = Check(
     margin=margin,
     inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
     rule_weight=0.5,
+    certain=certain,
 )

@@ -7,10 +7,9 @@ from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import QUARTER, Features, Map, median
+from sharpeyes.health.diagnose.features import QUARTER, Features, Map, length, median, product
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, grade
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ _ROWS = np.clip(np.minimum(np.arange(_H) + 1, _H - np.arange(_H)) / 12.0, 0.05, 
 _WINDOW = (
     _ROWS[:, None] * np.clip(np.minimum(np.arange(_W) + 1, _W - np.arange(_W)) / 8.0, 0.05, 1.0)[None, :]
 ).astype(np.float32)
+_WINDOWS = np.asarray(cv2.merge([_WINDOW, _WINDOW]), np.float32)
 
 
 class Match(NamedTuple):
@@ -65,34 +65,32 @@ class Match(NamedTuple):
     dy: int
 
 
-def _prepare(field: Map) -> NDArray[np.complex64]:
-    return np.asarray((field * _WINDOW[..., None]).view(np.complex64)[..., 0])
+def _prepare(field: Map) -> Map:
+    """(90, 160, 2): the two channels are a complex number's parts to OpenCV."""
+    return np.asarray(cv2.multiply(field, _WINDOWS), np.float32)
 
 
-def _planes(spectrum: NDArray[np.complex64]) -> Map:
-    """As OpenCV has complex numbers: two channels."""
-    return np.ascontiguousarray(spectrum).view(np.float32).reshape(_H, _W, 2)
+def _norm(field: Map) -> float:
+    return float(np.sqrt((field * field).sum()))
 
 
-def _back(spectrum: NDArray[np.complex64]) -> Map:
+def _back(spectrum: Map) -> Map:
     """Real part of the inverse transform."""
     flags = cv2.DFT_INVERSE | cv2.DFT_SCALE | cv2.DFT_COMPLEX_OUTPUT
-    return np.ascontiguousarray(cv2.dft(_planes(spectrum), flags=flags)[..., 0])
+    return np.asarray(cv2.extractChannel(cv2.dft(spectrum, flags=flags), 0), np.float32)
 
 
-def _transform(field: NDArray[np.complex64]) -> tuple[NDArray[np.complex64], float]:
+def _transform(field: Map) -> tuple[Map, float]:
     """Spectrum and length of a prepared field."""
-    planes = _planes(field)
-    spectrum = cv2.dft(planes, flags=cv2.DFT_COMPLEX_OUTPUT)
-    return np.asarray(spectrum, np.float32).view(np.complex64)[..., 0], float(cv2.norm(planes))
+    spectrum = cv2.dft(field, flags=cv2.DFT_COMPLEX_OUTPUT)
+    return np.asarray(spectrum, np.float32), _norm(field)
 
 
-def _correlate(
-    field: tuple[NDArray[np.complex64], float], usual: tuple[NDArray[np.complex64], float]
-) -> tuple[NDArray[np.complex64], Match]:
+def _correlate(field: tuple[Map, float], usual: tuple[Map, float]) -> tuple[Map, Match]:
     """Orientation correlation: value at rest, best value and where, of a peak within 40 % of the picture."""
-    product = field[0] * np.conj(usual[0])
-    plain = _back(product) / (field[1] * usual[1] + 1e-3)
+    product = np.asarray(cv2.mulSpectrums(field[0], usual[0], 0, conjB=True), np.float32)
+    plain = _back(product)
+    plain *= np.float32(1 / (field[1] * usual[1] + 1e-3))
     near = np.s_[-2:, -2:], np.s_[-2:, :3], np.s_[:3, -2:], np.s_[:3, :3]
     zero = max(float(plain[part].max()) for part in near)
     lim_y, lim_x = int(_H * 0.4), int(_W * 0.4)
@@ -103,13 +101,14 @@ def _correlate(
     return product, Match(zero, peak, x - _W if x > _W // 2 else x, y - _H if y > _H // 2 else y)
 
 
-def _sharpness(product: NDArray[np.complex64], at: Match) -> float:
+def _sharpness(product: Map, at: Match) -> float:
     """Height of the peak in deviations, half whitened: large even textures do not smear it."""
-    whitened = _back(np.asarray(product / np.sqrt(np.abs(product) + 1e-3), np.complex64))
-    return float(whitened[at.dy, at.dx] / (whitened.std() + 1e-6))
+    weight = 1 / np.sqrt(length(product) + np.float32(1e-3))
+    whitened = _back(np.asarray(cv2.multiply(product, cv2.merge([weight, weight])), np.float32))
+    return float(whitened[at.dy, at.dx] / (float(whitened.std()) + 1e-6))
 
 
-_Spectrum = tuple[NDArray[np.complex64], float]
+_Spectrum = tuple[Map, float]
 _spectra: WeakKeyDictionary[ModeReference, tuple[_Spectrum, _Spectrum]] = WeakKeyDictionary()
 
 
@@ -124,15 +123,16 @@ def _usual_spectra(reference: ModeReference) -> tuple[_Spectrum, _Spectrum]:
     return found
 
 
-def _variants(usual: Map) -> list[NDArray[np.complex64]]:
+def _variants(usual: Map) -> list[Map]:
     """The usual field turned, zoomed and mirrored."""
     out = []
     centre = (_W / 2, _H / 2)
     for angle, zoom in ((4, 1.0), (-4, 1.0), (8, 1.0), (-8, 1.0), (0, 1.1), (0, 0.91), (0, 1.22), (0, 0.82)):
         warp = cv2.getRotationMatrix2D(centre, angle, zoom)
         moved = np.asarray(cv2.warpAffine(usual, warp, QUARTER, flags=cv2.INTER_LINEAR), np.float32)
-        turn = np.exp(-2j * np.deg2rad(angle))  # the picture's y points down
-        out.append(_prepare(moved) * np.complex64(turn))
+        turned = np.deg2rad(-2 * angle)  # the picture's y points down
+        way = np.array([[np.cos(turned), -np.sin(turned)], [np.sin(turned), np.cos(turned)]], np.float32)
+        out.append(_prepare(np.asarray(cv2.transform(moved, way), np.float32)))
     for code in (0, 1, -1):
         moved = np.asarray(cv2.flip(usual, code), np.float32)
         if code != -1:
@@ -179,7 +179,7 @@ def measure(features: Features) -> dict[str, float]:
     usual, field = _prepare(usual_map), _prepare(field_map)
     spectrum = _transform(field)
     usual_spectrum, usual_faint = _usual_spectra(reference)
-    product, found = _correlate(spectrum, usual_spectrum)
+    together, found = _correlate(spectrum, usual_spectrum)
     distance = float(np.hypot(found.dx, found.dy))
     expected = (
         float(np.mean(reference.usual_agreement[reference.persistence_blocks > 0.05]))
@@ -194,26 +194,24 @@ def measure(features: Features) -> dict[str, float]:
         bank = max(_correlate(spectrum, _transform(variant))[1].peak for variant in _variants(usual_map))
     # where the picture has edges at persistent edges, do they point the same way? Fog, dark and blur take
     # edges away but do not turn them; another view has other edges
-    dot = field_map[..., 0] * usual_map[..., 0] + field_map[..., 1] * usual_map[..., 1]
-    sizes = np.hypot(field_map[..., 0], field_map[..., 1]) * np.hypot(usual_map[..., 0], usual_map[..., 1])
+    dot = product(field_map, usual_map)
+    strength, usual_strength = (length(each) for each in (field_map, usual_map))
+    sizes = strength * usual_strength
     cosine = float((dot * _WINDOW).sum() / ((sizes * _WINDOW).sum() + 1))
-    dots, weights = (
-        np.asarray(cv2.resize(m.astype(np.float32), (8, 5), interpolation=cv2.INTER_AREA))
-        for m in (dot, sizes)
-    )
+    dots, weights = (np.asarray(cv2.resize(m, (8, 5), interpolation=cv2.INTER_AREA)) for m in (dot, sizes))
     heavy = weights > 0.01
     by_tile = (dots / (weights + 1e-4))[heavy]
     normal_cosine, _ = reference.values.get("field_cosine", (float("nan"), 0.0))
     faint = _faint(features, reference, usual_faint)
-    strength = float(np.sqrt((np.abs(field) ** 2).sum()))
-    usual_strength = float(np.sqrt((np.abs(usual) ** 2).sum()))
+    usual_length = _norm(usual)
+    seen, expected_seen = strength * _WINDOW, usual_strength * _WINDOW
     return {
         "shift_zero": found.zero,
         "shift_peak": found.peak,
         "shift_gain": found.peak - found.zero,
         "shift_distance": distance,
-        "shift_sharpness": _sharpness(product, found),
-        "shift_usual_ratio": strength / (usual_strength + 1),
+        "shift_sharpness": _sharpness(together, found),
+        "shift_usual_ratio": spectrum[1] / (usual_length + 1),
         "shift_self": expected,
         "shift_tiles_known": known,
         "shift_tiles_kept": kept,
@@ -221,9 +219,7 @@ def measure(features: Features) -> dict[str, float]:
         "shift_tiles_shift": way,
         "shift_bank": bank,
         "shift_bank_gain": bank - found.zero if bank else -found.zero,
-        "shift_new": float(
-            np.clip(np.abs(field) - np.abs(usual), 0, None).mean() / (np.abs(usual).mean() + 0.02)
-        ),
+        "shift_new": float(np.maximum(seen - expected_seen, 0).mean() / (expected_seen.mean() + 0.02)),
         "shift_foreign": float(features.reference is None),
         **faint,
         "shift_cosine": cosine,
@@ -267,7 +263,7 @@ def _faint_tiles(field: Map, usual: Map) -> tuple[float, float, float, float]:
 def _faint(features: Features, reference: ModeReference, usual: _Spectrum) -> dict[str, float]:
     """The same question asked of weak, coarse structure: a bare road has no edges to be missed."""
     spectrum = _transform(_prepare(features.faint))
-    product, found = _correlate(spectrum, usual)
+    together, found = _correlate(spectrum, usual)
     distance = float(np.hypot(found.dx, found.dy))
     expected = float(np.median(reference.usual_faint))
     kept, moved, gain, agree = (
@@ -282,7 +278,7 @@ def _faint(features: Features, reference: ModeReference, usual: _Spectrum) -> di
         "shift_faint_peak": found.peak,
         "shift_faint_gain": found.peak - found.zero,
         "shift_faint_distance": distance,
-        "shift_faint_sharpness": _sharpness(product, found),
+        "shift_faint_sharpness": _sharpness(together, found),
         "shift_faint_usual": expected,
         "shift_faint_ratio": found.zero / max(expected, 0.1),
         "shift_faint_tiles_kept": kept,

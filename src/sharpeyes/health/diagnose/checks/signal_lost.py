@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look
+from sharpeyes.health.diagnose.features import Features, Look, length
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, both
 
 
 def values(look: Look) -> dict[str, float]:
     thumb = look.thumb
-    strength = cv2.magnitude(*cv2.split(look.field))
+    strength = length(look.field)
     middle = thumb[4:-4]
     rows = float(middle[..., 0].std(axis=0).mean())
     return {

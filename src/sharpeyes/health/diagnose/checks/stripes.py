@@ -17,18 +17,32 @@ _WINDOW = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
 
 def _spectrum(luma: Map) -> Map:
     """Log of the mean power of five tiles, (128, 65)."""
-    tiles = np.stack([luma[y : y + _TILE, x : x + _TILE] for x, y in _TILES])
-    tiles = (tiles - tiles.mean(axis=(1, 2), keepdims=True)) * _WINDOW
-    power = np.abs(np.fft.rfft2(tiles)) ** 2
-    return np.asarray(np.log(power.mean(axis=0) / _TILE**2 + 0.5), np.float32)
+    power = np.zeros((_TILE, _TILE // 2 + 1), np.float32)
+    for x, y in _TILES:
+        tile = luma[y : y + _TILE, x : x + _TILE]
+        window = (tile - tile.mean()) * _WINDOW
+        half = np.asarray(cv2.dft(window, flags=cv2.DFT_COMPLEX_OUTPUT), np.float32)[:, : _TILE // 2 + 1]
+        power += half[..., 0] ** 2 + half[..., 1] ** 2
+    return np.asarray(np.log(power / (len(_TILES) * _TILE**2) + 0.5), np.float32)
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
     """Row and column means over four bands each, and the spectrum."""
-    rows = look.luma.reshape(360, 4, 160).mean(axis=2).T
-    columns = look.luma.reshape(4, 90, 640).mean(axis=1)
-    jumps = cv2.absdiff(look.luma[1:], look.luma[:-1]).reshape(359, 4, 160).mean(axis=2).T
-    return {"rows": rows, "columns": columns, "jumps": jumps, "spectrum": _spectrum(look.luma)}
+    area = cv2.INTER_AREA
+    rows = cv2.resize(look.luma, (4, 360), interpolation=area)
+    columns = cv2.resize(look.luma, (640, 4), interpolation=area)
+    jumps = cv2.resize(cv2.absdiff(look.luma[1:], look.luma[:-1]), (4, 359), interpolation=area)
+    return {
+        "rows": np.asarray(cv2.transpose(rows), np.float32),
+        "columns": np.asarray(columns, np.float32),
+        "jumps": np.asarray(cv2.transpose(jumps), np.float32),
+        "spectrum": _spectrum(look.luma),
+    }
+
+
+def _middle(bands: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The median of four rows."""
+    return np.asarray((bands.sum(axis=0) - bands.min(axis=0) - bands.max(axis=0)) * np.float32(0.5))
 
 
 def _detrend(profile: NDArray[np.float32], size: int) -> NDArray[np.float32]:
@@ -44,7 +58,7 @@ def _common(profile: NDArray[np.float32], reference: NDArray[np.float32] | None)
         low, high = bands.min(axis=0), bands.max(axis=0)
         # of one sign in all bands: the part that is common
         smallest = np.maximum(low, 0) - np.minimum(high, 0)
-        middle = np.median(bands, axis=0)
+        middle = _middle(bands)
         own = float(np.sqrt(np.mean((bands - bands.mean(axis=0)) ** 2)))
         out |= {
             f"{name}_agree": float(middle.std()) / (own + 0.3),
@@ -63,8 +77,9 @@ def measure(features: Features) -> dict[str, float]:
         for axis in ("rows", "columns"):
             usual = reference.profiles[axis] if reference is not None else None
             row |= {f"{axis}_{k}": v for k, v in _common(p[axis], usual).items()}
-        jumps = np.median(p["jumps"], axis=0)
-        least = np.min(p["jumps"] / (np.median(p["jumps"], axis=1, keepdims=True) + 0.5), axis=0)
+        jumps = _middle(p["jumps"])
+        usual_jumps = np.array([[median(band)] for band in p["jumps"]], np.float32)
+        least = np.min(p["jumps"] / (usual_jumps + np.float32(0.5)), axis=0)
         row["jump_top"] = float(np.sort(least)[-3])
         row["jump_std"] = float(jumps.std() / (jumps.mean() + 0.5))
         row["jump_rise"] = (
