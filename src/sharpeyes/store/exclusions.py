@@ -22,7 +22,7 @@ from sharpeyes.store.rates_schema import exclusion, exclusion_subject
 from sharpeyes.store.rollups import archived_until
 from sharpeyes.store.schema import area, camera, chunks, department, membership
 from sharpeyes.store.telemetry import area_parents, mark_stale
-from sharpeyes.store.tokens import answerable, person_behind
+from sharpeyes.store.tokens import is_another
 
 SUBJECTS = 2000
 """Of one exclusion."""
@@ -84,10 +84,8 @@ class Exclusion:
 def apply(connection: Connection, item: Exclusion) -> Exclusion:
     """Enter an application, whatever its ``id`` and stage; returns it with the id that it got.
 
-    InvalidInputError for one that is empty, too long or too old; NotFoundError for an unknown subject;
-    ForbiddenError if nobody knows which person asks.
+    InvalidInputError for one that is empty, too long or too old; NotFoundError for an unknown subject.
     """
-    answerable(connection, item.applicant)
     if not 0 < item.span.length_ms <= LONGEST_MS:
         raise InvalidInputError("to: must be after 'from' and at most 400 days later")
     for name, text in (("reason", item.reason), ("evidence", item.evidence)):
@@ -142,13 +140,10 @@ def decide(connection: Connection, key: str, *, by: str, approve: bool, remark: 
     found = get(connection, key)
     if found.stage is not ExclusionStage.PENDING:
         raise ConflictError(f"exclusion {key} is {found.stage} already")
-    decider, applicant = answerable(connection, by), person_behind(connection, found.applicant)
-    if decider == applicant:
+    if not is_another(connection, by, found.applicant):
         raise ForbiddenError(
             "nobody decides on an exclusion of their own", mend="Have another person look at it"
         )
-    if approve and applicant is None:
-        raise ForbiddenError("nobody knows who asked for this", mend="Refuse it, and have a person ask anew")
     if len(remark) > TEXT:
         raise InvalidInputError(f"remark: at most {TEXT} characters")
     stage = ExclusionStage.REFUSED

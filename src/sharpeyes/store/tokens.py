@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, Row, insert, select, update
 
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError, UnauthenticatedError
+from sharpeyes.domain.errors import InvalidInputError, NotFoundError, UnauthenticatedError
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.schema import api_token
 
@@ -114,23 +114,22 @@ def token_holds(connection: Connection, token_id: str, *, now: Ms) -> bool:
     return row is not None and row.revoked_ms is None and (row.expires_ms is None or now < row.expires_ms)
 
 
-def person_behind(connection: Connection, caller: str) -> str | None:
+def person_behind(connection: Connection, caller: str) -> str:
     """Whose act that of a caller is (an id of a user, or of a token behind ``token:``): the user's, or that
-    of whoever made the token. None for a token of which nobody knows whose it is."""
+    of whoever made the token; of a token of which nobody knows whose it is, its own."""
     prefix, _, token_id = caller.partition(CALLER)
     if prefix:
         return caller
-    return connection.scalar(select(api_token.c.owner).where(api_token.c.id == token_id))
+    owner = connection.scalar(select(api_token.c.owner).where(api_token.c.id == token_id))
+    return caller if owner is None else owner
 
 
-def answerable(connection: Connection, caller: str) -> str:
-    """The person behind a caller, for acts that take two people; ForbiddenError if nobody knows who it is."""
-    person = person_behind(connection, caller)
-    if person is None:
-        raise ForbiddenError(
-            "whose token this is, nobody knows", mend="Log in, or use a token that you made while logged in"
-        )
-    return person
+def is_another(connection: Connection, decider: str, asker: str) -> bool:
+    """Whether a decision on somebody's wish is another's. What a person asks for, a token of which nobody
+    knows whose it is does not decide, for it may be in the same hands; what such a token asks for, a machine
+    did."""
+    first, second = person_behind(connection, asker), person_behind(connection, decider)
+    return first != second and (first.startswith(CALLER) or not second.startswith(CALLER))
 
 
 def touch_token(connection: Connection, token: Token, *, now: Ms) -> None:

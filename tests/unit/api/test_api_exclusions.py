@@ -262,10 +262,10 @@ async def test_nobody_decides_on_their_own_with_another_credential(tmp_path: Pat
         assert (await other.post(f"{contest}/answer", json=uphold)).status_code == 200
 
 
-async def test_a_token_of_nobody_knows_whom_neither_asks_nor_decides(tmp_path: Path) -> None:
-    """That of the first start is in whoever's hands read the screen then."""
+async def test_a_token_of_nobody_knows_whom_decides_on_no_persons_wish(tmp_path: Path) -> None:
+    """That of the first start is in whoever's hands read the screen then. What it asks for, a machine asks."""
     async with client_of(tmp_path) as client, staff_of(client, ("feng",)) as staff:
-        now = client.service.clock()
+        now, feng = client.service.clock(), staff["feng"]
         body = {
             "scope": "tier",
             "subjects": ["community"],
@@ -274,17 +274,25 @@ async def test_a_token_of_nobody_knows_whom_neither_asks_nor_decides(tmp_path: P
             "reason": "works",
             "evidence": "order 7",
         }
-        for headers in ({}, await token_of(client)):
-            refused = await client.post("/api/v1/exclusions", json=body, headers=headers)
-            assert (refused.status_code, refused.json()["detail"]) == (
-                403,
-                "whose token this is, nobody knows",
-            )
-        asked = (await staff["feng"].post("/api/v1/exclusions", json=body)).json()
-        decided = await client.post(f"/api/v1/exclusions/{asked['id']}/decision", json={"approve": True})
-        assert decided.status_code == 403
+        child = await token_of(client)
         told(client, "gate-1", (State.OFFLINE, now - 3 * HOUR, now - 2 * HOUR))
-        filing = {"camera": "gate-1", "start": iso(now - 3 * HOUR), "text": "录像在线"}
-        assert (await client.post("/api/v1/contests", json=filing)).status_code == 403
-        (mine, *_) = (await staff["feng"].get("/api/v1/tokens")).json()
+        filing = {"camera": "gate-1", "start": iso(now - 3 * HOUR), "text": "录像在线", "department": "psb"}
+
+        async def decision(
+            asker: httpx.AsyncClient, decider: httpx.AsyncClient, headers: dict[str, str] | None = None
+        ) -> int:
+            asked = (await asker.post("/api/v1/exclusions", json=body)).json()
+            where = f"/api/v1/exclusions/{asked['id']}/decision"
+            return (await decider.post(where, json={"approve": True}, headers=headers)).status_code
+
+        assert await decision(feng, client) == 403
+        assert await decision(feng, client, child) == 403
+        assert await decision(client, client) == 403
+        assert await decision(client, client, child) == 200
+        assert await decision(client, feng) == 200
+        filed = (await client.post("/api/v1/contests", json=filing)).json()
+        where, reply = f"/api/v1/contests/{filed['id']}/answer", {"text": "so it is", "outcome": "upheld"}
+        assert (await client.post(where, json=reply)).status_code == 403
+        assert (await feng.post(where, json=reply)).status_code == 200
+        (mine, *_) = (await feng.get("/api/v1/tokens")).json()
         assert mine["owner"] is None
