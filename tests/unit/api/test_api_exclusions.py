@@ -263,7 +263,7 @@ async def test_nobody_decides_on_their_own_with_another_credential(tmp_path: Pat
 
 
 async def test_a_token_of_nobody_knows_whom_decides_on_no_persons_wish(tmp_path: Path) -> None:
-    """That of the first start is in whoever's hands read the screen then. What it asks for, a machine asks."""
+    """That of the first start is in whoever's hands read the screen then. It asks as a machine asks."""
     async with client_of(tmp_path) as client, staff_of(client, ("feng",)) as staff:
         now, feng = client.service.clock(), staff["feng"]
         body = {
