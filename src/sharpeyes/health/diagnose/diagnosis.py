@@ -28,6 +28,7 @@ _AGAINST_NORMAL = frozenset(
 )
 _FEW = 3
 _FEW_MARGIN = 2.5
+_LONE_MARGIN = 0.7
 
 # A pair wants some fifteen megabytes for as many milliseconds. glibc gives such blocks back to the kernel and
 # asks for them again, a third of the whole cost, until it has once seen a larger one freed (mallopt(3),
@@ -126,8 +127,9 @@ def diagnose(
     values["has_ref"] = float(reference is not None)
     scores = {check.kind: _margin(check, values) for check in CHECKS}
     if reference is None:
-        # fences, kerbs and house fronts have stripes of their own
+        # fences, kerbs and house fronts have stripes of their own, and windows that may stand on the grid
         scores[PictureFault.STRIPES] -= _FEW_MARGIN
+        scores[PictureFault.CORRUPT] -= _LONE_MARGIN
     elif reference.pictures < _FEW:
         # how much normal pictures differ is not known from one or two: only what is plain counts
         for kind in _AGAINST_NORMAL:
