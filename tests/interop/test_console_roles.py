@@ -126,6 +126,7 @@ async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(sit
     await tab.click("[role=treeitem].no", "Dead end")
     await tab.until("() => location.search.includes('camera=dead') && location.pathname === '/access'")
     await tab.open(site.url + "/live?cameras=park")
+    await tab.until("() => !!document.querySelector('video[data-camera=park]')")
     await moves(tab)
     (grant,) = (await ask(tab, "GET", "/grants?running=true"))["items"]
     other = await granted_again(site, tab)
