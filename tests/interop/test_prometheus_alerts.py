@@ -7,7 +7,9 @@ The same Prometheus then answers every query of the dashboards.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import random
 import re
 import socket
 import sys
@@ -117,8 +119,7 @@ async def test_an_alert_from_the_camera_to_the_webhook_and_back(tmp_path: Path) 
 @asynccontextmanager
 async def demo(folder: Path) -> AsyncIterator[str]:
     """A real ``sharpeyes demo`` whose story is told at three times its pace."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        onvif = listener.getsockname()[1]
+    onvif = _port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEYES_")}
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sharpeyes", "demo", "--port", "0", "--cameras", "24", "--pace", "3"),
@@ -140,6 +141,14 @@ async def demo(folder: Path) -> AsyncIterator[str]:
         if started.returncode is None:
             started.terminate()
         await asyncio.wait_for(started.wait(), 30)
+
+
+def _port() -> int:
+    """A free one below 32,768, where those of outgoing connections begin: another test's may get any above."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with contextlib.suppress(OSError), socket.create_server(("", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 async def _line(process: asyncio.subprocess.Process) -> str:
