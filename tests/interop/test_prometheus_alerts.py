@@ -144,7 +144,7 @@ async def demo(folder: Path) -> AsyncIterator[str]:
 
 
 def _port() -> int:
-    """A free one below 32,768, where those of outgoing connections begin: another test's may get any above."""
+    """A free one below 32,768: above that, outgoing connections of other tests may have any."""
     for port in random.sample(range(20_000, 32_000), 100):
         with contextlib.suppress(OSError), socket.create_server(("", port)):
             return port
