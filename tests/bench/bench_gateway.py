@@ -41,6 +41,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from ports import free_port
 from rtp_media import Clip, encode
 
 KINDS = ("gso", "plain", "aiortc", "janus")
@@ -226,12 +227,6 @@ def make_certificate(folder: Path) -> None:
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     command = ["openssl", "req", "-x509", *key, *files, "-subj", "/CN=bench"]
     subprocess.run(command, check=True, capture_output=True)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def server(pipe: Connection, kind: str, url: str, cameras: int = 1) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ import httpx
 import pytest
 import yaml
 from aiohttp import web
+
+from ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 HASTE = 20
@@ -34,11 +35,6 @@ def needs(*programs: str) -> None:
         if shutil.which(program) is None:
             package = packages.get(program, "prometheus-alertmanager")
             pytest.skip(f"SKIPPED: {program} is not installed; apt install {package}")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def shorter(text: str, haste: int = HASTE) -> str:

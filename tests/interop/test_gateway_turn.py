@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway_town import HOME, LOOPBACK, LiveCamera, Viewer, gateway, town
+from ports import free_port
 from rtp_media import encode
 from sharpeyes.app import gateway_settings
 from sharpeyes.config import Settings
@@ -28,9 +28,7 @@ USER, PASSWORD = "gateway", "turn-password-of-the-gateway"
 async def coturn(folder: Path) -> AsyncIterator[int]:
     """A relay that asks for the account; gives its port."""
     assert COTURN is not None
-    with socket.socket() as probe:
-        probe.bind((RELAY, 0))
-        port = int(probe.getsockname()[1])
+    port = free_port()
     options = (
         f"--listening-ip={RELAY} --relay-ip={RELAY} --listening-port={port} --lt-cred-mech --realm=test "
         f"--user={USER}:{PASSWORD} --allow-loopback-peers --cli-password=unused --no-cli --no-tls --no-dtls "

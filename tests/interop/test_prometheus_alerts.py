@@ -7,11 +7,8 @@ The same Prometheus then answers every query of the dashboards.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import random
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +20,7 @@ import yaml
 from prometheus_peers import DEPLOY, Inbox, Server, alertmanager, inbox, needs, prometheus, until
 
 from dashboard_queries import queries
+from ports import free_port
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.simulator.fault import Fault, FaultKind
@@ -119,7 +117,7 @@ async def test_an_alert_from_the_camera_to_the_webhook_and_back(tmp_path: Path) 
 @asynccontextmanager
 async def demo(folder: Path) -> AsyncIterator[str]:
     """A real ``sharpeyes demo`` whose story is told at three times its pace."""
-    onvif = _port()
+    onvif = free_port()
     environment = {k: v for k, v in os.environ.items() if not k.startswith("SHARPEYES_")}
     started = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "sharpeyes", "demo", "--port", "0", "--cameras", "24", "--pace", "3"),
@@ -141,14 +139,6 @@ async def demo(folder: Path) -> AsyncIterator[str]:
         if started.returncode is None:
             started.terminate()
         await asyncio.wait_for(started.wait(), 30)
-
-
-def _port() -> int:
-    """A free one below 32,768: above that, outgoing connections of other tests may have any."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 async def _line(process: asyncio.subprocess.Process) -> str:

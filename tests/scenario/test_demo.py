@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
-import random
 import re
 import signal
 import socket
@@ -16,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ports import free_port
 from sharpeyes.cli.demo import _check_ports, _emptied
 from sharpeyes.cli.demo_names import CHINESE, Language, spoken
 from sharpeyes.cli.demo_story import opening, story
@@ -40,14 +39,6 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.simulator.fleet import Endpoint, city
 
 ENROLLED = re.compile(r"(\d+) devices found, (\d+) cameras enrolled")
-
-
-def free_port() -> int:
-    """Below 32,768, where those of outgoing connections begin: another test's may get any above."""
-    for port in random.sample(range(20_000, 32_000), 100):
-        with contextlib.suppress(OSError), socket.create_server(("", port)):
-            return port
-    raise AssertionError("no port is free")
 
 
 def declared(town: Town, file: Path) -> Config:

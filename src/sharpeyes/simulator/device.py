@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import random
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 
@@ -135,10 +136,10 @@ class Device:
 
     async def start(self) -> None:
         """Open the ports as the fault allows. UnavailableError if one is taken or the address is not ours."""
-        if not self.rtsp_port:
-            self.rtsp_port = _free_port(self.address)
-        if not self.onvif_port:
-            self.onvif_port = _free_port(self.address)
+        free = _free_ports(self.address)
+        self.rtsp_port = self.rtsp_port or next(free)
+        self.onvif_port = self.onvif_port or next(free)
+        free.close()
         self.endpoints = {endpoint.camera: endpoint for endpoint in self._endpoints()}
         await self.apply()
 
@@ -312,10 +313,22 @@ def listener(address: str, port: int, backlog: int) -> socket.socket:
     return opened
 
 
-def _free_port(address: str) -> int:
-    with contextlib.closing(listener(address, 0, 1)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+def _free_ports(address: str) -> Generator[int]:
+    """Ports that nobody listens on, none of them twice.
+
+    A device that was off comes back to its port: so none of those that the system hands to outgoing
+    connections (from 32,768 on Linux), one of which may have it by then.
+    """
+    refusal = UnavailableError(f"no free port on {address}", mend="Stop what listens there")
+    for port in random.sample(range(10_000, 32_000), 20):
+        try:
+            opened = listener(address, port, 1)
+        except UnavailableError as error:  # such as that the address is not this machine's
+            refusal = error
+        else:
+            with contextlib.closing(opened):
+                yield port
+    raise refusal
 
 
 def _full_listener(address: str, port: int) -> list[socket.socket]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import socket
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack
 from ipaddress import ip_network
 
 import pytest
 from typer.testing import CliRunner
 
+from ports import free_port
 from sharpeyes.cli import app
 from sharpeyes.discovery.discover import Search, Step, discover
 from sharpeyes.discovery.sweep import Pace, hosts, networks, sweep
@@ -195,15 +195,8 @@ def run(*arguments: str):  # type: ignore[no-untyped-def]
     return CliRunner().invoke(app, ["discover", *arguments])
 
 
-def closed_port() -> int:
-    with ExitStack() as stack:
-        sock = stack.enter_context(socket.socket())
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def test_a_device_that_cannot_be_enrolled_is_an_object_with_its_error() -> None:
-    result = run("--xaddr", f"http://127.0.0.1:{closed_port()}/", "--json")
+    result = run("--xaddr", f"http://127.0.0.1:{free_port()}/", "--json")
     assert result.exit_code == 0
     [device] = json.loads(result.stdout)
     assert device["error"]["kind"] == "refused"
@@ -212,7 +205,7 @@ def test_a_device_that_cannot_be_enrolled_is_an_object_with_its_error() -> None:
 
 
 def test_nothing_found_is_an_empty_array() -> None:
-    result = run("--cidr", "127.0.6.1/32", "--port", str(closed_port()), "--json")
+    result = run("--cidr", "127.0.6.1/32", "--port", str(free_port()), "--json")
     assert result.exit_code == 0
     assert json.loads(result.stdout) == []
 

@@ -13,6 +13,7 @@ from functools import cache
 import pytest
 import uvloop
 
+from ports import free_port
 from rtp_media import Clip, encode, interleave, rtp
 from scripted_camera import CLOSE, SAY_NOTHING, ScriptedCamera
 from sharpeyes.domain.camera import Transport
@@ -512,9 +513,7 @@ async def test_a_server_that_ends_the_session_during_observation_spoils_nothing(
 
 
 async def test_refused() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe_socket:
-        port = probe_socket.getsockname()[1]
-    result = await probe(ProbeRequest(url=f"rtsp://127.0.0.1:{port}/"))
+    result = await probe(ProbeRequest(url=f"rtsp://127.0.0.1:{free_port()}/"))
     assert ending(result) == (Rung.NONE, Phase.CONNECT, FailureKind.REFUSED)
 
 
