@@ -182,6 +182,39 @@ report_issued = Table(
     Column("manifest", Document, nullable=False),
 )
 
+report_made = Table(
+    # Reports on the list: those that wait, those whose files are here, and those whose files had to go.
+    "report_made",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("label", WORD, nullable=False),
+    Column("every", WORD, nullable=False),
+    Column("dimension", WORD, nullable=False),
+    Column("lang", WORD, nullable=False),
+    Column("author", Text),  # null: by a schedule
+    Column("asked_ms", Millis, nullable=False, index=True),
+    Column("made_ms", Millis),
+    Column("stage", WORD, nullable=False),
+    Column("formats", Document, nullable=False),
+    Column("files", Document, nullable=False),  # form, name, bytes, sha256 of each that is made
+    Column("mailed", Document, nullable=False),  # recipients that got it by e-mail
+    Column("problem", Text),
+)
+
+report_schedule = Table(
+    # Reports that are to be made again and again, beside those of the settings.
+    "report_schedule",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("every", WORD, nullable=False),
+    Column("dimension", WORD, nullable=False),
+    Column("lang", WORD, nullable=False),
+    Column("formats", Document, nullable=False),
+    Column("recipients", Document, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("at_ms", Millis, nullable=False),
+)
+
 archived = Table(
     # Files that old intervals went to, and up to when nothing is left here.
     "archived",
