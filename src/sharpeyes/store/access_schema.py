@@ -50,6 +50,7 @@ user = Table(
     Column("created_ms", Millis, nullable=False),
     Column("changed_ms", Millis, nullable=False),
     Column("disabled_ms", Millis),
+    Column("keyed_by", ID),  # the administrator who gave it its password and may know it; null: nobody else
     UniqueConstraint("issuer", "issuer_subject"),
 )
 
@@ -65,6 +66,7 @@ user_session = Table(
     Column("address", ADDRESS, nullable=False),
     Column("client", Text, nullable=False),
     Column("ended_ms", Millis),
+    Column("lapsed_ms", Millis, index=True),  # when it was first seen that its time is over
 )
 
 # --- rules --------------------------------------------------------------------------------------------

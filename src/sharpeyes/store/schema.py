@@ -285,6 +285,7 @@ api_token = Table(
     Column("expires_ms", Millis),
     Column("last_used_ms", Millis),
     Column("revoked_ms", Millis),
+    Column("lapsed_ms", Millis),  # when it was first seen that it has expired
 )
 
 event = Table(
