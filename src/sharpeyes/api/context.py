@@ -26,6 +26,7 @@ from sharpeyes.health.board import Board
 from sharpeyes.health.devices import Devices
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
+from sharpeyes.rates.report.reporter import Reporter
 from sharpeyes.registry.declared import Declared
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
@@ -62,6 +63,7 @@ class Context:
     """Told after a change of the registry."""
     faults: Faults
     configured: Configured
+    reporter: Reporter
     access_or_damage: Access | RegisterDamagedError
     """Who may see what; or why nobody may: the register is not whole."""
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())
@@ -112,7 +114,8 @@ class Context:
         return self.access_or_damage
 
 
-def context(request: Request) -> Context:
+async def context(request: Request) -> Context:
+    """A coroutine, though it waits for nothing: what is none would be run in a thread at every request."""
     found: Context = request.app.state.context
     return found
 
