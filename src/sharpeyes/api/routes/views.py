@@ -92,7 +92,7 @@ class _ViewRoute(APIRoute):
 router = APIRouter(prefix="/api/v1/views", tags=["views"], route_class=_ViewRoute)
 
 
-def _doors(request: Request) -> ViewDoors:
+async def _doors(request: Request) -> ViewDoors:
     found: ViewDoors | None = request.app.state.views
     if found is None:
         raise UnavailableError(
