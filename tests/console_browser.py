@@ -17,7 +17,7 @@ import httpx
 import websockets
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-PATIENCE_S = 15.0
+PATIENCE_S = 60.0
 
 
 class Tab:
@@ -218,7 +218,7 @@ async def browser(folder: Path, *more: str, language: str = "en") -> AsyncIterat
     )
     try:
         said = folder / "DevToolsActivePort"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not (said.exists() and said.read_text().strip()):
                 await asyncio.sleep(0.05)
             port = said.read_text().split()[0]

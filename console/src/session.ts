@@ -1,6 +1,6 @@
 /** Who is at the console: a token of this tab, or a person with a session cookie that no script can read. */
 import { computed, reactive } from 'vue'
-import { api, credentials, Problem, type Shape } from './api/client'
+import { api, credentials, Problem, reach, type Shape } from './api/client'
 
 const TOKEN = 'sharpeyes.token'
 
@@ -25,6 +25,7 @@ credentials.headers = (): Record<string, string> => {
   if (state.token) return { Authorization: `Bearer ${state.token}` }
   return state.person ? { 'X-CSRF-Token': state.person.csrf } : {}
 }
+credentials.whose = () => state.token ?? state.person?.csrf
 credentials.refused = () => {
   if (signedIn.value) {
     forget()
@@ -50,33 +51,30 @@ export function has(...roles: string[]): boolean {
 /** The cookie of an earlier visit, if it still holds. */
 export async function resume(): Promise<void> {
   try {
-    if (state.token) await findRights()
+    if (state.token) state.manages = await manages(state.token)
     else state.person = await api.get('/api/v1/session')
   } catch (error) {
     if (!(error instanceof Problem)) throw error
   }
 }
 
-async function findRights(): Promise<void> {
+/** Whether a token administers. It may be one that nobody has signed in with yet. */
+async function manages(token: string): Promise<boolean> {
+  const headers = { Accept: 'application/json', Authorization: `Bearer ${token}` }
   try {
-    await api.get('/api/v1/tokens')
-    state.manages = true
+    await reach('/api/v1/tokens', { headers, cache: 'no-store' }, token === state.token)
+    return true
   } catch (error) {
-    if (!(error instanceof Problem && error.status === 403)) throw error
-    state.manages = false
+    if (error instanceof Problem && error.status === 403) return false
+    throw error
   }
 }
 
+/** Nothing is asked with a token before the service has said that it knows it. */
 export async function signInWithToken(token: string): Promise<void> {
-  state.token = token
-  try {
-    await findRights()
-  } catch (error) {
-    forget()
-    throw error
-  }
+  const administers = await manages(token)
   sessionStorage.setItem(TOKEN, token)
-  state.ended = false
+  Object.assign(state, { token, manages: administers, ended: false })
 }
 
 export async function signInWithPassword(user: string, password: string, code: string): Promise<void> {

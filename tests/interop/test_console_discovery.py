@@ -92,8 +92,8 @@ async def test_addresses_are_searched_logged_in_to_approved_and_in_the_table(
         }:
             await fill(tab, "#search label:nth-of-type(2)", port)
         await tab.click(".el-dialog button", "Begin")
-        await tab.until("() => document.querySelectorAll('tbody tr').length === 3", patience_s=40)
-        await tab.until("() => /Done/.test(document.querySelector('.run')?.innerText)", patience_s=40)
+        await tab.until("() => document.querySelectorAll('tbody tr').length === 3")
+        await tab.until("() => /Done/.test(document.querySelector('.run')?.innerText)")
         await tab.sees("Needs a login")
 
         await tab.call("() => document.querySelector('thead input').click()")
@@ -103,7 +103,7 @@ async def test_addresses_are_searched_logged_in_to_approved_and_in_the_table(
         await tab.type("#login input[name=device-user]", ACCOUNT.username)
         await tab.type("#login input[name=device-password]", ACCOUNT.password.reveal())
         await tab.click(".el-dialog button", "Save and try")
-        await tab.until("() => document.querySelectorAll('tbody .mark.new').length === 3", patience_s=40)
+        await tab.until("() => document.querySelectorAll('tbody .mark.new').length === 3")
         await tab.sees("VirtualCam-1")
 
         await tab.click(".link", "VirtualCam-1")

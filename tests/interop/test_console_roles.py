@@ -83,10 +83,10 @@ async def ask(tab: Tab, method: str, path: str, body: object = None) -> Any:
     )
 
 
-async def moves(tab: Tab, patience_s: float = 30) -> None:
+async def moves(tab: Tab) -> None:
     """The picture moves: frames that were not there before."""
     before = await tab.call(f"() => {FRAMES}")
-    await tab.until(f"before => {FRAMES} > before + 10", before, patience_s=patience_s)
+    await tab.until(f"before => {FRAMES} > before + 10", before)
 
 
 async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(site: Site, tab: Tab) -> None:
@@ -208,7 +208,7 @@ async def test_an_operator_sees_a_camera_fail_and_recover_and_ends_a_view(site: 
     await site.camera.kill()
     await tab.sees("The camera does not deliver now")
     await site.camera.start()
-    await moves(tab, patience_s=60)
+    await moves(tab)
     await tab.until("() => !document.body.innerText.includes('does not deliver')")
     assert "camera=" not in await tab.call("() => location.search")
     assert await tab.call("() => new URLSearchParams(location.search).get('cameras')") == "park"

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"
 )
 ME = "127.0.0.1"
+PATIENCE_S = 60.0
 CLIP = encode(
     "h264", width=640, height=360, frames=100, gop=50, options={"b": "1000000", "maxrate": "1000000"}
 )
@@ -126,7 +127,7 @@ class Page:
 
     async def open(self, url: str) -> None:
         await self._ask("Page.navigate", url=url)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while await self.call("() => document.readyState + document.title") != "completeviewer":
                 await asyncio.sleep(0.05)
 
@@ -158,7 +159,7 @@ async def chromium(folder: Path) -> AsyncIterator[Page]:
     )
     try:
         said = folder / "DevToolsActivePort"
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while not (said.exists() and said.read_text().strip()):
                 await asyncio.sleep(0.05)
             port = said.read_text().split()[0]
@@ -194,13 +195,13 @@ class Stage:
         self.where = made["where"]
         return grant.id
 
-    async def told(self, state: str, within_s: float = 30) -> None:
+    async def told(self, state: str, within_s: float = PATIENCE_S) -> None:
         """Wait until the page is told that its camera is in this state."""
         async with asyncio.timeout(within_s):
             while (await self.page.call(TOLD, self.where))["state"] != state:
                 await asyncio.sleep(0.1)
 
-    async def decoded(self, count: int, within_s: float = 20) -> dict[str, Any]:
+    async def decoded(self, count: int, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the browser decoded that many more pictures; gives its figures."""
         stats = await self.page.call(STATS)
         wanted = stats.get("framesDecoded", 0) + count
@@ -232,7 +233,7 @@ async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stag
     assert stats["packetsLost"] == 0
     assert stats["freezeCount"] == 0
     await stage.town.desk.revoke(stage.town.id("zhao"), grant, "no longer needed")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         while stage.gateway.views:
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.3)  # what was on its way
@@ -297,7 +298,7 @@ async def test_hls_plays(stage: Stage) -> None:
         pytest.skip("this Chromium has no HLS of its own")
     grant = await stage.town.grant("park")
     await stage.page.call(PLAY_HLS, stage.town.ticket("park", grant.id, client=ME))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
             await asyncio.sleep(0.1)
     assert await stage.page.call("() => video.error") is None
@@ -328,7 +329,7 @@ async def test_loss_is_mended_by_the_ring(stage: Stage, monkeypatch: pytest.Monk
 async def test_mse_plays(stage: Stage) -> None:
     grant = await stage.town.grant("park")
     await stage.page.call(PLAY_MSE, stage.town.ticket("park", grant.id, client=ME))
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
             await asyncio.sleep(0.1)
     assert await stage.page.call("() => video.error") is None

@@ -52,9 +52,14 @@ export interface Options<P extends keyof paths, M extends Method> {
   signal?: AbortSignal
 }
 
-/** What each request carries; set by the session. */
-export const credentials: { headers: () => Record<string, string>; refused: () => void } = {
+/** What each request carries; set by the session. `whose`: tells one session's credentials from another's. */
+export const credentials: {
+  headers: () => Record<string, string>
+  whose: () => string | undefined
+  refused: () => void
+} = {
   headers: () => ({}),
+  whose: () => undefined,
   refused: () => undefined,
 }
 
@@ -92,6 +97,7 @@ async function call(method: string, template: string, options: Any): Promise<unk
  * credentials, so that 401 means that it has ended; a view has a ticket of its own.
  */
 export async function reach(url: string, init: RequestInit, own = true): Promise<Response> {
+  const whose = credentials.whose()
   let response: Response
   try {
     response = await fetch(url, init)
@@ -101,7 +107,8 @@ export async function reach(url: string, init: RequestInit, own = true): Promise
   }
   if (!response.ok) {
     const problem = await problemIn(response)
-    if (own && problem.status === 401) credentials.refused()
+    // A late answer to a session that is over says nothing about the one that has begun since.
+    if (own && problem.status === 401 && credentials.whose() === whose) credentials.refused()
     throw problem
   }
   return response
