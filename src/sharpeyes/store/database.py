@@ -4,6 +4,9 @@ SQLite allows one writer at a time; giving all writes to one thread of our own m
 instead of meeting each other's locks, and a commit is on the disk (``synchronous=FULL``) before :meth:`write`
 returns. Readers have connections of their own and, thanks to the write-ahead log, wait for nobody: each read
 sees one consistent snapshot. PostgreSQL is driven in the same way.
+
+Whoever keeps what he has read asks for the :meth:`Database.stamp` of the tables it is from: as long as that
+is the same, so are they.
 """
 
 from __future__ import annotations
@@ -11,6 +14,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +25,7 @@ from typing import Any, Self, TypeVar
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
@@ -28,6 +33,9 @@ from sharpeyes.domain.errors import ConflictError, InvalidInputError, Unavailabl
 
 BUSY_MS = 10_000
 """How long SQLite waits for a lock that another process holds."""
+
+ELSEWHERE_S = 2.0
+"""PostgreSQL does not say that another process has written: for this long nobody asks."""
 
 READERS = 4
 QUICK = 2
@@ -65,6 +73,11 @@ class Database:
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-read")
         self._quick = ThreadPoolExecutor(QUICK, thread_name_prefix="store-quick")
         self._writing = threading.local()
+        self._changes: Counter[str] = Counter()
+        self._elsewhere = 0
+        self._version: object = None
+        self._touched: set[str] = set()
+        event.listen(self._write_engine, "before_cursor_execute", self._touch)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -77,9 +90,20 @@ class Database:
         self._check_open()
         return self._writer.submit(self._run_write, fn).result()
 
-    async def awrite(self, fn: Callable[[Connection], T]) -> T:
+    async def awrite(self, fn: Callable[[Connection], T], *, quiet: bool = False) -> T:
+        """``quiet``: no :meth:`stamp` tells of it. Only for what whoever keeps what he read goes not by."""
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run_write, fn)
+        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run_write, fn, quiet)
+
+    def stamp(self, *tables: Table) -> tuple[object, ...]:
+        """Another one after every change of any of the tables; to be taken *before* they are read.
+
+        It is another one as soon as the write that changed them returns. What another process writes is
+        noticed with the next write here, which the sign of life makes one a second; on PostgreSQL within two
+        seconds. Taken without a look at the database.
+        """
+        elsewhere = self._elsewhere if self.is_sqlite else time.monotonic() // ELSEWHERE_S
+        return (elsewhere, *(self._changes[table.name] for table in tables))
 
     def read(self, fn: Callable[[Connection], T]) -> T:
         """Run ``fn`` in the caller's thread on one snapshot."""
@@ -125,16 +149,43 @@ class Database:
     ) -> None:
         self.close()
 
-    def _run_write(self, fn: Callable[[Connection], T]) -> T:
+    def _run_write(self, fn: Callable[[Connection], T], quiet: bool = False) -> T:
         self._writing.now = True
         try:
             with self._write_engine.begin() as connection:
+                self._look_elsewhere(connection)
                 result = fn(connection)
                 if not under_way(connection):
                     raise UnavailableError("the database gave up the transaction", mend=FULL)
                 return result
         finally:
+            # However it ended: to read once more than needed harms nobody.
+            self._changes.update(() if quiet else self._touched)
+            self._touched.clear()
             self._writing.now = False
+
+    def _look_elsewhere(self, connection: Connection) -> None:
+        """Whether another process has written: SQLite has a number for each connection that says so, and all
+        writes of this process go through one."""
+        if self.is_sqlite:
+            dbapi = connection.connection.dbapi_connection
+            version = (id(dbapi), connection.exec_driver_sql("PRAGMA data_version").scalar())
+            if version != self._version:
+                self._version = version
+                self._elsewhere += 1
+
+    def _touch(
+        self, _connection: Connection, _cursor: Any, statement: str, _values: Any, context: Any, _many: bool
+    ) -> None:
+        """A statement of the writer: which table it changes. No row goes with that of another by itself."""
+        compiled = context.compiled
+        if compiled is None:
+            if statement.split(None, 1)[0].upper() not in _HARMLESS:
+                self._elsewhere += 1
+        elif context.isinsert or context.isupdate or context.isdelete:
+            self._touched.add(compiled.statement.table.name)
+        elif not compiled.statement.is_select:
+            self._elsewhere += 1
 
     def _check_open(self) -> None:
         if self._closed:
@@ -170,6 +221,9 @@ class Database:
             ) from None
         finally:
             engine.dispose()
+
+
+_HARMLESS = frozenset({"BEGIN", "PRAGMA", "SELECT", "SAVEPOINT", "RELEASE", "ROLLBACK"})
 
 
 def under_way(connection: Connection) -> bool:
