@@ -7,7 +7,8 @@ import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from functools import partial
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -49,7 +50,9 @@ from sharpeyes.store.access import (
     totp_context,
     touch_session,
 )
+from sharpeyes.store.access_schema import user, user_session
 from sharpeyes.store.database import Database
+from sharpeyes.store.kept import Kept
 from sharpeyes.store.vault import Vault
 
 KNOWN_MS = 90 * 24 * 3_600_000
@@ -101,6 +104,7 @@ class People:
         self._clock = clock
         self._policy = policy or SessionPolicy()
         self._throttle = Throttle()
+        self._known: Kept[bytes, tuple[Subject, Session]] = Kept()
         self._hashing = asyncio.Semaphore(HASHING)
         self._waiting = 0
 
@@ -205,11 +209,15 @@ class People:
             session = find_session(connection, token_hash)
             return (get_subject(connection, session.user), session) if session else None
 
-        found = await self._database.aquick(find)
+        # Mostly it is one that was found before: a request that waits for no thread is answered at once.
+        stamp = self._database.stamp(user, user_session)
+        found = self._known.get(token_hash, stamp) or await self._database.aquick(find)
         if found is None or not sessions.live(found[1], now, self._policy) or not found[0].enabled:
             raise UnauthenticatedError("the session is over", mend="Log in again")
         if sessions.stale(found[1], now):
-            await self._database.awrite(lambda c: touch_session(c, found[1].id, now))
+            await self._database.awrite(partial(touch_session, session_id=found[1].id, now=now), quiet=True)
+            found = found[0], replace(found[1], seen=now)
+        self._known.put(token_hash, stamp, found)
         return found
 
     async def holds(self, session: Session) -> bool:

@@ -30,6 +30,8 @@ from sharpeyes.registry.declared import Declared
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.store.database import Database
+from sharpeyes.store.kept import Kept
+from sharpeyes.store.tokens import Token
 from sharpeyes.store.vault import Vault
 
 
@@ -90,6 +92,8 @@ class Context:
     """Figures of past months for everybody; None where they are not published."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
+    tokens: Kept[bytes, Token] = field(default_factory=Kept)
+    """Those that held a moment ago, by the digest of their text."""
     listeners: Counter[str] = field(default_factory=Counter)
     """Streams of what happens now, by who hears them."""
     uploads: Uploads = field(default_factory=Uploads)
