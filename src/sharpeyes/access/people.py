@@ -7,8 +7,8 @@ import secrets
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import Connection
 
