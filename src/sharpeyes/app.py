@@ -16,7 +16,6 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import cast
 from zoneinfo import ZoneInfo
 
 import uvicorn
@@ -64,13 +63,11 @@ from sharpeyes.net.oidc import Provider, ProviderSettings
 from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit, share_often
 from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.files import FOLDER as REPORTS
-from sharpeyes.rates.report.files import Reporter
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
-from sharpeyes.rates.report.words import Lang
+from sharpeyes.rates.report.reporter import Reporter, of_settings
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
-from sharpeyes.rates.timeline import Every
 from sharpeyes.registry import registry
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
@@ -80,7 +77,6 @@ from sharpeyes.store.credentials import changes, open_credentials
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
 from sharpeyes.store.organisation import list_tiers
-from sharpeyes.store.telemetry import Dimension
 from sharpeyes.store.tokens import create_token, list_tokens
 from sharpeyes.store.vault import Vault
 
@@ -120,18 +116,17 @@ class Service:
         zone = ZoneInfo(config.site.timezone)
         self._roller = Roller(self.database, zone, clock)
         self._census = Census(self.database, clock)
-        self._reporter = Reporter(
+        self.reporter = Reporter(
             self.database,
             settings.data_dir / REPORTS,
             settings.data_dir / REPORTS_KEY,
-            [Every(word) for word in settings.reports],
+            of_settings(
+                settings.reports, settings.report_by, settings.report_languages, settings.report_mail
+            ),
             config.site.name,
             zone,
             clock,
-            by=cast("tuple[Dimension, ...]", settings.report_by),
-            languages=[Lang(word) for word in settings.report_languages],
             post=lambda recipient, subject, files: self.faults.courier.mail(recipient, subject, files),
-            mailed=settings.report_mail,
         )
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(
@@ -290,7 +285,7 @@ class Service:
             self._roller.running(),
             self._retention.running(),
             self._census.running(),
-            self._reporter.running(),
+            self.reporter.running(),
             self.devices.running(),
         ):
             yield
@@ -489,6 +484,7 @@ def context_of(service: Service) -> Context:
         map_tiles=service.settings.map_tiles,
         map_credit=service.settings.map_credit,
         reports_key=service.settings.data_dir / REPORTS_KEY,
+        reporter=service.reporter,
         telemetry_failing=lambda: service.recorder.failing,
         stopping=service.stopping,
         quality=service.quality,

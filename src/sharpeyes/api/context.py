@@ -26,6 +26,7 @@ from sharpeyes.health.board import Board
 from sharpeyes.health.devices import Devices
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
+from sharpeyes.rates.report.reporter import Reporter
 from sharpeyes.registry.declared import Declared
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
@@ -64,6 +65,7 @@ class Context:
     """Told after a change of the registry."""
     faults: Faults
     configured: Configured
+    reporter: Reporter
     access_or_damage: Access | RegisterDamagedError
     """Who may see what; or why nobody may: the register is not whole."""
     metrics_allow: Sequence[IPv4Network | IPv6Network] = field(default=())

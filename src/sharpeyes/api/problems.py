@@ -38,6 +38,7 @@ STATUS_OF_KIND: dict[str, HTTPStatus] = {
     "not_acceptable": HTTPStatus.NOT_ACCEPTABLE,
     "register_damaged": HTTPStatus.SERVICE_UNAVAILABLE,
     "checkpoint": HTTPStatus.UNPROCESSABLE_ENTITY,
+    "not_genuine": HTTPStatus.CONFLICT,
 }
 KIND_OF_STATUS = {status: kind for kind, status in reversed(STATUS_OF_KIND.items())}
 

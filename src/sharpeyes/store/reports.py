@@ -1,16 +1,25 @@
-"""Reports that were given out: their manifests, by the digest of their bytes."""
+"""Reports: the list of those that were made, the schedules beside the settings, and the manifests of all that
+were given out, by the digest of their bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import secrets
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
-from sharpeyes.domain.errors import NotFoundError
+from sharpeyes.domain.errors import ConflictError, LimitError, NotFoundError
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.rates_schema import report_issued
+from sharpeyes.store.rates_schema import report_issued, report_made, report_schedule
 from sharpeyes.store.telemetry import upsert
+
+MOST_SCHEDULES = 50
+MOST_WAITING = 3
+"""Reports of one person, or token, that are not made yet."""
+MOST_WAITING_ALL = 20
+CUT_SHORT = "the service stopped while this was made"
 
 
 def put_manifest(connection: Connection, manifest: Mapping[str, Any], *, now: Ms) -> None:
@@ -26,3 +35,244 @@ def get_manifest(connection: Connection, sha256: str) -> dict[str, Any]:
     if found is None:
         raise NotFoundError("no report with this digest was given out here")
     return found
+
+
+# --- the list -------------------------------------------------------------------------------------------
+
+
+class ReportStage(StrEnum):
+    """How far a report is."""
+
+    WAITING = "waiting"
+    GATHERING = "gathering"
+    """Its figures are read."""
+    WRITING = "writing"
+    """Its files are written, one after another."""
+    MADE = "made"
+    FAILED = "failed"
+    REMOVED = "removed"
+    """There were too many: its files are gone, their manifests are not."""
+
+
+UNDER_WAY = (ReportStage.WAITING, ReportStage.GATHERING, ReportStage.WRITING)
+
+
+class File(TypedDict):
+    """One format of a report; ``name`` is a file of the reports' folder."""
+
+    form: str
+    name: str
+    bytes: int
+    sha256: str
+
+
+class Made(NamedTuple):
+    """A report on the list; its columns in their order."""
+
+    id: str
+    label: str
+    every: str
+    by: str
+    lang: str
+    author: str | None
+    """Who asked for it; None: a schedule."""
+    asked: Ms
+    made: Ms | None
+    stage: ReportStage
+    formats: Sequence[str]
+    files: Sequence[File]
+    mailed: Sequence[str]
+    problem: str | None
+
+    @property
+    def bytes(self) -> int:
+        return sum(file["bytes"] for file in self.files)
+
+
+def _made(row: Any) -> Made:
+    found = Made(*row)
+    return found._replace(stage=ReportStage(found.stage))
+
+
+def ask_for(
+    connection: Connection,
+    *,
+    label: str,
+    every: str,
+    by: str,
+    lang: str,
+    formats: Sequence[str],
+    author: str | None,
+    now: Ms,
+) -> Made:
+    """Put a report on the list, to be made. LimitError if too many wait already."""
+    r = report_made.c
+    if author is not None:
+        query = select(r.author, func.count()).where(r.stage.in_(UNDER_WAY), r.author.is_not(None))
+        waiting = {str(row[0]): int(row[1]) for row in connection.execute(query.group_by(r.author))}
+        if waiting.get(author, 0) >= MOST_WAITING or sum(waiting.values()) >= MOST_WAITING_ALL:
+            raise LimitError(
+                f"{waiting.get(author, 0)} reports of yours wait to be made, {sum(waiting.values())} in all",
+                mend="Wait until one of them is made",
+            )
+    made = Made(
+        id=secrets.token_hex(8),
+        label=label,
+        every=every,
+        by=by,
+        lang=lang,
+        author=author,
+        asked=now,
+        made=None,
+        stage=ReportStage.WAITING,
+        formats=list(formats),
+        files=[],
+        mailed=[],
+        problem=None,
+    )
+    put_made(connection, made)
+    return made
+
+
+def put_made(connection: Connection, made: Made) -> None:
+    connection.execute(insert(report_made).values(made))
+
+
+def get_made(connection: Connection, key: str) -> Made:
+    """NotFoundError if there is none of this id."""
+    row = connection.execute(select(report_made).where(report_made.c.id == key)).first()
+    if row is None:
+        raise NotFoundError(
+            "there is no such report", mend="Reports that were removed long ago are forgotten"
+        )
+    return _made(row)
+
+
+def scheduled(connection: Connection, label: str, by: str, lang: str) -> Made | None:
+    """The report of a schedule on this period, if there is one on the list."""
+    r = report_made.c
+    row = connection.execute(
+        select(report_made).where(r.label == label, r.dimension == by, r.lang == lang, r.author.is_(None))
+    ).first()
+    return None if row is None else _made(row)
+
+
+def list_made(connection: Connection, *, limit: int | None = None, offset: int = 0) -> list[Made]:
+    """Newest first."""
+    r = report_made.c
+    query = select(report_made).order_by(r.asked_ms.desc(), r.id).limit(limit).offset(offset)
+    return [_made(row) for row in connection.execute(query)]
+
+
+def count_made(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(report_made)) or 0
+
+
+def next_waiting(connection: Connection) -> Made | None:
+    """The one that somebody has waited for longest."""
+    r = report_made.c
+    row = connection.execute(
+        select(report_made)
+        .where(r.stage == ReportStage.WAITING, r.author.is_not(None))
+        .order_by(r.asked_ms, r.id)
+        .limit(1)
+    ).first()
+    return None if row is None else _made(row)
+
+
+def tell_stage(
+    connection: Connection,
+    key: str,
+    stage: ReportStage,
+    *,
+    made: Ms | None = None,
+    problem: str | None = None,
+) -> None:
+    values = {"stage": stage, "problem": problem} | ({} if made is None else {"made_ms": made})
+    connection.execute(update(report_made).where(report_made.c.id == key).values(values))
+
+
+def tell_problem(connection: Connection, key: str, problem: str | None) -> None:
+    connection.execute(update(report_made).where(report_made.c.id == key).values(problem=problem))
+
+
+def add_file(connection: Connection, key: str, file: File) -> None:
+    """Another format of a report is written; it takes the place of one of the same format."""
+    found = get_made(connection, key)
+    files = [*(one for one in found.files if one["form"] != file["form"]), file]
+    formats = list(dict.fromkeys((*found.formats, file["form"])))
+    connection.execute(
+        update(report_made).where(report_made.c.id == key).values(files=files, formats=formats)
+    )
+
+
+def tell_mailed(connection: Connection, key: str, recipients: Sequence[str]) -> None:
+    connection.execute(update(report_made).where(report_made.c.id == key).values(mailed=list(recipients)))
+
+
+def end_cut_short(connection: Connection) -> None:
+    """At a start: what somebody's report was doing when the process ended is over."""
+    r = report_made.c
+    connection.execute(
+        update(report_made)
+        .where(r.stage.in_((ReportStage.GATHERING, ReportStage.WRITING)), r.author.is_not(None))
+        .values(stage=ReportStage.FAILED, problem=CUT_SHORT)
+    )
+
+
+def forget_made(connection: Connection, keys: Sequence[str]) -> None:
+    connection.execute(delete(report_made).where(report_made.c.id.in_(keys)))
+
+
+# --- schedules ------------------------------------------------------------------------------------------
+
+
+class Schedule(NamedTuple):
+    """Reports that are made again and again; its columns in their order."""
+
+    id: str
+    every: str
+    by: str
+    lang: str
+    formats: Sequence[str]
+    recipients: Sequence[str]
+    """Who gets them by e-mail, by their ids."""
+    author: str
+    at: Ms
+
+
+def list_schedules(connection: Connection) -> list[Schedule]:
+    """Oldest first."""
+    s = report_schedule.c
+    return [Schedule(*row) for row in connection.execute(select(report_schedule).order_by(s.at_ms, s.id))]
+
+
+def add_schedule(connection: Connection, item: Schedule) -> Schedule:
+    """ConflictError if there is the same already, LimitError if there are :data:`MOST_SCHEDULES`."""
+    there = list_schedules(connection)
+    if len(there) >= MOST_SCHEDULES:
+        raise LimitError(f"there are {MOST_SCHEDULES} schedules", mend="Remove one that nobody needs")
+    for one in there:
+        if (one.every, one.by, one.lang) != (item.every, item.by, item.lang):
+            continue
+        if set(item.formats) <= set(one.formats) and set(item.recipients) <= set(one.recipients):
+            raise ConflictError("a schedule makes these reports already", mend="Remove it first, or use it")
+    connection.execute(
+        insert(report_schedule).values(
+            id=item.id,
+            every=item.every,
+            dimension=item.by,
+            lang=item.lang,
+            formats=list(item.formats),
+            recipients=list(item.recipients),
+            author=item.author,
+            at_ms=item.at,
+        )
+    )
+    return item
+
+
+def remove_schedule(connection: Connection, key: str) -> None:
+    """NotFoundError if there is none of this id."""
+    if not connection.execute(delete(report_schedule).where(report_schedule.c.id == key)).rowcount:
+        raise NotFoundError("there is no such schedule", mend="Those of the settings are removed there")

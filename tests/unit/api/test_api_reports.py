@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import hashlib
 import io
 import json
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,11 +18,15 @@ from typer.testing import CliRunner
 
 from api_client import Client, client_of
 from sharpeyes.cli import app as command
+from sharpeyes.domain.errors import LimitError, UnavailableError
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, iso
 from sharpeyes.rates import timeline
-from sharpeyes.rates.report.render import harmless
-from sharpeyes.store import pictures, schema, telemetry
+from sharpeyes.rates.report import render
+from sharpeyes.rates.report.render import Format, harmless
+from sharpeyes.rates.report.report import Report
+from sharpeyes.rates.report.words import Lang
+from sharpeyes.store import pictures, reports, schema, telemetry
 
 openpyxl = pytest.importorskip("openpyxl", reason="needs openpyxl: the XLSX is not read back here")
 
@@ -296,3 +302,126 @@ async def test_a_period_is_checked(tmp_path: Path) -> None:
 def test_no_text_becomes_a_formula(text: str) -> None:
     assert harmless(text) == "'" + text
     assert harmless("一号门 -1") == "一号门 -1"
+
+
+async def made(client: Client, key: str) -> dict[str, Any]:
+    """A report of the list, once it is no more under way."""
+    while True:
+        found: dict[str, Any] = (await client.get(f"/api/v1/reports/made/{key}")).json()
+        if found["stage"] in ("made", "failed"):
+            return found
+        await asyncio.sleep(0.02)
+
+
+async def test_a_report_that_was_asked_for_is_made_and_kept(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        wanted = {"period": label, "by": "all", "formats": ["csv", "json", "csv"], "lang": "en"}
+        asked = await client.post("/api/v1/reports/made", json=wanted)
+        assert (asked.status_code, asked.json()["stage"]) == (202, "waiting")
+        found = await made(client, key := asked.json()["id"])
+        assert (found["stage"], found["problem"]) == ("made", None)
+        assert (found["author"] or "").startswith("token:")
+        assert [file["format"] for file in found["files"]] == found["formats"] == ["csv", "json"]
+        page = (await client.get("/api/v1/reports/made")).json()
+        assert (page["total"], page["items"]) == (1, [found])
+        for file in found["files"]:
+            path = f"/api/v1/reports/made/{key}/files/{file['format']}"
+            given = await client.get(path)
+            assert hashlib.sha256(given.content).hexdigest() == file["sha256"]
+            assert f"sharpeyes-{label}-all-en.{file['format']}" in given.headers["content-disposition"]
+            told = (await client.get(f"/api/v1/reports/manifests/{file['sha256']}")).json()
+            proof = (await client.get(f"{path}/proof")).json()
+            assert (proof["genuine"], proof["manifest"]) == (True, told)
+        assert (await client.get(f"/api/v1/reports/made/{key}/files/pdf")).status_code == 404
+        # what was changed on the disk is not given out, and said
+        (kept,) = (tmp_path / "data" / "reports").glob("*.csv")
+        kept.write_bytes(kept.read_bytes() + b"x")
+        path = f"/api/v1/reports/made/{key}/files/csv"
+        assert (await client.get(path)).status_code == 409
+        proof = (await client.get(f"{path}/proof")).json()
+        assert (proof["genuine"], "digest differs" in proof["reason"]) == (False, True)
+        kept.unlink()
+        assert (await client.get(path)).status_code == 404
+        assert (await client.get(f"{path}/proof")).json()["genuine"] is False
+        for wrong in ({"period": "2999-01"}, {"period": "soon"}, {"period": label, "formats": []}):
+            assert (await client.post("/api/v1/reports/made", json=wrong)).status_code == 422, wrong
+
+
+async def test_what_cannot_be_made_says_so_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = render.render
+
+    def failing(report: Report, form: Format, lang: Lang) -> bytes:
+        if form is Format.PDF:
+            raise UnavailableError("fpdf is not installed")
+        if form is Format.XLSX:
+            raise RuntimeError("a defect")
+        return real(report, form, lang)
+
+    monkeypatch.setattr(render, "render", failing)
+    async with client_of(tmp_path) as client:
+        label, _ = yesterday(client)
+        keys = []
+        for form in ("pdf", "xlsx", "csv"):
+            wanted = {"period": label, "formats": [form]}
+            keys.append((await client.post("/api/v1/reports/made", json=wanted)).json()["id"])
+        found = [await made(client, key) for key in keys]
+        assert [one["stage"] for one in found] == ["failed", "failed", "made"]
+        assert "fpdf" in str(found[0]["problem"])
+        assert "log" in str(found[1]["problem"])
+        assert "defect" not in str(found[1]["problem"])
+
+
+async def test_nobody_fills_the_queue(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, _ = yesterday(client)
+        now = client.service.clock()
+
+        def ask(author: str) -> None:
+            client.service.database.write(
+                lambda c: reports.ask_for(
+                    c,
+                    label=label,
+                    every="day",
+                    by="tier",
+                    lang="zh",
+                    formats=["csv"],
+                    author=author,
+                    now=now,
+                )
+            )
+
+        for _ in range(reports.MOST_WAITING):
+            ask("u-0")
+        with pytest.raises(LimitError, match="wait to be made"):
+            ask("u-0")
+        for number in range(reports.MOST_WAITING_ALL - reports.MOST_WAITING):
+            ask(f"u-{number + 1}")
+        with pytest.raises(LimitError):
+            ask("u-last")
+        waiting = client.service.database.read(reports.list_made)
+        assert len(waiting) == reports.MOST_WAITING_ALL
+
+
+async def test_schedules_of_the_settings_and_of_people(tmp_path: Path) -> None:
+    async with client_of(tmp_path, reports=("month",), report_by=("tier",)) as client:
+        told = (await client.get("/api/v1/reports/schedules")).json()
+        (fixed,) = told["items"]
+        assert (fixed["id"], fixed["every"], fixed["formats"]) == (None, "month", ["xlsx", "pdf"])
+        assert told["mailboxes"] == []
+        wanted = {"every": "week", "by": "department", "formats": ["pdf"], "lang": "en"}
+        added = await client.post("/api/v1/reports/schedules", json=wanted)
+        assert added.status_code == 201
+        again = await client.post("/api/v1/reports/schedules", json=wanted)
+        assert again.status_code == 409
+        other = await client.post("/api/v1/reports/schedules", json=wanted | {"recipients": ["nobody"]})
+        assert (other.status_code, "recipients" in other.json()["detail"]) == (422, True)
+        listed = (await client.get("/api/v1/reports/schedules")).json()["items"]
+        assert [one["id"] for one in listed] == [None, added.json()["id"]]
+        assert listed[1]["author"].startswith("token:")
+        path = f"/api/v1/reports/schedules/{added.json()['id']}"
+        assert (await client.delete(path)).status_code == 204
+        assert (await client.delete(path)).status_code == 404

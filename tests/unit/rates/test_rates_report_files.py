@@ -17,12 +17,13 @@ from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.rates import rollup, timeline
-from sharpeyes.rates.report.files import Reporter, last_over
+from sharpeyes.rates.report.files import Room, surplus
 from sharpeyes.rates.report.manifest import check
-from sharpeyes.rates.report.words import Lang
+from sharpeyes.rates.report.reporter import Reporter, last_over, of_settings
 from sharpeyes.rates.timeline import Every
-from sharpeyes.store import telemetry
+from sharpeyes.store import reports, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.reports import File, Made, ReportStage, Schedule
 from unit.rates.test_rates_rollup import standing
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -43,7 +44,8 @@ def test_what_is_over(every: Every, on: date, label: str) -> None:
     assert last_over(every, ZONE, Ms(timeline.day(on, ZONE).end - 1)).label == label
 
 
-def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> None:
+def watch(database: Database) -> None:
+    """One camera, online since the twentieth."""
     camera = Camera(
         id="c0",
         name="Gate",
@@ -54,15 +56,29 @@ def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> No
         streams=(Stream(role=StreamRole.SUB, url="rtsp://10.0.0.1/s"),),
     )
     online = Interval(camera="c0", state=State.ONLINE, start=FIRST, end=None)
+    database.write(lambda c: enter(c, [camera], FIRST))
+    database.write(lambda c: telemetry.write_batch(c, standings=[standing(online)], beat=NOW))
+
+
+def roll_up(database: Database) -> None:
+    for day in database.read(lambda c: rollup.due(c, ZONE, NOW)):
+        database.write(lambda c, day=day: rollup.roll_up(c, day, NOW))
+
+
+def add_up(database: Database) -> None:
+    watch(database)
+    roll_up(database)
+
+
+def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> None:
     with Database(f"sqlite:///{tmp_path}/r.db") as database:
         database.upgrade()
-        database.write(lambda c: enter(c, [camera], FIRST))
-        database.write(lambda c: telemetry.write_batch(c, standings=[standing(online)], beat=NOW))
+        watch(database)
         folder = tmp_path / "reports"
-        reporter = Reporter(database, folder, tmp_path / "k", list(Every)[1:], "Town", ZONE, lambda: NOW)
+        schedules = of_settings(list(Every)[1:], ["tier"], ["zh"], [])
+        reporter = Reporter(database, folder, tmp_path / "k", schedules, "Town", ZONE, lambda: NOW)
         assert reporter.turn() == []  # no day is added up yet
-        for day in database.read(lambda c: rollup.due(c, ZONE, NOW)):
-            database.write(lambda c, day=day: rollup.roll_up(c, day, NOW))
+        roll_up(database)
         names = [
             f"sharpeyes-{label}-tier.{form}"
             for label in ("2026-09-30", "2026-W39", "2026-09")
@@ -85,16 +101,6 @@ def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> No
 
 
 async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_path: Path) -> None:
-    camera = Camera(
-        id="c0",
-        name="Gate",
-        tier=Tier.COMMUNITY,
-        department="d",
-        area="a",
-        zone="z",
-        streams=(Stream(role=StreamRole.SUB, url="rtsp://10.0.0.1/s"),),
-    )
-    online = Interval(camera="c0", state=State.ONLINE, start=FIRST, end=None)
     posted: list[tuple[str, str, list[str]]] = []
     shut = {"sun"}
 
@@ -105,22 +111,16 @@ async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_
 
     with Database(f"sqlite:///{tmp_path}/r.db") as database:
         database.upgrade()
-        database.write(lambda c: enter(c, [camera], FIRST))
-        database.write(lambda c: telemetry.write_batch(c, standings=[standing(online)], beat=NOW))
-        for day in database.read(lambda c: rollup.due(c, ZONE, NOW)):
-            database.write(lambda c, day=day: rollup.roll_up(c, day, NOW))
+        add_up(database)
         reporter = Reporter(
             database,
             tmp_path / "reports",
             tmp_path / "k",
-            [Every.DAY],
+            of_settings([Every.DAY], ["department", "all"], ["zh", "en"], ["li", "sun"]),
             "Town",
             ZONE,
             lambda: NOW,
-            by=("department", "all"),
-            languages=(Lang.ZH, Lang.EN),
             post=post,
-            mailed=("li", "sun"),
         )
         assert await reporter.send() == []  # nothing is written yet
         stems = [f"sharpeyes-2026-09-30-{by}{of}" for by in ("department", "all") for of in ("", "-en")]
@@ -136,6 +136,146 @@ async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_
             [f"{stems[1]}.xlsx", f"{stems[1]}.pdf"],
         )
         shut.clear()
-        assert await reporter.send() == [f"{stem} to sun" for stem in stems]
+        told = [f"2026-09-30 by {by} to sun" for by in ("department", "department", "all", "all")]
+        assert await reporter.send() == told
         assert await reporter.send() == []
         assert len(posted) == 8
+
+
+def made_at(at: int, author: str | None = None, size: int = 1) -> Made:
+    file: File = {"form": "pdf", "name": f"{at}.pdf", "bytes": size, "sha256": "0" * 64}
+    return Made(
+        f"{at}",
+        "2026-10",
+        "month",
+        "tier",
+        "zh",
+        author,
+        Ms(at),
+        Ms(at),
+        ReportStage.MADE,
+        ["pdf"],
+        [file],
+        [],
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "gone"),
+    [
+        ([], []),
+        ([made_at(3), made_at(2, "li"), made_at(1)], []),
+        # one person's own first of all
+        ([made_at(5, "li"), made_at(4, "li"), made_at(3, "li"), made_at(2, "wu"), made_at(1)], [3]),
+        # then the oldest that people asked for, then the oldest of schedules
+        ([made_at(6), made_at(5), made_at(4, "li"), made_at(3, "wu"), made_at(2), made_at(1)], [3, 4]),
+        ([made_at(6), made_at(5), made_at(4), made_at(3), made_at(2), made_at(1)], [1, 2]),
+        ([made_at(3, None, 40), made_at(2, "li", 70), made_at(1, None, 30)], [2]),
+        # the newest stays, or it would be made again and again
+        ([made_at(2, None, 400), made_at(1)], [1]),
+    ],
+)
+def test_the_oldest_make_room(made: list[Made], gone: list[int]) -> None:
+    assert [one.asked for one in surplus(made, Room(reports=4, each=2, bytes=100))] == gone
+
+
+def test_reports_beyond_the_room_go_with_their_files_and_are_not_made_again(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        schedules = of_settings([Every.DAY], ["tier", "all"], ["zh"], [])
+        folder = tmp_path / "reports"
+        reporter = Reporter(
+            database, folder, tmp_path / "k", schedules, "Town", ZONE, lambda: NOW, room=Room(reports=1)
+        )
+        assert len(reporter.turn()) == 4
+        left = sorted(file.name for file in folder.iterdir())
+        assert left == [
+            f"sharpeyes-2026-09-30-all.{end}"
+            for end in ("pdf", "pdf.manifest.json", "xlsx", "xlsx.manifest.json")
+        ]
+        stages = {one.by: one.stage for one in database.read(reports.list_made)}
+        assert stages == {"tier": "removed", "all": "made"}
+        assert reporter.turn() == []
+
+
+async def test_files_from_before_the_list_are_on_it_and_their_mails_are_not_sent_again(
+    tmp_path: Path,
+) -> None:
+    posted: list[str] = []
+
+    async def post(recipient: str, subject: str, files: Sequence[Path]) -> None:
+        posted.append(recipient)
+
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        folder = tmp_path / "reports"
+        schedules = of_settings([Every.DAY], ["tier"], ["zh"], ["li", "sun"])
+        reporter = Reporter(database, folder, tmp_path / "k", schedules, "Town", ZONE, lambda: NOW, post=post)
+        reporter.turn()
+        (before,) = database.read(reports.list_made)
+        database.write(lambda c: reports.forget_made(c, [before.id]))
+        (folder / "sharpeyes-2026-09-30-tier.xlsx.mailed").write_text("li\n")
+        (folder / "other.manifest.json").write_text("{")
+        reporter.take_up()
+        reporter.take_up()
+        (after,) = database.read(reports.list_made)
+        assert (after.label, after.stage, after.mailed) == ("2026-09-30", "made", ["li"])
+        assert {file["sha256"] for file in after.files} == {file["sha256"] for file in before.files}
+        assert reporter.turn() == []
+        await reporter.send()
+        assert posted == ["sun"]
+
+
+async def test_schedules_come_together_and_each_gets_what_is_its_own(tmp_path: Path) -> None:
+    posted: list[tuple[str, list[str]]] = []
+
+    async def post(recipient: str, subject: str, files: Sequence[Path]) -> None:
+        posted.append((recipient, [file.suffix for file in files]))
+
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        for key, formats, recipients in (("a", ["csv"], ["li"]), ("b", ["json", "pdf"], ["sun"])):
+            item = Schedule(key, "month", "all", "en", formats, recipients, "u-1", NOW)
+            database.write(lambda c, item=item: reports.add_schedule(c, item))
+        reporter = Reporter(
+            database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW, post=post
+        )
+        assert sorted(file.suffix for file in reporter.turn()) == [".csv", ".json", ".pdf"]
+        await reporter.send()
+        assert sorted(posted) == [("li", [".csv"]), ("sun", [".json", ".pdf"])]
+        (made,) = database.read(reports.list_made)
+        assert (made.label, made.author, sorted(made.mailed)) == ("2026-09", None, ["li", "sun"])
+
+
+def test_what_a_stop_cut_short_is_said_and_what_waits_goes_on(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        asked = [
+            database.write(
+                lambda c: reports.ask_for(
+                    c,
+                    label="2026-09-30",
+                    every="day",
+                    by="all",
+                    lang="zh",
+                    formats=["csv"],
+                    author="li",
+                    now=NOW,
+                )
+            )
+            for _ in range(2)
+        ]
+        database.write(lambda c: reports.tell_stage(c, asked[0].id, ReportStage.WRITING))
+        reporter = Reporter(database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW)
+        reporter.take_up()
+        made = reporter.make_next()
+        assert made is not None
+        assert (made.id, made.stage) == (asked[1].id, ReportStage.MADE)
+        assert reporter.make_next() is None
+        cut = database.read(lambda c: reports.get_made(c, asked[0].id))
+        assert (cut.stage, cut.problem) == (ReportStage.FAILED, reports.CUT_SHORT)

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
+from pydantic import Field
 
 from sharpeyes.access import totp
 from sharpeyes.access.people import LoggedIn
@@ -23,6 +24,7 @@ from sharpeyes.api.access_shapes import (
 )
 from sharpeyes.api.auth import COOKIE, Caller, Person, client_address, csrf_token
 from sharpeyes.api.context import Rooms
+from sharpeyes.api.schemas import Shape
 from sharpeyes.domain.access import Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import NotFoundError
@@ -31,6 +33,10 @@ from sharpeyes.store.access import get_account
 router = APIRouter(prefix="/api/v1", tags=["session"])
 
 NO_STORE = {"Cache-Control": "no-store"}
+
+
+class TotpWanted(Shape):
+    code: Annotated[bool, Field(description="Whether a log-in takes a code of an authenticator app.")]
 
 
 @router.post("/session", status_code=HTTPStatus.CREATED)
@@ -84,6 +90,14 @@ async def change_password(response: Response, rooms: Rooms, caller: Person, form
             old=Secret(form.old.get_secret_value()),
         )
     _forget(response)
+
+
+@router.get("/session/totp")
+async def totp_wanted(response: Response, rooms: Rooms, caller: Person) -> TotpWanted:
+    """Whether one's own log-ins take a code."""
+    response.headers.update(NO_STORE)
+    account = await rooms.database.aread(lambda connection: get_account(connection, caller.person.id))
+    return TotpWanted(code=account.totp is not None)
 
 
 @router.post("/session/totp")

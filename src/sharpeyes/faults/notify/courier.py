@@ -146,6 +146,11 @@ class Courier:
         finally:
             self._testing.discard(key)
 
+    def mailboxes(self) -> list[Recipient]:
+        """Who can be sent files: those that are on and get e-mail."""
+        found = self._recipients.values()
+        return [one for one in found if one.enabled and isinstance(one.channel, Email)]
+
     async def mail(self, key: str, subject: str, files: Sequence[Path]) -> None:
         """Send files now, at once and once. NotFoundError for an unknown recipient, InvalidInputError for one
         that has no e-mail; DeliveryError if it was not taken: whoever asks tries again."""
