@@ -16,7 +16,9 @@ from fastapi import Depends, Request
 from sharpeyes.access.access import Access
 from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
+from sharpeyes.api.answers import Answers
 from sharpeyes.api.metrics import Metrics
+from sharpeyes.api.table import FleetTable
 from sharpeyes.api.uploads import Uploads
 from sharpeyes.discovery.enrolment import Enrolment
 from sharpeyes.domain.time import Ms
@@ -94,6 +96,10 @@ class Context:
     """Figures of past months for everybody; None where they are not published."""
     telemetry_failing: Callable[[], bool] = lambda: False
     """Whether what is observed cannot be stored."""
+    table: FleetTable = field(init=False)
+    """All cameras in little, packed."""
+    answers: Answers = field(init=False)
+    """What many ask for, and takes long."""
     tokens: Kept[bytes, Token] = field(default_factory=Kept)
     """Those that held a moment ago, by the digest of their text."""
     listeners: Counter[str] = field(default_factory=Counter)
@@ -104,6 +110,10 @@ class Context:
     """Held while the register is read back: one at a time."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the service stops: answers that would go on for ever end."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "table", FleetTable(self.database, self.board))
+        object.__setattr__(self, "answers", Answers(self.clock))
 
     @property
     def accountable(self) -> bool:
