@@ -59,6 +59,7 @@ export const detail = {
   'detail.change.password': 'password',
   'detail.change.totp': 'code set up',
   'detail.change.totp_removed': 'code removed',
+  'detail.change.confirmed': 'confirmed',
   'detail.change.disabled': 'disabled',
   'detail.change.enabled': 'enabled',
   'detail.change.token_added': 'token made',

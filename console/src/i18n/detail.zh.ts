@@ -60,6 +60,7 @@ export const detailZh: Record<keyof typeof detail, string> = {
   'detail.change.password': '密码',
   'detail.change.totp': '启用动态口令',
   'detail.change.totp_removed': '移除动态口令',
+  'detail.change.confirmed': '确认',
   'detail.change.disabled': '停用',
   'detail.change.enabled': '启用',
   'detail.change.token_added': '新建令牌',

@@ -1,5 +1,6 @@
 import { discoveryEn } from './discovery.en'
 import { registryEn } from './registry.en'
+import { reportsEn } from './reports.en'
 import { settingsEn } from './settings.en'
 import { detail } from './detail.en'
 import { views } from './views.en'
@@ -7,6 +8,7 @@ import { views } from './views.en'
 export const en = {
   ...discoveryEn,
   ...registryEn,
+  ...reportsEn,
   ...settingsEn,
   ...views,
   ...detail,
@@ -258,6 +260,7 @@ export const en = {
   'kind.maintenance': 'Maintenance',
   'kind.exclusion': 'Exclusion',
   'kind.contest': 'Contest',
+  'kind.account': 'Account',
   'kind.camera_changed': 'Camera changed',
   'kind.camera_retired': 'Camera retired',
   'kind.camera_restored': 'Camera in service again',
@@ -317,6 +320,7 @@ export const en = {
   'problem.unreachable': 'The service cannot be reached.',
   'problem.unreachable.mend': 'Check the network; it is tried again by itself.',
   'problem.forbidden': 'You may not do this',
+  'problem.one_hand': 'One person may be behind both accounts',
   'problem.unauthenticated': 'Not signed in',
   'problem.unavailable': 'Not possible just now',
   'problem.not_found': 'Not found',
@@ -562,23 +566,6 @@ export const en = {
   'contest.upheld': 'Upheld',
   'contest.dismissed': 'Dismissed',
   'contest.withdrawn': 'Withdrawn',
-  'reports.make': 'Make a report',
-  'reports.period': 'Period',
-  'reports.day': 'Day',
-  'reports.week': 'Week',
-  'reports.month': 'Month',
-  'reports.format': 'Format',
-  'reports.language': 'Language',
-  'reports.download': 'Make and download',
-  'reports.patience': 'A report over a whole city takes some seconds.',
-  'reports.check': 'Check a report',
-  'reports.checkWhy': 'Whether a file is one that this service gave out, unchanged. The file stays on this machine: only its digest is looked up.',
-  'reports.file': 'Choose a file',
-  'reports.cannotCheck': 'This browser makes digests over https only.',
-  'reports.genuine': 'Given out by this service, unchanged',
-  'reports.foreign': 'Not given out by this service, or changed since',
-  'reports.unsure': 'Could not be checked',
-  'reports.given': 'Made just now',
   'settings.tab.service': 'Service',
   'settings.tab.account': 'My account',
   'settings.tab.users': 'Users',
@@ -691,6 +678,7 @@ export const en = {
   'problem.throttled': 'Too many attempts',
   'problem.csrf': 'Not from this page',
   'problem.not_acceptable': 'Not in a form that this browser takes',
+  'problem.not_genuine': 'Not what was signed',
   'problem.internal': 'An error of the service',
   'problem.malformed': 'Not accepted',
   'problem.code_needed': 'A one-time code is needed',

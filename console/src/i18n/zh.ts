@@ -1,6 +1,7 @@
 import type { Key } from './en'
 import { discoveryZh } from './discovery.zh'
 import { registryZh } from './registry.zh'
+import { reportsZh } from './reports.zh'
 import { settingsZh } from './settings.zh'
 import { detailZh } from './detail.zh'
 import { viewsZh } from './views.zh'
@@ -8,6 +9,7 @@ import { viewsZh } from './views.zh'
 export const zh: Record<Key, string> = {
   ...discoveryZh,
   ...registryZh,
+  ...reportsZh,
   ...settingsZh,
   ...viewsZh,
   ...detailZh,
@@ -259,6 +261,7 @@ export const zh: Record<Key, string> = {
   'kind.maintenance': '维护',
   'kind.exclusion': '剔除',
   'kind.contest': '申诉',
+  'kind.account': '账号',
   'kind.camera_changed': '摄像机变更',
   'kind.camera_retired': '摄像机退役',
   'kind.camera_restored': '摄像机恢复在册',
@@ -318,6 +321,7 @@ export const zh: Record<Key, string> = {
   'problem.unreachable': '无法连接服务。',
   'problem.unreachable.mend': '请检查网络；系统会自动重试。',
   'problem.forbidden': '无权进行此操作',
+  'problem.one_hand': '两个账号可能由同一人使用',
   'problem.unauthenticated': '未登录',
   'problem.unavailable': '暂时无法完成',
   'problem.not_found': '未找到',
@@ -563,23 +567,6 @@ export const zh: Record<Key, string> = {
   'contest.upheld': '成立',
   'contest.dismissed': '驳回',
   'contest.withdrawn': '已撤回',
-  'reports.make': '生成报表',
-  'reports.period': '周期',
-  'reports.day': '日报',
-  'reports.week': '周报',
-  'reports.month': '月报',
-  'reports.format': '格式',
-  'reports.language': '语言',
-  'reports.download': '生成并下载',
-  'reports.patience': '全市报表需要数秒。',
-  'reports.check': '核验报表',
-  'reports.checkWhy': '核验文件是否由本系统出具且未被改动。文件不会上传，仅查询其摘要。',
-  'reports.file': '选择文件',
-  'reports.cannotCheck': '浏览器仅在 https 下可计算摘要。',
-  'reports.genuine': '由本系统出具，未被改动',
-  'reports.foreign': '非本系统出具，或已被改动',
-  'reports.unsure': '无法核验',
-  'reports.given': '刚生成的报表',
   'settings.tab.service': '服务',
   'settings.tab.account': '我的账号',
   'settings.tab.users': '用户',
@@ -692,6 +679,7 @@ export const zh: Record<Key, string> = {
   'problem.throttled': '尝试过于频繁',
   'problem.csrf': '请求来源不符',
   'problem.not_acceptable': '格式不支持',
+  'problem.not_genuine': '与签名不符',
   'problem.internal': '服务内部错误',
   'problem.malformed': '输入未被接受',
   'problem.code_needed': '需要动态验证码',

@@ -21,6 +21,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.net.oidc import Provider
 from sharpeyes.store.access import count_reviews
 from sharpeyes.store.database import Database
+from sharpeyes.store.tokens import lapse_past_tokens
 from sharpeyes.store.vault import Vault, keys_at
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,9 @@ async def open_access(
             reviews(waiting, overdue)
             return waiting + overdue
 
+        async def lapse() -> int:
+            return await lapse_past_tokens(database, clock())
+
         async def forget() -> int:
             return await retention.prune(database, signer, clock(), keep_days)
 
@@ -103,6 +107,8 @@ async def open_access(
         chores = [
             asyncio.create_task(_every(EXPIRE_S, access.desk.expire_requests), name="access-expire"),
             asyncio.create_task(_every(LAPSE_S, access.desk.lapse_grants), name="access-lapse"),
+            asyncio.create_task(_every(LAPSE_S, people.lapse_sessions), name="access-lapse-sessions"),
+            asyncio.create_task(_every(LAPSE_S, lapse), name="access-lapse-tokens"),
             asyncio.create_task(_every(PURGE_S, access.people.purge), name="access-purge"),
             asyncio.create_task(_every(PURGE_S, forget), name="access-retention"),
             asyncio.create_task(_every(EXPIRE_S, register.sum_up), name="access-refusals"),

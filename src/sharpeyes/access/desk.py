@@ -52,6 +52,7 @@ from sharpeyes.store.access import (
     get_request,
     get_subject,
     get_target,
+    in_one_hand,
     lapse_grants,
     list_due_requests,
     list_grants,
@@ -249,7 +250,10 @@ class Desk:
         ) -> tuple[list[Entry], tuple[Request, Grant | None]]:
             request = get_request(connection, request_id)
             needed, gone = self._wanted_now(connection, request.part(owner))
-            request = requests.approve(request, owner, subject, now, reason, needed=needed, gone=gone)
+            hands = in_one_hand(connection, subject.id, _people_of(request))
+            request = requests.approve(
+                request, owner, subject, now, reason, needed=needed, gone=gone, hands=hands
+            )
             put_request(connection, request)
             said = [entries.decided(now, subject, request, owner, "approved", reason)]
             part = request.part(owner)
@@ -262,7 +266,8 @@ class Desk:
                     "and more is asked for",
                     mend="Reject this part; the applicant can ask anew",
                 )
-            grant = grants.issue(_new_id("g"), request, part, now, policy)
+            users = _standing(connection, request)
+            grant = grants.issue(_new_id("g"), request, part, now, policy, users=users)
             put_grant(connection, grant)
             return [*said, entries.right_changed(now, subject, grant, "issued")], (request, grant)
 
@@ -314,7 +319,8 @@ class Desk:
     async def extend(self, by: str, grant_id: str, end: Ms) -> Grant:
         def step(connection: Connection, subject: Subject, now: Ms, grant: Grant) -> Grant:
             policy = self.rules(connection).strictest(list_targets(connection, grant.cameras))
-            return grants.extend(grant, subject, end, now, policy)
+            hands = in_one_hand(connection, subject.id, {grant.applicant, *grant.terms.users})
+            return grants.extend(grant, subject, end, now, policy, hands=hands)
 
         return await self._change_grant(by, grant_id, "extended", step)
 
@@ -410,7 +416,9 @@ class Desk:
         """Another person's judgement of an override."""
 
         def step(connection: Connection, subject: Subject, now: Ms) -> tuple[list[Entry], Override]:
-            opened = grants.review(get_override(connection, grant_id), subject, justified, reason, now)
+            opened = get_override(connection, grant_id)
+            hands = in_one_hand(connection, subject.id, {opened.by})
+            opened = grants.review(opened, subject, justified, reason, now, hands=hands)
             put_override(connection, opened)
             return [entries.reviewed(now, subject, opened)], opened
 
@@ -535,6 +543,25 @@ class Desk:
 def _check_admin(subject: Subject) -> None:
     if not subject.enabled or not subject.has(Role.ADMIN):
         raise ForbiddenError("only administrators change the rules")
+
+
+def _people_of(request: Request) -> frozenset[str]:
+    """Whoever asked, will watch or has said yes."""
+    voters = {vote.by for part in request.parts for vote in part.approvals}
+    return frozenset({request.applicant, *request.terms.users, *voters})
+
+
+def _standing(connection: Connection, request: Request) -> frozenset[str]:
+    """The users that the request names, less those whose accounts are disabled. ConflictError if nobody is
+    left, or the applicant is one of these."""
+    named = list_subjects(connection, ids={request.applicant, *request.terms.users})
+    enabled = {user.id for user in named if user.enabled}
+    users = request.terms.users & enabled
+    if request.applicant not in enabled or not users:
+        raise ConflictError(
+            "the account of the applicant, or of everybody named, is disabled", mend="Reject this part"
+        )
+    return users
 
 
 def _new_id(prefix: str) -> str:

@@ -11,11 +11,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from sharpeyes.access.policy import OVERRIDE_ROLES, Rules, ViewPolicy
-from sharpeyes.access.requests import given_reason
+from sharpeyes.access.requests import check_hands, given_reason
 from sharpeyes.domain.access import (
     FORBIDDEN_PLACES,
     Action,
     Grant,
+    OneHandError,
     Override,
     Part,
     Purpose,
@@ -37,15 +38,25 @@ MOST_UNREVIEWED = 5
 a way around asking."""
 
 
-def issue(grant_id: str, request: Request, part: Part, now: Ms, policy: ViewPolicy) -> Grant:
-    """The lease that an approved part becomes. ``policy`` is the strictest of the part's cameras."""
+def issue(
+    grant_id: str,
+    request: Request,
+    part: Part,
+    now: Ms,
+    policy: ViewPolicy,
+    *,
+    users: frozenset[str] | None = None,
+) -> Grant:
+    """The lease that an approved part becomes. ``policy`` is the strictest of the part's cameras; ``users``:
+    those of the request who still may watch; None: all."""
     assert part.stage is Stage.APPROVED
+    terms = request.terms if users is None else replace(request.terms, users=users)
     return Grant(
         id=grant_id,
         owner=part.owner,
         cameras=part.cameras,
         applicant=request.applicant,
-        terms=request.terms,
+        terms=terms,
         issued=now,
         longest_ms=policy.longest_life_ms,
         request=request.id,
@@ -57,11 +68,21 @@ def ended(grant: Grant, now: Ms) -> bool:
     return grant.lapsed is not None or now >= grant.terms.period.end or grant.revocation is not None
 
 
-def extend(grant: Grant, by: Subject, end: Ms, now: Ms, policy: ViewPolicy) -> Grant:
+def extend(
+    grant: Grant,
+    by: Subject,
+    end: Ms,
+    now: Ms,
+    policy: ViewPolicy,
+    *,
+    hands: frozenset[str] = frozenset(),
+) -> Grant:
     """A later end, within the longest life. ``policy`` is the strictest of the grant's cameras: where it
-    wants several approvers, one of them cannot lengthen what all had to agree on."""
+    wants several approvers, one of them cannot lengthen what all had to agree on. ``hands``: accounts through
+    which the same person may act."""
     _check_running(grant, now)
     _check_owner_decides(grant, by)
+    check_hands(hands, grant.applicant, grant.terms, "nobody decides on a grant of their own")
     if grant.emergency:
         raise ForbiddenError("an emergency override is not extended", mend="Request a view in the usual way")
     if policy.approvers > 1:
@@ -204,13 +225,24 @@ def check_repeated(
         )
 
 
-def review(opened: Override, by: Subject, justified: bool, reason: str, now: Ms) -> Override:
-    """Another person's judgement: an auditor's, or that of an approver of the department that owns."""
+def review(
+    opened: Override,
+    by: Subject,
+    justified: bool,
+    reason: str,
+    now: Ms,
+    *,
+    hands: frozenset[str] = frozenset(),
+) -> Override:
+    """Another person's judgement: an auditor's, or that of an approver of the department that owns.
+    ``hands``: accounts through which the same person may act."""
     entitled = by.has(Role.AUDITOR) or (by.has(Role.APPROVER) and by.department == opened.owner)
     if not by.enabled or not entitled:
         raise ForbiddenError("auditors and approvers of the owning department review overrides")
     if by.id == opened.by:
         raise ForbiddenError("nobody reviews an override of their own")
+    if opened.by in hands:
+        raise OneHandError("nobody reviews an override of their own")
     if opened.review:
         raise ConflictError("this override has been reviewed already")
     return replace(opened, review=Review(by=by.id, at=now, justified=justified, reason=given_reason(reason)))

@@ -12,14 +12,15 @@ from functools import partial
 
 from sqlalchemy import Connection
 
-from sharpeyes.access import entries, sessions, totp
+from sharpeyes.access import entries, requests, sessions, totp
 from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.passwords import check_strength, hash_password, matches, outdated
 from sharpeyes.access.register.entry import Detail, Entry
 from sharpeyes.access.register.writer import Register
+from sharpeyes.access.requests import MOST_UNDECIDED
 from sharpeyes.access.sessions import SessionPolicy
 from sharpeyes.access.throttle import Throttle, WaitError
-from sharpeyes.domain.access import Role, Session, Subject
+from sharpeyes.domain.access import OneHandError, Request, Role, Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import (
     ConflictError,
@@ -34,6 +35,7 @@ from sharpeyes.store.access import (
     Account,
     add_session,
     add_user,
+    any_past_session,
     change_user,
     count_users,
     end_sessions,
@@ -42,17 +44,24 @@ from sharpeyes.store.access import (
     find_session,
     get_account,
     get_subject,
+    in_one_hand,
+    keyholders,
+    lapse_sessions,
+    list_requests,
     list_sessions,
     list_subjects,
     logged_in_from,
     purge_sessions,
+    put_request,
     spend_totp,
     totp_context,
     touch_session,
 )
 from sharpeyes.store.access_schema import user, user_session
 from sharpeyes.store.database import Database
+from sharpeyes.store.events import Event, record
 from sharpeyes.store.kept import Kept
+from sharpeyes.store.tokens import revoke_tokens_of
 from sharpeyes.store.vault import Vault
 
 KNOWN_MS = 90 * 24 * 3_600_000
@@ -213,6 +222,7 @@ class People:
         stamp = self._database.stamp(user, user_session)
         found = self._known.get(token_hash, stamp) or await self._database.aquick(find)
         if found is None or not sessions.live(found[1], now, self._policy) or not found[0].enabled:
+            await self.lapse_sessions()
             raise UnauthenticatedError("the session is over", mend="Log in again")
         if sessions.stale(found[1], now):
             await self._database.awrite(partial(touch_session, session_id=found[1].id, now=now), quiet=True)
@@ -256,6 +266,14 @@ class People:
         self._changes.tell(Changed(users=frozenset({user_id})))
         return count
 
+    async def lapse_sessions(self) -> int:
+        """Keep it that sessions have run out, so that a clock put back revives none. To be called every few
+        seconds, and where one is refused."""
+        now, idle_ms = self._clock(), self._policy.idle_ms
+        if not await self._database.aquick(lambda c: any_past_session(c, now, idle_ms)):
+            return 0
+        return await self._database.awrite(lambda c: lapse_sessions(c, now, idle_ms))
+
     async def purge(self) -> int:
         """Forget sessions that ran out long ago. To be called once a day."""
         before = Ms(self._clock() - KNOWN_MS)
@@ -292,12 +310,12 @@ class People:
         now = self._clock()
 
         def change(connection: Connection) -> tuple[list[Entry], Subject]:
-            add_user(connection, subject, username, encoded, now)
+            keyed_by = by.id if by is not None and encoded is not None else None
+            add_user(connection, subject, username, encoded, now, keyed_by=keyed_by)
             roles: Detail = sorted(subject.roles)
-            entry = entries.user_changed(
-                now, by, subject.id, "user_added", roles=roles, username=username, department=department
-            )
-            return [entry], subject
+            said = {"roles": roles, "username": username, "department": department}
+            _tell(connection, now, by, subject.id, "user_added", said)
+            return [entries.user_changed(now, by, subject.id, "user_added", **said)], subject
 
         return await self._register.record(change)
 
@@ -323,12 +341,14 @@ class People:
         self._changes.tell(Changed(users=frozenset({user_id})))
 
     async def set_roles(self, by: Subject | None, user_id: str, roles: Iterable[Role]) -> None:
-        """Other roles. Nobody changes their own: an administrator who wants to watch must ask another."""
+        """Other roles. Nobody changes their own: an administrator who wants to watch must ask another. Who is
+        no administrator any more has no tokens any more."""
         self._check_admin(by)
         self._check_other(by, user_id)
         wanted = _checked(roles)
         details: Detail = sorted(wanted)
-        await self._change(by, user_id, "roles", {"roles": wanted}, roles=details)
+        disarm = Role.ADMIN not in wanted
+        await self._change(by, user_id, "roles", {"roles": wanted}, disarm=disarm, roles=details)
 
     async def set_department(self, by: Subject | None, user_id: str, department: str) -> None:
         """Another department: what was granted to the old one opens nothing any more."""
@@ -339,12 +359,18 @@ class People:
         )
 
     async def set_enabled(self, by: Subject | None, user_id: str, enabled: bool) -> None:
-        """Disable an account: its sessions end and its pictures stop. Or enable it again."""
+        """Disable an account: its sessions and tokens end, its pictures stop, what it asked for and nobody
+        decided is withdrawn, and its yes to what is undecided counts no more. Or enable it again: none of
+        that comes back."""
         self._check_admin(by)
         self._check_other(by, user_id)
         now = self._clock()
-        values = {"disabled_ms": None if enabled else now}
-        await self._change(by, user_id, "enabled" if enabled else "disabled", values, end=not enabled)
+        if enabled:
+            await self._change(by, user_id, "enabled", {"disabled_ms": None})
+        else:
+            await self._change(
+                by, user_id, "disabled", {"disabled_ms": now}, end=True, disarm=True, close=True
+            )
 
     async def set_password(
         self, by: Subject | None, user_id: str, password: Secret, *, old: Secret | None = None
@@ -358,7 +384,31 @@ class People:
             raise ForbiddenError("the old password is wrong")
         check_strength(password, username=account.username)
         encoded = await self._hash(password)
-        await self._change(by, user_id, "password", {"password": encoded}, end=True)
+        values: dict[str, object] = {"password": encoded}
+        if by is None or by.id != user_id:  # by its user it stays: whoever was given it could have changed it
+            values["keyed_by"] = by.id if by is not None else None
+        await self._change(by, user_id, "password", values, end=True)
+
+    async def confirm(self, by: Subject | None, user_id: str) -> None:
+        """Say that an account is that of a person of their own, and no second one of whoever gave it its
+        password: from now on it is another's. By an administrator who is none of these, or the host."""
+        self._check_admin(by)
+        self._check_other(by, user_id)
+        now = self._clock()
+
+        def change(connection: Connection) -> tuple[list[Entry], None]:
+            account = get_account(connection, user_id)
+            if account.keyed_by is None:
+                raise ConflictError("this account needs no confirmation")
+            held = keyholders(connection, user_id)
+            if by is not None and (by.id in held or in_one_hand(connection, by.id, held)):
+                raise OneHandError("nobody confirms an account of their own")
+            change_user(connection, user_id, now, keyed_by=None)
+            said: dict[str, Detail] = {"made_by": account.keyed_by}
+            _tell(connection, now, by, user_id, "confirmed", said)
+            return [entries.user_changed(now, by, user_id, "confirmed", **said)], None
+
+        await self._register.record(change)
 
     async def confirm_totp(self, by: Subject, secret: Secret, code: str) -> None:
         """Want codes of this secret (from :func:`sharpeyes.access.totp.new_secret`) from now on, once one
@@ -466,15 +516,32 @@ class People:
         values: Mapping[str, object],
         *,
         end: bool = False,
+        disarm: bool = False,
+        close: bool = False,
         **details: Detail,
     ) -> None:
+        """``end``: its sessions; ``disarm``: its tokens; ``close``: what it asked for and nobody decided."""
         now = self._clock()
 
         def change(connection: Connection) -> tuple[list[Entry], None]:
+            said = dict(details)
+            closed: list[Request] = []
             change_user(connection, user_id, now, **values)
             if end:
                 end_sessions(connection, user_id, now)
-            return [entries.user_changed(now, by, user_id, what, **details)], None
+            if disarm and (tokens := revoke_tokens_of(connection, user_id, now=now)):
+                said["tokens"] = tokens
+            if close:
+                waiting = list_requests(connection, applicant=user_id, undecided=True, limit=MOST_UNDECIDED)
+                closed = [requests.close(request) for request in waiting]
+            for request in closed:
+                put_request(connection, request)
+            if by is None or by.id != user_id:
+                _tell(connection, now, by, user_id, what, said)
+            return [
+                entries.user_changed(now, by, user_id, what, **said),
+                *(entries.requested(now, by, request, "withdrawn") for request in closed),
+            ], None
 
         await self._register.record(change)
         self._changes.tell(Changed(users=frozenset({user_id})))
@@ -488,6 +555,26 @@ class People:
     def _check_other(by: Subject | None, user_id: str) -> None:
         if by is not None and by.id == user_id:
             raise ForbiddenError("nobody changes their own rights", mend="Ask another administrator")
+
+
+def _tell(
+    connection: Connection,
+    at: Ms,
+    by: Subject | None,
+    user_id: str,
+    change: str,
+    details: Mapping[str, Detail],
+) -> None:
+    """A line of the journal, which the other administrators and the auditors read."""
+    name = get_account(connection, user_id).username
+    who = by.name if by is not None else entries.HOST
+    detail = {"change": change, "by": by.id if by is not None else entries.HOST, **details}
+    told = (
+        f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in details.items()
+    )
+    message = f"account {name}: {change} by {who}" + (f" ({'; '.join(told)})" if details else "")
+    record(connection, [Event(at=at, kind="account", subject=user_id, message=message, detail=detail)])
 
 
 def plain(username: str) -> bool:

@@ -20,6 +20,7 @@ from sharpeyes.domain.access import (
     FORBIDDEN_PLACES,
     WATCHING_ROLES,
     Action,
+    OneHandError,
     Part,
     Purpose,
     Request,
@@ -158,15 +159,19 @@ def approve(
     *,
     needed: int = 1,
     gone: frozenset[str] = frozenset(),
+    hands: frozenset[str] = frozenset(),
 ) -> Request:
     """One approver's yes to one owner's part. The part is approved once enough different people said it.
 
     ``needed``: by policy now; it may want more than when the request was made, and then that holds, but never
     fewer. ``gone``: who said yes and is no approver of this owner any more; their word does not count.
+    ``hands``: accounts through which the same person may act (one has its password from the other).
     """
-    part = _decidable(request, owner, by, now)
+    part = _decidable(request, owner, by, now, hands)
     if any(vote.by == by.id for vote in part.approvals):
         raise ConflictError("you have approved this already", mend="Another approver of the owner must do it")
+    if any(vote.by in hands for vote in part.approvals):
+        raise OneHandError("nobody approves twice")
     if len(reason) > LONGEST_REASON:
         raise InvalidInputError(f"reason: longer than {LONGEST_REASON} characters")
     approvals = (*part.approvals, Vote(by.id, now, reason.strip()))
@@ -192,9 +197,20 @@ def withdraw(request: Request, by: Subject, now: Ms) -> Request:
     return _end_open_parts(request, Stage.WITHDRAWN)
 
 
+def close(request: Request) -> Request:
+    """The request of somebody whose account is disabled: nobody can decide on it any more."""
+    return _end_open_parts(request, Stage.WITHDRAWN)
+
+
 def expire(request: Request, now: Ms) -> Request:
     """The request with its undecided parts expired if their time is over; unchanged before."""
     return _end_open_parts(request, Stage.EXPIRED) if now >= request.decide_by else request
+
+
+def check_hands(hands: frozenset[str], applicant: str, terms: Terms, own: str) -> None:
+    """ForbiddenError if the applicant, or somebody who will watch, may be the one who decides."""
+    if hands & {applicant, *terms.users}:
+        raise OneHandError(f"{own}, or that names them")
 
 
 def given_reason(text: str, field: str = "reason") -> str:
@@ -208,7 +224,9 @@ def given_reason(text: str, field: str = "reason") -> str:
     return text
 
 
-def _decidable(request: Request, owner: str, by: Subject, now: Ms) -> Part:
+def _decidable(
+    request: Request, owner: str, by: Subject, now: Ms, hands: frozenset[str] = frozenset()
+) -> Part:
     """The part, if this person may decide on it now."""
     if not by.enabled or not by.has(Role.APPROVER) or by.department != owner:
         raise ForbiddenError("only approvers of the department that owns the cameras decide on them")
@@ -217,6 +235,7 @@ def _decidable(request: Request, owner: str, by: Subject, now: Ms) -> Part:
         raise InvalidInputError(f"owner: no camera of {owner!r} is in this request")
     if by.id == request.applicant or by.id in request.terms.users:
         raise ForbiddenError("nobody decides on a request of their own, or that names them")
+    check_hands(hands, request.applicant, request.terms, "nobody decides on a request of their own")
     if part.stage is not Stage.SUBMITTED:
         raise ConflictError(f"this part of the request is {part.stage} already")
     if now >= request.decide_by:

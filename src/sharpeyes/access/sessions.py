@@ -29,7 +29,12 @@ class SessionPolicy:
 
 def live(session: Session, now: Ms, policy: SessionPolicy) -> bool:
     begun = session.created <= now + SKEW_MS
-    return begun and session.ended is None and now < min(session.expires, session.seen + policy.idle_ms)
+    return begun and session.ended is None and not past(session, now, policy)
+
+
+def past(session: Session, now: Ms, policy: SessionPolicy) -> bool:
+    """Whether its time is over, or was seen to be before."""
+    return session.lapsed is not None or now >= min(session.expires, session.seen + policy.idle_ms)
 
 
 def stale(session: Session, now: Ms) -> bool:

@@ -97,7 +97,9 @@ class PersonShape(Shape):
 
 
 class UserShape(Shape):
-    model_config = _example(**_PERSON, username="wang", code=True, created="2026-10-01T08:00:00.000Z")
+    model_config = _example(
+        **_PERSON, username="wang", code=True, created="2026-10-01T08:00:00.000Z", keyed_by=None
+    )
 
     id: str
     username: str
@@ -107,6 +109,13 @@ class UserShape(Shape):
     enabled: bool
     code: Annotated[bool, Field(description="Whether a log-in takes a code of an authenticator app.")]
     created: Instant
+    keyed_by: Annotated[
+        str | None,
+        Field(
+            description="The administrator who gave it its password: until another has confirmed the "
+            "account, it counts as nobody else where it is about theirs."
+        ),
+    ]
 
     @classmethod
     def of(cls, account: Account) -> Self:
@@ -115,6 +124,7 @@ class UserShape(Shape):
             username=account.username,
             code=account.totp is not None,
             created=iso(account.created),
+            keyed_by=account.keyed_by,
         )
 
 

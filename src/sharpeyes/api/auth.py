@@ -72,6 +72,8 @@ SETTLE = Right(
     roles=frozenset({Role.OPERATOR, Role.ADMIN}),
     scope="admin",
 )
+MAKE_REPORTS = Right(name="have reports made", roles=frozenset(Role), scope="admin")
+SCHEDULE = Right(name="schedule reports", roles=frozenset({Role.OPERATOR, Role.ADMIN}), scope="admin")
 RIGHTS = (
     READ,
     OPERATE,
@@ -85,6 +87,8 @@ RIGHTS = (
     READ_DUTY,
     DISPUTE,
     SETTLE,
+    MAKE_REPORTS,
+    SCHEDULE,
 )
 
 
@@ -155,9 +159,13 @@ async def authenticate(rooms: Context, presented: HTTPAuthorizationCredentials |
     known = rooms.tokens.get(digest, stamp)
     if known is not None and not _looked_up_again(known, now):
         return known
-    token = await rooms.database.aquick(
-        lambda connection: tokens.verify_token(connection, presented.credentials, now=now)
-    )
+    try:
+        token = await rooms.database.aquick(
+            lambda connection: tokens.verify_token(connection, presented.credentials, now=now)
+        )
+    except tokens.TokenExpiredError:
+        await tokens.lapse_past_tokens(rooms.database, now)
+        raise
     if token.last_used_ms is None or now - token.last_used_ms >= tokens.TOUCH_MS:
         touch = partial(tokens.touch_token, token=token, now=now)
         await rooms.database.awrite(touch, quiet=True)
@@ -278,6 +286,8 @@ DutyCaller = Annotated[Caller, Depends(needs(DUTY))]
 DutyReader = Annotated[Caller, Depends(needs(READ_DUTY))]
 Disputer = Annotated[Caller, Depends(needs(DISPUTE))]
 Settler = Annotated[Caller, Depends(needs(SETTLE))]
+ReportMaker = Annotated[Caller, Depends(needs(MAKE_REPORTS))]
+Scheduler = Annotated[Caller, Depends(needs(SCHEDULE))]
 
 
 async def metrics_reader(request: Request, rooms: Rooms, presented: Presented) -> None:

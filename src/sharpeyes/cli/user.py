@@ -93,6 +93,14 @@ def enable(username: Username, data_dir: DataDir = None) -> None:
     typer.echo(f"{account.username} is enabled")
 
 
+@user.command()
+def confirm(username: Username, data_dir: DataDir = None) -> None:
+    """Say that an account is that of another person than of the administrator who gave it its password."""
+    account = _account(username, data_dir)
+    _run(data_dir, lambda people: people.confirm(None, account.subject.id))
+    typer.echo(f"{account.username} is confirmed")
+
+
 @user.command(name="list")
 def list_all(
     data_dir: DataDir = None,

@@ -107,6 +107,8 @@ class Session:
     client: str
     """What the client says it is, cut to 200 characters."""
     ended: Ms | None = None
+    lapsed: Ms | None = None
+    """When it was first seen that its time is over: from then on it is, whatever the clock says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -363,6 +365,20 @@ def forbids(place: Place) -> Refused | None:
     return Refused(
         reason=Reason.PLACE_FORBIDDEN, message=f"The law allows no camera in a place of this kind: {place}"
     )
+
+
+class OneHandError(ForbiddenError):
+    """Two accounts, and perhaps one person: the one gave the other its password, or may know it by others."""
+
+    kind = "one_hand"
+
+    def __init__(self, own: str) -> None:
+        """``own``: what nobody does to their own."""
+        super().__init__(
+            f"{own}: one of the two accounts has its password from the other, and one person may act as both",
+            mend="Have another administrator confirm that account, or `sharpeyes user confirm` on the "
+            "machine; or have another person do it",
+        )
 
 
 class RefusedError(ForbiddenError):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
 
 from sharpeyes.domain.access import (
     Action,
@@ -63,6 +63,8 @@ class Account:
     disabled: Ms | None
     identified: bool
     """Whether a provider of identities has vouched for its user."""
+    keyed_by: str | None = None
+    """The administrator who gave it its password and may know it; None: its user's own affair."""
 
     def __repr__(self) -> str:
         return f"Account({self.username!r}, {self.subject.id!r})"
@@ -71,9 +73,18 @@ class Account:
 # --- people -------------------------------------------------------------------------------------------
 
 
-def add_user(connection: Connection, subject: Subject, username: str, password: str | None, now: Ms) -> None:
-    """ConflictError if the name is taken, by a disabled user too: the register must not mix up two people.
-    InvalidInputError if there is no such department."""
+def add_user(
+    connection: Connection,
+    subject: Subject,
+    username: str,
+    password: str | None,
+    now: Ms,
+    *,
+    keyed_by: str | None = None,
+) -> None:
+    """``keyed_by``: the administrator who gives it this password. ConflictError if the name is taken, by a
+    disabled user too: the register must not mix up two people. InvalidInputError if there is no such
+    department."""
     _check_department(connection, subject.department)
     name = folded(username)
     if connection.execute(select(user.c.id).where(user.c.username == name)).first():
@@ -90,6 +101,7 @@ def add_user(connection: Connection, subject: Subject, username: str, password: 
             created_ms=now,
             changed_ms=now,
             disabled_ms=None if subject.enabled else now,
+            keyed_by=keyed_by,
         )
     )
 
@@ -159,6 +171,23 @@ def list_accounts(connection: Connection, *, department: str | None = None) -> l
     return [_account(row) for row in connection.execute(query)]
 
 
+def keyholders(connection: Connection, user_id: str) -> frozenset[str]:
+    """The administrators who may know this account's password: who gave it; who gave theirs; and so on."""
+    found: set[str] = set()
+    at: str | None = user_id
+    while at is not None and at not in found:
+        found.add(at)
+        at = connection.scalar(select(user.c.keyed_by).where(user.c.id == at))
+    return frozenset(found - {user_id})
+
+
+def in_one_hand(connection: Connection, user_id: str, others: Iterable[str]) -> frozenset[str]:
+    """Those of the others who may know this account's password, or whose own this account may know: no
+    matter what the names say, one person may act as both."""
+    mine = keyholders(connection, user_id)
+    return frozenset(one for one in others if one in mine or user_id in keyholders(connection, one))
+
+
 def get_subject(connection: Connection, user_id: str) -> Subject:
     return get_account(connection, user_id).subject
 
@@ -218,6 +247,23 @@ def list_sessions(connection: Connection, user_id: str) -> list[Session]:
         .order_by(user_session.c.created_ms.desc())
     )
     return [_session(row) for row in connection.execute(query)]
+
+
+def lapse_sessions(connection: Connection, now: Ms, idle_ms: int) -> int:
+    """Keep it for good that the time of these sessions is over at ``now``, so that a clock put back revives
+    none; how many. A view that runs in one goes on to the session's last instant (:func:`open_sessions`)."""
+    return connection.execute(update(user_session).where(*_past(now, idle_ms)).values(lapsed_ms=now)).rowcount
+
+
+def any_past_session(connection: Connection, now: Ms, idle_ms: int) -> bool:
+    """Whether :func:`lapse_sessions` has something to do."""
+    query = select(user_session.c.id).where(*_past(now, idle_ms)).limit(1)
+    return connection.execute(query).first() is not None
+
+
+def _past(now: Ms, idle_ms: int) -> tuple[ColumnElement[bool], ...]:
+    s = user_session.c
+    return s.lapsed_ms.is_(None), or_(s.expires_ms <= now, s.seen_ms <= now - idle_ms)
 
 
 def open_sessions(connection: Connection, ids: Collection[str], now: Ms) -> set[str]:
@@ -577,6 +623,7 @@ def _account(row: Row[Any]) -> Account:
         created=row.created_ms,
         disabled=row.disabled_ms,
         identified=row.issuer_subject is not None,
+        keyed_by=row.keyed_by,
     )
 
 
@@ -590,6 +637,7 @@ def _session(row: Row[Any]) -> Session:
         address=row.address,
         client=row.client,
         ended=row.ended_ms,
+        lapsed=row.lapsed_ms,
     )
 
 

@@ -18,7 +18,7 @@ from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.rates_schema import contest
 from sharpeyes.store.schema import camera_state, membership, state_interval
-from sharpeyes.store.tokens import is_another
+from sharpeyes.store.tokens import check_another
 
 TEXT = 4000
 """Characters of a text."""
@@ -125,8 +125,7 @@ def answer(connection: Connection, key: str, *, by: str, text: str, outcome: Out
     _check(text, "text")
     found = get(connection, key)
     _check_open(found)
-    if not is_another(connection, by, found.author):
-        raise ForbiddenError("nobody answers a contest of their own")
+    check_another(connection, by, found.author, "nobody answers a contest of their own")
     connection.execute(
         update(contest)
         .where(contest.c.id == key)

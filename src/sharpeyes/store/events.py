@@ -11,7 +11,6 @@ from sqlalchemy import Connection, insert, select
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.schema import event
 
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One line. The message and the detail hold no secret."""
@@ -49,9 +48,13 @@ def list_events(
     kind: str | None = None,
     before: int | None = None,
     limit: int = 100,
+    accounts: bool = True,
 ) -> list[Event]:
-    """Newest first; ``before`` is the id of the last line already seen."""
+    """Newest first; ``before`` is the id of the last line already seen; ``accounts``: those about people's
+    accounts as well."""
     query = select(event).order_by(event.c.id.desc()).limit(limit)
+    if not accounts:
+        query = query.where(event.c.kind != "account")
     if subject is not None:
         query = query.where(event.c.subject == subject)
     if kind is not None:

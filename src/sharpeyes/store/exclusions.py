@@ -22,7 +22,7 @@ from sharpeyes.store.rates_schema import exclusion, exclusion_subject
 from sharpeyes.store.rollups import archived_until
 from sharpeyes.store.schema import area, camera, chunks, department, membership
 from sharpeyes.store.telemetry import area_parents, mark_stale
-from sharpeyes.store.tokens import is_another
+from sharpeyes.store.tokens import check_another
 
 SUBJECTS = 2000
 """Of one exclusion."""
@@ -140,10 +140,7 @@ def decide(connection: Connection, key: str, *, by: str, approve: bool, remark: 
     found = get(connection, key)
     if found.stage is not ExclusionStage.PENDING:
         raise ConflictError(f"exclusion {key} is {found.stage} already")
-    if not is_another(connection, by, found.applicant):
-        raise ForbiddenError(
-            "nobody decides on an exclusion of their own", mend="Have another person look at it"
-        )
+    check_another(connection, by, found.applicant, "nobody decides on an exclusion of their own")
     if len(remark) > TEXT:
         raise InvalidInputError(f"remark: at most {TEXT} characters")
     stage = ExclusionStage.REFUSED

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from sharpeyes.api.auth import ADDRESSES, AnyCaller, Reader
+from sharpeyes.api.auth import ADDRESSES, AUDIT, MANAGE_PEOPLE, AnyCaller, Reader
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.schemas import AreaShape, DepartmentShape, EventPage, EventShape, TierShape, ZoneShape
 from sharpeyes.store.events import list_events
@@ -49,9 +49,12 @@ async def events(
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> EventPage:
     """What changed in the registry, newest first: enrolments, moves, conflicts, declarations. Addresses in
-    it are for who may see them."""
+    it are for who may see them; what was done to accounts of people is for administrators and auditors."""
+    accounts = caller.may(MANAGE_PEOPLE) or caller.may(AUDIT)
     found = await rooms.database.aread(
-        lambda connection: list_events(connection, subject=subject, kind=kind, before=before, limit=limit + 1)
+        lambda connection: list_events(
+            connection, subject=subject, kind=kind, before=before, limit=limit + 1, accounts=accounts
+        )
     )
     page = found[:limit]
     return EventPage(

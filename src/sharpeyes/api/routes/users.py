@@ -59,7 +59,9 @@ async def change(rooms: Rooms, caller: PeopleManager, user_id: UserId, form: Use
     """Disable an account or enable it, give it other roles or another department; never one's own. Or correct
     its name; the one to log in with is never changed, since the register means one person by it for good.
 
-    Of a disabled account every session ends at once, and every picture stops.
+    Of a disabled account every session and token ends at once, every picture stops, and what it asked for is
+    withdrawn; who is no administrator any more loses their tokens. The other administrators read it in the
+    journal.
     """
     people = rooms.access.people
     async with auth.refusals(rooms, caller, "user", user_id):
@@ -81,6 +83,15 @@ async def reset_password(rooms: Rooms, caller: PeopleManager, user_id: UserId, f
         await rooms.access.people.set_password(
             caller.person, user_id, Secret(form.password.get_secret_value())
         )
+
+
+@router.post("/users/{user_id}/confirm", status_code=HTTPStatus.NO_CONTENT)
+async def confirm(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> None:
+    """Say that an account is another person's than whoever gave it its password (`keyed_by`). Until then it
+    decides on nothing of theirs, nor they on its (403 `one_hand`). An administrator whose password they do
+    not know says it."""
+    async with auth.refusals(rooms, caller, "confirm", user_id):
+        await rooms.access.people.confirm(caller.person, user_id)
 
 
 @router.delete("/users/{user_id}/totp", status_code=HTTPStatus.NO_CONTENT)

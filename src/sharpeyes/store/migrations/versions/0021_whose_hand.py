@@ -1,5 +1,5 @@
-"""That a session or a token has run out is kept, whatever the clock says later; who may know the password of an
-account is known; the tokens of disabled accounts end."""
+"""That a session or a token has run out is kept, whatever the clock says later; who may know the password of
+an account is known; the tokens of disabled accounts end."""
 
 import sqlalchemy as sa
 from alembic import op
