@@ -20,6 +20,14 @@ export function count(value: number): string {
   return value.toLocaleString(locale.value)
 }
 
+/** 812 B, 64 KB, 2.1 MB. */
+export function size(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`
+  const [scale, unit] = bytes < 1e6 ? [1e3, 'KB'] : bytes < 1e9 ? [1e6, 'MB'] : [1e9, 'GB']
+  const value = bytes / scale
+  return `${value < 9.95 ? Number(value.toFixed(1)) : Math.round(value)} ${unit}`
+}
+
 type Style = 'time' | 'seconds' | 'date' | 'full' | 'short'
 const STYLES: Record<Style, Intl.DateTimeFormatOptions> = {
   time: { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' },

@@ -110,6 +110,7 @@ GROUPS = {
     "Purpose": "purpose",
     "Reason": "viewEnd",
     "ReportKind": "report",
+    "ReportStage": "reports.stage",
     "Role": "role",
     "Scope": "routeScope",
     "Severity": "severity",
