@@ -128,8 +128,19 @@ async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disa
     await tab.sees("Disabled")
 
     await tab.open(site.url + "/reports")
-    await tab.click("button", "Make and download")
-    digest = await tab.until("() => /SHA-256 (\\w{64})/.exec(document.body.innerText)?.[1]")
+    await tab.click("button", "Make it now")
+    digest = await tab.until(
+        "() => /SHA-256 (\\w{64})/.exec(document.querySelector('.files button')?.title)?.[1]"
+    )
+    await tab.click("td button", "Check")
+    await tab.sees("✓ PDF Unchanged since it was signed")
+    await tab.click(".files button", "PDF")
+    await tab.open(site.url + "/reports?tab=schedules")
+    await tab.sees("the service’s settings")
+    await tab.click("button", "Schedule it")
+    await tab.click("td button", "Remove")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.until("() => !document.querySelector('td button')?.innerText.includes('Remove')")
     known = await tab.call("async d => (await fetch('/api/v1/reports/manifests/' + d)).status", digest)
     assert known == 200
     assert tab.complaints == []
