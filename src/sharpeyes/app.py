@@ -10,12 +10,15 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import os
 import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import cast
 from zoneinfo import ZoneInfo
 
 import uvicorn
@@ -28,6 +31,7 @@ from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.access.tickets import TicketGate
 from sharpeyes.api.app import create_api
+from sharpeyes.api.connections import Connections
 from sharpeyes.api.context import Configured, Context
 from sharpeyes.api.device_metrics import DeviceCollector
 from sharpeyes.api.metrics import Metrics
@@ -140,7 +144,14 @@ class Service:
         self.recorder = Recorder(
             self.database, clock=clock, awaited=lambda: self.faults.loop.outcome.verifying
         )
-        limits = Limits(in_flight=settings.max_in_flight).within(raise_file_limit())
+        files = raise_file_limit()
+        limits = Limits(in_flight=settings.max_in_flight).within(files)
+        self.connections = Connections(
+            min(settings.max_connections, max(64, files // 4)),
+            settings.max_connections_each,
+            os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").replace(" ", "").split(","),
+        )
+        self.metrics.show_connections(self.connections)
         self.evidence = Evidence(self.database, settings.data_dir / "evidence", clock=clock)
         self.quality = Quality(PictureExaminer(), clock=clock, database=self.database, evidence=self.evidence)
         self.fleet = Fleet(
@@ -502,12 +513,13 @@ class _Server(uvicorn.Server):
         yield
 
 
-def server_of(api: FastAPI) -> uvicorn.Server:
+def server_of(api: FastAPI, connections: Connections | None = None) -> uvicorn.Server:
     """What listens for an application, within bounds for whoever comes."""
+    book = Connections() if connections is None else connections
     return _Server(
         uvicorn.Config(
             api,
-            http=BoundedProtocol,
+            http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, book=book)),
             ws_max_size=MOST_HEAD,  # what comes by a socket is a ticket
             lifespan="off",
             log_config=None,
@@ -526,7 +538,7 @@ async def run(
     give_back_memory()
     service = Service(settings, config)
     async with service.running() as token:
-        server = server_of(create_api(context_of(service)))
+        server = server_of(create_api(context_of(service)), service.connections)
         with listening(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")

@@ -20,6 +20,7 @@ from fastapi import Depends, Request
 from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer
 
 from sharpeyes.access import entries
+from sharpeyes.api.connections import vouch
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.domain.access import Role, Session, Subject
 from sharpeyes.domain.errors import ForbiddenError, UnauthenticatedError
@@ -198,7 +199,9 @@ async def identify(
     """Who calls; UnauthenticatedError if that cannot be told, CsrfError if another page may have sent it."""
     address = client_address(request)
     if presented is not None or cookie is None:
-        return Caller(address=address, token=await authenticate(rooms, presented))
+        caller = Caller(address=address, token=await authenticate(rooms, presented))
+        vouch(request)
+        return caller
     subject, session = await rooms.access.people.authenticate(cookie)
     if request.method not in SAFE_METHODS:
         sent = request.headers.get(CSRF_HEADER, "")
@@ -207,6 +210,7 @@ async def identify(
                 f"the header {CSRF_HEADER} is missing or not that of this session",
                 mend="Send the 'csrf' of GET /api/v1/session in it",
             )
+    vouch(request)
     return Caller(address=address, subject=subject, session=session)
 
 
@@ -294,9 +298,11 @@ async def metrics_reader(request: Request, rooms: Rooms, presented: Presented) -
     """Metrics: for this machine, for the allow-list, and for whoever has a token."""
     peer = _peer(request)
     if peer is not None and (peer.is_loopback or any(peer in network for network in rooms.metrics_allow)):
+        vouch(request)
         return
     if presented is not None:
         await authenticate(rooms, presented)
+        vouch(request)
         return
     raise ForbiddenError(
         f"{peer or 'this peer'} may not read the metrics",

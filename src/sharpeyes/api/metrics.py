@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from sharpeyes import __version__
+from sharpeyes.api.connections import Connections
 from sharpeyes.domain.faults import Severity
 from sharpeyes.domain.health import PictureFault, ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier, TierPolicy
@@ -95,6 +96,10 @@ class Metrics:
         ``places``."""
         self.registry.register(_ViewCollector(views, transcodes, places))
 
+    def show_connections(self, connections: Connections) -> None:
+        """Read at every scrape who is connected to the service."""
+        self.registry.register(_ConnectionCollector(connections))
+
     def tell_reviews(self, waiting: int, overdue: int) -> None:
         """Show from now on that so many emergency overrides wait for their review."""
         self._reviews.counts = {"waiting": waiting, "overdue": overdue}
@@ -109,6 +114,31 @@ class Metrics:
             return result
 
         return observed
+
+
+class _ConnectionCollector(Collector):
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
+
+    def collect(self) -> Iterator[Metric]:
+        held = GaugeMetricFamily(
+            "sharpeyes_http_connections",
+            "Connections to the service: of somebody who was let in, or a stranger's.",
+            labels=["caller"],
+        )
+        held.add_metric(["known"], self._connections.known)
+        held.add_metric(["stranger"], self._connections.strangers)
+        yield held
+        most = "Connections that the service holds at most."
+        yield GaugeMetricFamily("sharpeyes_http_connections_most", most, self._connections.most)
+        refused = CounterMetricFamily(
+            "sharpeyes_http_connections_refused",
+            "Connections that were turned away, or dropped for another's.",
+            labels=["reason"],
+        )
+        for reason, count in sorted(self._connections.refused.items()):
+            refused.add_metric([reason], count)
+        yield refused
 
 
 class _FleetCollector(Collector):

@@ -93,6 +93,12 @@ class Settings:
     log_level: str = "info"
     max_in_flight: int = 512
     """Probes under way at the same time."""
+    max_connections: int = 2000
+    """Connections of browsers, machines and viewers at the same time, at most a quarter of the open files
+    that the process may have."""
+    max_connections_each: int = 256
+    """Of these, from one address (a /64 of IPv6); a quarter of them may be without a log-in. Proxies that
+    FORWARDED_ALLOW_IPS names are not bounded so."""
     discovery_allowed: tuple[IPv4Network | IPv6Network, ...] = PRIVATE
     """Networks whose addresses administrators may have searched besides those declared in cameras.yaml; the
     private ones (RFC 1918, RFC 4193) unless said, ``none`` for none. Link-local addresses never."""
@@ -319,6 +325,8 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "transparency_public": _flag,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),
+    "max_connections": _whole(64, 100_000),
+    "max_connections_each": _whole(8, 100_000),
     "discovery_allowed": _allowed,
     "canaries": _flag,
     "canary_addresses": _by_zone,

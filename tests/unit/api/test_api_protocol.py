@@ -143,5 +143,5 @@ async def test_requests_in_one_breath_are_answered(port: int) -> None:
 
 
 def test_the_service_serves_by_it() -> None:
-    assert server_of(FastAPI()).config.http is BoundedProtocol
+    assert server_of(FastAPI()).config.http.func is BoundedProtocol  # type: ignore[union-attr]
     assert isinstance(server_of(FastAPI()), uvicorn.Server)

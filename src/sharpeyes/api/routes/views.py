@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Connection
 
 from sharpeyes.api.auth import Person
+from sharpeyes.api.connections import vouch
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.problems import problem
 from sharpeyes.domain.camera import Camera, StreamRole
@@ -62,6 +63,8 @@ class _ViewRoute(APIRoute):
         async def handled(request: Request) -> Response:
             try:
                 response = await handle(request)
+                if request.method != "OPTIONS":
+                    vouch(request)  # a ticket, or the name of a view that runs
             except LimitError as error:
                 response = problem(
                     HTTPStatus.TOO_MANY_REQUESTS,
@@ -322,6 +325,7 @@ async def mse(socket: WebSocket, camera_id: str, tile: int | None = None) -> Non
         async with asyncio.timeout(_TICKET_WITHIN_S):
             ticket = await socket.receive_text()
         feed = await doors.gateway.feed(camera_id, ticket, client=client, tile=tile)
+        vouch(socket)
     except (TimeoutError, WebSocketDisconnect, KeyError):
         with contextlib.suppress(RuntimeError):
             await socket.close(_POLICY_VIOLATION)
