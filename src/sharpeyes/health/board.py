@@ -79,6 +79,8 @@ class Board:
         self._rung: Counter[tuple[Tier, Rung]] = Counter()
         self._fault: Counter[tuple[Tier, PictureFault]] = Counter()
         self._subscriptions: set[Subscription] = set()
+        self.version = 0
+        """Another one after every change of which cameras there are, of a state, its cause or its begin."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -95,6 +97,7 @@ class Board:
     def place(self, camera: Camera, standing: Standing) -> None:
         """Put a camera on the board, or change what is known about it; its last probe stays."""
         before = self._entries.get(camera.id)
+        self.version += 1
         if before is not None:
             self._count(before, -1)
         entry = Entry(camera, standing)
@@ -109,6 +112,7 @@ class Board:
         """Take a camera off the board."""
         entry = self._entries.pop(camera, None)
         if entry is not None:
+            self.version += 1
             self._count(entry, -1)
 
     def update(
@@ -143,6 +147,9 @@ class Board:
             sight or before.sight,
         )
         self._entries[standing.camera] = entry
+        was = before.standing
+        if was.state is not standing.state or was.since != standing.since or was.cause != standing.cause:
+            self.version += 1
         if (
             before.standing.state is not standing.state
             or before.rung is not rung

@@ -26,7 +26,7 @@ from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Climb, Excluded, Headcount, Rate
 from sharpeyes.rates.timeline import HOUR_MS, Every, Run
-from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
+from sharpeyes.store import exclusions, ranking, rates_schema, rollups, rungs, schema, telemetry
 from sharpeyes.store.exclusions import ExclusionStage
 from sharpeyes.store.organisation import target_history
 from sharpeyes.store.rollups import Figures
@@ -43,6 +43,13 @@ STEPS = 800
 """In one trend: a month by the hour."""
 
 NOWHERE: Mapping[Dimension, str] = MappingProxyType({})
+
+DECIDED = (
+    *(schema.camera, schema.membership, schema.area, schema.online_target),
+    *(rates_schema.exclusion, rates_schema.exclusion_subject, rates_schema.rollup_day, rates_schema.archived),
+)
+"""The tables behind a rate in which somebody's decision changes what was before; a day that is not to be
+believed any more is among them. What is only observed as time goes by is in others."""
 
 
 @dataclass(slots=True)

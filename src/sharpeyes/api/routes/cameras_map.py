@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -15,9 +13,9 @@ from sharpeyes.api.auth import Reader
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.packed import packed_json
 from sharpeyes.api.schemas import Shape
+from sharpeyes.api.table import COLUMNS
 from sharpeyes.domain.health import State
-from sharpeyes.health.board import Board
-from sharpeyes.store.cameras import get_cameras, list_light
+from sharpeyes.store.cameras import get_cameras
 from sharpeyes.store.dossiers import Near, list_boundaries
 from sharpeyes.store.dossiers import near as nearest
 from sharpeyes.store.organisation import list_areas
@@ -25,10 +23,6 @@ from sharpeyes.store.organisation import list_areas
 router = APIRouter(prefix="/api/v1", tags=["cameras"], dependencies=[Reader])
 
 WORKING = frozenset({State.ONLINE, State.DEGRADED})
-COLUMNS = (
-    "id", "code", "name", "tier", "department", "area", "zone", "origin", "maintenance", "tags",
-    "longitude", "latitude", "state", "since", "cause",
-)  # fmt: skip
 
 
 class CameraTable(Shape):
@@ -78,29 +72,11 @@ class AreaCovers(Shape):
 
 @router.get("/cameras/table", response_model=CameraTable)
 async def table(request: Request, rooms: Rooms) -> Response:
-    """Everything that a table and a map show, in one answer: 4,000 cameras are some 150 kB compressed."""
-    board = rooms.board
+    """Everything that a table and a map show, in one answer: 4,000 cameras are some 150 kB compressed.
 
-    def answer(connection: Connection) -> Response:
-        """In the reader's thread to the last byte. Of the board it takes one entry after the other: each is
-        whole, and a change that comes meanwhile is news to whoever listens anyway."""
-        return packed_json(request, {"columns": COLUMNS, "rows": list(_rows(connection, board))})
-
-    return await rooms.database.aread(answer)
-
-
-def _rows(connection: Connection, board: Board) -> Iterator[tuple[Any, ...]]:
-    for *light, maintenance, tags, longitude, latitude in list_light(connection):
-        entry = board.get(light[0])
-        standing = entry.standing if entry is not None else None
-        yield (
-            *light,
-            int(maintenance),
-            "" if tags == "[]" else " ".join(json.loads(tags)),
-            None if longitude is None else round(longitude, 6),
-            None if latitude is None else round(latitude, 6),
-            *((standing.state, standing.since, standing.cause) if standing else (None, None, None)),
-        )
+    Whoever sends its ETag in `If-None-Match` gets 304 while it is the same.
+    """
+    return (await rooms.table.get()).response(request)
 
 
 @router.get("/cameras/near")

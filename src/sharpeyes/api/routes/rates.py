@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from sharpeyes.api.auth import Reader
 from sharpeyes.api.context import Rooms
-from sharpeyes.api.packed import packed
+from sharpeyes.api.packed import Packed
 from sharpeyes.api.schemas import Instant, Ratio, Shape
 from sharpeyes.api.spans import span_of
 from sharpeyes.domain.errors import InvalidInputError
@@ -19,7 +19,7 @@ from sharpeyes.domain.health import Rung
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Span, iso
 from sharpeyes.rates.rate import FORMULA, RUNGS, Rate, ratio
-from sharpeyes.rates.rates import Page, trend, worst_cameras
+from sharpeyes.rates.rates import DECIDED, Page, trend, worst_cameras
 from sharpeyes.rates.rates import rates as rates_over
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store.telemetry import Dimension
@@ -263,6 +263,9 @@ async def rates(
     20 worst, and `offset=20` goes on where these end; `next` is null on the last page. With a tier,
     department, area or zone only those come that were there, at some time of the span; each with its rate
     over the whole span.
+
+    What goes up to now may be some seconds old, 20 at most: `to` says up to when. A change of the registry,
+    of a target or of an exclusion counts at once.
     """
     now = rooms.clock()
     span, timezone = span_of(start, end, now=now), ZoneInfo(rooms.timezone)
@@ -281,7 +284,7 @@ async def rates(
             return worst_cameras(connection, span, now, limit=limit, offset=offset, within=within)
         return rates_over(connection, span, by, now, keys=key)
 
-    def answer(connection: Connection) -> Response:
+    def answer(connection: Connection) -> Packed:
         """In the reader's thread to the last byte: a course has hundreds of shapes."""
         found = ask(connection)
         items, total = (found.items, found.total) if isinstance(found, Page) else (found, None)
@@ -299,6 +302,10 @@ async def rates(
             next=offset + limit if total is not None and offset + len(items) < total else None,
             total=total,
         )
-        return packed(request, shape.model_dump_json(by_alias=True).encode())
+        return Packed.of(shape.model_dump_json(by_alias=True).encode())
 
-    return await rooms.database.aread(answer)
+    # Rates are the same for whoever may read them.
+    question = (by, start, end, step, None if key is None else tuple(key), *asked.values(), limit, offset)
+    stamp = rooms.database.stamp(*DECIDED)
+    found = await rooms.answers.get(question, stamp, lambda: rooms.database.aread(answer))
+    return found.response(request)
