@@ -114,7 +114,7 @@ class Monitor:
             FaultSettings(),
             place.clock,
             found=self.own.found,
-            failing_canaries=self.canaries.failing,
+            failing_canaries=lambda: self.canaries.failing(),
         )
 
     @contextlib.asynccontextmanager
@@ -321,6 +321,124 @@ def test_while_the_view_is_lost_even_what_is_seen_is_not_believed(tmp_path: Path
             assert (lost.state, lost.seen_state) == (UNKNOWN, ONLINE)
             assert 285 <= seconds(lost.start) <= 301
         check_tiled(place)
+
+
+class Brittle(PlayedStage):
+    """A stage that breaks in a way that nobody foresaw."""
+
+    def __init__(self, place: City, zones: tuple[str, ...]) -> None:
+        super().__init__(place, zones)
+        self.opened: list[float] = []
+        self.closed = 0
+        self.broken: Exception | None = ZeroDivisionError("in a clip")
+        self.unreadable = False
+
+    async def open(self) -> Mapping[str, str]:
+        self.opened.append(self.place.loop.time())
+        if self.broken is not None:
+            raise self.broken
+        return await super().open()
+
+    async def read_clock(self, zone: str) -> ClockReading:
+        if self.unreadable:
+            raise LookupError(zone)
+        return await super().read_clock(zone)
+
+    async def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("in a clip"), OSError("no cache"), TimeoutError()])
+def test_a_stage_that_breaks_is_opened_again_ever_more_slowly_and_it_is_said(
+    tmp_path: Path, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = singles(place, 1)
+        monitor = Monitor(place, zones=("z",))
+        stage = Brittle(place, ("z",))
+        stage.broken = error
+        monitor.canaries = Canaries(stage, monitor.fleet, monitor.quality, clock=place.clock)
+
+        async def story() -> None:
+            async with monitor.running(cameras):
+                await asyncio.sleep(3600)
+                gaps = [round(b - a) for a, b in pairwise(stage.opened)]
+                assert gaps[:6] == [60, 120, 240, 480, 900, 900]
+                assert stage.closed == len(stage.opened), "nothing half open is left behind"
+                trouble = monitor.canaries.trouble
+                assert trouble is not None
+                assert trouble.startswith("there are no canaries: ")
+                assert type(error).__name__ in trouble or str(error) in trouble
+                assert (str(error) or repr(error)) in trouble
+                assert monitor.canaries.performing == {}, "nobody can say how our view is"
+                assert monitor.states() == {ONLINE: 1}
+                stage.broken = None
+                while not monitor.canaries.performing:
+                    await asyncio.sleep(1)
+                await asyncio.sleep(120)
+                assert monitor.canaries.trouble is None
+                assert monitor.canaries.performing["z"].said.state is ONLINE
+
+        run(story())
+    assert len([r for r in caplog.records if "there are no canaries" in r.message]) == 1
+
+
+def test_a_view_that_was_lost_is_not_back_because_the_stage_broke_down(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = singles(place, 2)
+        monitor = Monitor(place, zones=("z",))
+        stage = monitor.stage = Brittle(place, ("z",))
+        stage.broken = None
+        monitor.canaries = Canaries(stage, monitor.fleet, monitor.quality, clock=place.clock)
+
+        async def story() -> None:
+            async with monitor.running(cameras):
+                await asyncio.sleep(300)
+                place.behaviour[name_of("z")] = "refuses"
+                await asyncio.sleep(60)
+                lost = monitor.canaries.failing()["z"]
+                stage.unreadable, stage.broken = True, ValueError("broken for good")
+                await asyncio.sleep(60)
+                assert monitor.canaries.performing == {}
+                assert len(monitor.fleet.canaries) == 0
+                assert monitor.canaries.failing() == {"z": lost}
+                assert monitor.states() == {UNKNOWN: 2}
+                stage.unreadable, stage.broken = False, None
+                await asyncio.sleep(240)
+                assert monitor.canaries.failing() == {"z": lost}, "the new one is not seen either"
+                del place.behaviour[name_of("z")]
+                await asyncio.sleep(60)
+                assert monitor.canaries.failing() == {}
+                assert monitor.states() == {ONLINE: 2}
+            assert len(monitor.outages()) == 1
+
+        run(story())
+        check_tiled(place)
+
+
+def test_a_clock_of_ours_that_is_set_back_by_months_leaves_no_canary_waiting_for_them(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = singles(place, 2)
+        monitor = Monitor(place, zones=("z",))
+
+        async def story() -> None:
+            place.shift_ms = 100 * 24 * 3_600_000
+            async with monitor.running(cameras):
+                await asyncio.sleep(300)
+                place.shift_ms = 0
+                await asyncio.sleep(420 + 360 * 2)
+                canary = monitor.canaries.performing["z"]
+                assert canary.detected[Show.BLACK] == 1, "the timetable goes on"
+                assert canary.account.good <= place.clock()
+                assert monitor.canaries.failing() == {}
+                assert monitor.states() == {ONLINE: 2}
+                place.behaviour[name_of("z")] = "dead"
+                await asyncio.sleep(120)
+                assert monitor.canaries.failing()["z"] <= place.clock()
+
+        run(story())
+        (outage,) = monitor.outages()
+        assert outage.since <= place.clock()
 
 
 # --- mass failures --------------------------------------------------------------------------------------

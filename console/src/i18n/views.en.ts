@@ -139,6 +139,7 @@ export const views = {
   'cause.upstream': 'Something above it fails',
   'cause.not_observed': 'Not observed',
   'cause.gap': 'Not watched for a while',
+  'cause.clock_set_back': 'Our own clock was ahead',
   'cause.packet_loss': 'Packets lost',
   'problem.vault': 'The store of secrets',
   'problem.delivery': 'Could not be delivered',

@@ -140,6 +140,7 @@ export const viewsZh: Record<keyof typeof views, string> = {
   'cause.upstream': '上级设备故障',
   'cause.not_observed': '未观测',
   'cause.gap': '观测中断',
+  'cause.clock_set_back': '监测端时钟曾超前',
   'cause.packet_loss': '丢包',
   'problem.vault': '凭据库异常',
   'problem.delivery': '投递失败',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from sharpeyes.domain.time import Ms
@@ -176,6 +176,8 @@ class Keyframe:
     data: bytes
     """Annex B byte stream with its parameter sets (H.264, H.265), or a JFIF file (JPEG)."""
     rtp_time: int
+    following: tuple[bytes, ...] = field(default=(), repr=False)
+    """The coded pictures behind it, none missing: each decodes with all before it. Not for JPEG."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,6 +223,8 @@ class State(StrEnum):
     """Declared out of service by its owner: not obliged."""
 
 
+CLOCK_SET_BACK = "clock_set_back"
+"""Cause of an unknown state: our own clock was ahead, and what was observed by it is of no time that has come."""
 UPSTREAM = "upstream"
 """Cause of an offline state: the fault is above the camera, in its recorder, switch, link or site."""
 

@@ -18,6 +18,11 @@ LATEST = Ms(253_402_300_799_999)
 """The last that has four digits of a year in UTC."""
 
 
+AHEAD_MS = 60_000
+"""Times of our own that lie further ahead than this were made by a clock that has been set back since; what
+lies ahead by less counts as of now until its time has come."""
+
+
 def iso(ms: int) -> str:
     """RFC 3339 in UTC with milliseconds: ``2026-10-01T08:00:00.000Z``."""
     seconds, rest = divmod(ms, 1000)

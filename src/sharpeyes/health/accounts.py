@@ -70,6 +70,10 @@ class Refusal:
         times = earlier.times + 1 if earlier else 1
         return cls(times, Ms(now + min(FIRST_MS << min(times - 1, 16), LONGEST_MS)))
 
+    def by(self, latest: Ms) -> Refusal:
+        """The same, over by then at the latest."""
+        return self if self.until <= latest else Refusal(self.times, latest)
+
 
 @dataclass(slots=True)
 class _Account:
@@ -135,6 +139,14 @@ class Accounts:
     def refuse(self, host: str, credentials: Credentials, until: Ms) -> None:
         """Remember a refusal from before a restart: a service that restarts often locks nobody out."""
         self._accounts.setdefault((host, credentials), _Account(Trust.REFUSED, refusal=Refusal(1, until)))
+
+    def set_back(self, now: Ms) -> None:
+        """Our own clock was ahead, and it is ``now``: nobody is kept out for longer than ever."""
+        latest = Ms(now + LONGEST_MS)
+        for account in self._accounts.values():
+            if account.refusal is not None:
+                account.refusal = account.refusal.by(latest)
+            account.channels = {name: refusal.by(latest) for name, refusal in account.channels.items()}
 
     def forgive(self, host: str, credentials: Credentials) -> None:
         """Try this account again at the next probe: somebody says that it has been mended on the device."""

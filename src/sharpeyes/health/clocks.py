@@ -22,6 +22,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.health import clock as judge
 from sharpeyes.health import pacing
 from sharpeyes.health.boxes import Box, Calls, Rota
+from sharpeyes.health.own_time import OwnTime
 from sharpeyes.net.onvif import OnvifClient, OnvifError, Trouble
 from sharpeyes.net.own_clock import OwnClock, own_clock
 from sharpeyes.store import clocks as store
@@ -83,6 +84,7 @@ class Clocks:
         self._dirty: set[str] = set()
         self._closed: list[ClockInterval] = []
         self._failing = False
+        self._own_time = OwnTime(clock)
         self._rota = Rota("clocks", self._meet)
         self._writer: asyncio.Task[None] | None = None
 
@@ -153,6 +155,7 @@ class Clocks:
         reading, why = await self._read(box)
         if name not in self._boxes:
             return None
+        self._notice_set_back()
         now, loop_now = self._clock(), asyncio.get_running_loop().time()
         clock = before = self._clocks.get(name) or judge.newcomer(name, now)
         if reading is None:
@@ -215,6 +218,17 @@ class Clocks:
                 self._note(*judge.unheld(clock, now))
         for name in self._boxes:
             self._rota.sooner(name, loop_now + pacing.phase(f"{name} clock") * SUSPICIOUS_S)
+
+    def _notice_set_back(self) -> None:
+        """If our own clock was ahead until just now, no reading is later than now, and no state."""
+        now, ahead_ms = self._own_time.look()
+        if not ahead_ms:
+            return
+        self._lately = {name: each for name, each in self._lately.items() if each.at <= now}
+        self._closed = [each for each in self._closed if (each.end or now) <= now]
+        for name, clock in list(self._clocks.items()):
+            if max(clock.at, clock.since) > now:
+                self._note(judge.newcomer(name, now), None)
 
     def _call_witnesses(self, name: str, now: float) -> None:
         """Others are asked before this one is blamed."""

@@ -26,7 +26,7 @@ import heapq
 import itertools
 import logging
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -46,13 +46,14 @@ from sharpeyes.domain.health import (
     State,
     Timings,
 )
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import AHEAD_MS, Ms, Span
 from sharpeyes.health import hindsight, judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
 from sharpeyes.health.board import Board, Entry
 from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
+from sharpeyes.health.own_time import OwnTime, no_later
 from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
@@ -81,6 +82,8 @@ class Record(Protocol):
         self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
     ) -> None: ...
 
+    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
+
     def start(self) -> None: ...
 
     async def stop(self) -> None: ...
@@ -101,6 +104,8 @@ class NoRecord:
     def forget(
         self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
     ) -> None: ...
+
+    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
 
     def start(self) -> None: ...
 
@@ -215,10 +220,14 @@ class FleetStats:
     """How long after its slot the latest probe began."""
     stalls: int = 0
     """Times that the event loop stood still for longer than allowed."""
+    set_back: int = 0
+    """Times that our own clock was found to have been ahead."""
     blind: bool = False
     """Half of the probes fail for reasons of our own."""
 
 
+_EARLY_S = 0.002
+"""A timer of the loop counts in milliseconds and may fire that much too early."""
 _NEVER = Ms(0)
 _FOREVER = Ms(1 << 62)
 _NO_LADDER = Ladder("")
@@ -347,6 +356,7 @@ class Fleet:
         self._running = False
         self._round: Iterator[str] = iter(())
         self._stalled_until = float("-inf")
+        self._own_time = OwnTime(clock)
         self._window = [0.0, 0, 0]  # begin, results, blind ones
 
     # --- life ----------------------------------------------------------------------------------------
@@ -392,6 +402,14 @@ class Fleet:
             _reject(unit, UnavailableError("the prober is stopping"))
         await self._recorder.stop()
 
+    @property
+    def is_at_rest(self) -> bool:
+        """No probe and no look is under way or called for soon."""
+        return not any(
+            unit.flight is not None or unit.queued or unit.looking or (unit.look_soon and not unit.failed)
+            for unit in self._units.values()
+        )
+
     def sync(self, targets: Iterable[Target]) -> None:
         """Watch exactly these cameras from now on; the fleet must have been started. Those that did not
         change keep their slot."""
@@ -434,6 +452,29 @@ class Fleet:
             unit.record.forget(camera, closed, self._told_rungs(unit, _some(climbed), closed, shown))
             unit.board.remove(camera)
 
+    def _notice_set_back(self) -> None:
+        """If our own clock was ahead until just now, what was said of times that have not come is taken back:
+        cameras are unknown until they are seen again, and nothing waits for those times."""
+        now, ahead_ms = self._own_time.look()
+        if not ahead_ms:
+            return
+        self.stats.set_back += 1
+        log.error("our own clock was ahead by %.0f s: what was observed by it is unknown", ahead_ms / 1000)
+        self.accounts.set_back(now)
+        self._recorder.set_back(now, ahead_ms)
+        self._blind = {zone: blind.by(now) for zone, blind in self._blind.items()}
+        for unit in self._units.values():
+            unit.kept, unit.upstream = None, None
+            unit.fresh_until = Ms(min(unit.fresh_until, now))
+            if unit.sight is not None:
+                unit.sight = no_later(unit.sight, now)
+            judgement = judge.set_back(unit.standing, now)
+            if unit.board.get(unit.target.camera.id) is None:
+                unit.standing = judgement.standing
+                continue
+            unit.ladder, climbed = unit.ladder.set_back(now)
+            self._keep(unit, judgement, _some(climbed))
+
     def explain(
         self,
         blind: Mapping[str, Blindness],
@@ -447,7 +488,10 @@ class Fleet:
         Cameras of a zone that is seen again are judged anew; unless it was ``real``: then they stand as they
         were seen.
         """
-        before, self._blind = self._blind, dict(blind)
+        now = self._clock()  # nothing begins or ends later, though a clock that was ahead may have said so
+        blind = {zone: one.by(now) for zone, one in blind.items()}
+        upstream = {camera: one.by(now) for camera, one in upstream.items()}
+        before, self._blind = self._blind, blind
         changed = {zone for zone in before.keys() | blind.keys() if before.get(zone) != blind.get(zone)}
         touched = self._units if changed else [c for c in (*self._above, *upstream) if c in self._units]
         self._above = frozenset(upstream)
@@ -849,8 +893,9 @@ class Fleet:
             self.stats.paced += 1
             self._arm(gate, now)
             return False
-        look = now >= unit.look_due and self._may_look(unit)
-        if now >= unit.look_due and not look and self._is_patient(unit):
+        due = now >= unit.look_due - _EARLY_S
+        look = due and self._may_look(unit)
+        if due and not look and self._is_patient(unit):
             self._arm(gate, now)
             return False  # it is called when a place is free
         with_login = False
@@ -865,6 +910,8 @@ class Fleet:
             if not with_login:
                 request = replace(request, withhold_credentials=True)
                 self.stats.withheld += 1
+        if look and self._quality is not None and (follow := self._quality.follow(target.camera.id)):
+            request = replace(request, follow=follow)
         unit.queued = False
         gate.enter(now)
         self._arm(gate, now)
@@ -900,7 +947,7 @@ class Fleet:
         unit.queued = False
         self.stats.viewed += 1
         self.stats.late_s = now - unit.due
-        look = now >= unit.look_due and self._may_look(unit)
+        look = now >= unit.look_due - _EARLY_S and self._may_look(unit)
         flight = _Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=look, place=look)
         if look:
             self._land_look(flight, result)
@@ -990,6 +1037,8 @@ class Fleet:
         target = unit.target
         camera, credentials = target.camera.id, target.request.credentials
         policy = self._policy_of(camera)
+        if result.at > (now_ms := self._clock()) + AHEAD_MS:  # it began before our clock was set back
+            result = replace(result, at=now_ms)
         sight = unit.sight
         observation = judge.observe(result, policy, sight.defects if sight is not None else ())
         judgement = judge.judge(unit.standing, observation, policy)
@@ -1029,15 +1078,15 @@ class Fleet:
                 if not waiter.done():
                     waiter.set_result(result)
 
-    def _keep(self, unit: _Unit, judgement: Judgement) -> None:
-        """Show and keep a judgement that no probe led to."""
+    def _keep(self, unit: _Unit, judgement: Judgement, climbed: Sequence[RungInterval] = ()) -> None:
+        """Show and keep a judgement that no probe led to, and what has ``climbed`` by it already."""
         unit.standing = judgement.standing
-        shown, climbed = self._shown(unit), None
+        shown, last = self._shown(unit), None
         if unit.standing.state in _UNSEEN:
-            unit.ladder, climbed = unit.ladder.unseen(unit.standing.since)
+            unit.ladder, last = unit.ladder.unseen(unit.standing.since)
         closed = self._told(unit, judgement.closed)
-        rungs = self._told_rungs(unit, _some(climbed), closed, shown)
-        entry = unit.board.update(shown, ladder=_said(unit.ladder, shown))
+        rungs = self._told_rungs(unit, [*climbed, *_some(last)], closed, shown)
+        entry = unit.board.update(shown, ladder=_said(unit.ladder, shown), sight=unit.sight)
         unit.record.note(entry, closed, rungs)
 
     def _climb(
@@ -1172,6 +1221,8 @@ class Fleet:
 
     def _saw(self, unit: _Unit, sight: Sight, now: float) -> None:
         """A look has ended: what it found is known from now on, and judged with the next probe."""
+        if sight.at > (now_ms := self._clock()) + AHEAD_MS:
+            sight = no_later(sight, now_ms)
         news = sight.defects != (() if unit.sight is None else unit.sight.defects)
         unit.sight = sight
         unit.fresh_until = Ms(sight.at + round(1000 * SIGHT_CADENCES * unit.target.quality_s) + 60_000)
@@ -1211,6 +1262,7 @@ class Fleet:
                 self._stalled_until = now
                 self.stats.stalls += 1
                 log.warning("the event loop stood still for %.1f s", now - expected)
+            self._notice_set_back()
             rounds += 1
             if rounds % 20 == 0:
                 self._give_up_overdue(now)

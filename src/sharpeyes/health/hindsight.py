@@ -31,6 +31,10 @@ class Blindness:
     whole: bool
     """Nothing that was seen counts; else only falls do not, and who is seen well is well."""
 
+    def by(self, now: Ms) -> Blindness:
+        """The same, begun by ``now`` at the latest."""
+        return self if self.since <= now else replace(self, since=now)
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -39,6 +43,10 @@ class Upstream:
     node: str
     until: Ms | None = None
     """When the node was well again; what is still offline after that is so for a reason of its own."""
+
+    def by(self, now: Ms) -> Upstream:
+        """The same, ended by ``now`` at the latest."""
+        return self if self.until is None or self.until <= now else replace(self, until=now)
 
 
 def told(interval: Interval, blind: Blindness | None, upstream: Upstream | None) -> tuple[Interval, ...]:

@@ -18,8 +18,9 @@ What the rules are for:
   after it is unknown until observed.
 
 Whatever comes in, the closed intervals of a camera and its open one tile the time since the first standing:
-no gap, no overlap, none empty. An input dated before the latest one (a clock that stepped back, a late
-result) counts as of the latest one.
+no gap, no overlap, none empty. An input dated before the latest one (a clock that stepped back a little, a
+late result) counts as of the latest one. A clock that was far ahead is told by :func:`set_back`, and what was
+said of a time that has not come is taken back: else nothing newer would count until then.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from sharpeyes.domain.health import Blame, Defect, Interval, ProbeResult, State
+from sharpeyes.domain.health import CLOCK_SET_BACK, Blame, Defect, Interval, ProbeResult, State
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import severity
 
@@ -167,6 +168,7 @@ class Evidence(StrEnum):
     GAP = "gap"
     RESTART = "restart"
     DISOWNED = "disowned"
+    SET_BACK = "set_back"
     MAINTENANCE_BEGINS = "maintenance_begins"
     MAINTENANCE_ENDS = "maintenance_ends"
 
@@ -207,6 +209,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(_SEEN, Evidence.GAP, Needs.ONCE, State.UNKNOWN, "the end of the last observation's validity"),
     Transition(_SEEN, Evidence.RESTART, Needs.ONCE, State.UNKNOWN, "the last sign of life before it"),
     Transition(_SEEN, Evidence.DISOWNED, Needs.ONCE, State.UNKNOWN, "the moment we see again"),
+    Transition(_SEEN, Evidence.SET_BACK, Needs.ONCE, State.UNKNOWN, "the moment it is set back"),
     Transition(
         (*_SEEN, State.UNKNOWN),
         Evidence.MAINTENANCE_BEGINS,
@@ -303,6 +306,21 @@ def disown(standing: Standing, at: Ms, cause: str) -> Judgement:
         return Judgement(_unseen(standing, at))
     standing, closed = _become(standing, State.UNKNOWN, at, cause)
     return Judgement(_unseen(standing, at), closed)
+
+
+def set_back(standing: Standing, now: Ms) -> Judgement:
+    """Our own clock was ahead, and it is ``now``: unknown until observed, and nothing is later than that.
+
+    What was said of times that have not come is void; a declared maintenance goes on.
+    """
+    declared = standing.state is State.MAINTENANCE
+    if standing.since >= now:
+        state, cause = (State.MAINTENANCE, standing.cause) if declared else (State.UNKNOWN, CLOCK_SET_BACK)
+        return Judgement(Standing(standing.camera, state, now, cause, now))
+    if standing.state not in _SEEN:
+        return Judgement(_unseen(standing, now))
+    standing, closed = _become(standing, State.UNKNOWN, now, CLOCK_SET_BACK)
+    return Judgement(_unseen(standing, now), closed)
 
 
 def begin_maintenance(standing: Standing, at: Ms) -> Judgement:

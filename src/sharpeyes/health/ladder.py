@@ -77,6 +77,10 @@ class Ladder:
             return self, None
         return self._move(at, None)
 
+    def set_back(self, now: Ms) -> tuple[Ladder, RungInterval | None]:
+        """Our own clock was ahead, and it is ``now``: not seen, and what began later than now never was."""
+        return self.unseen(now) if self.since < now else (Ladder(self.camera), None)
+
     def cut(self, at: Ms) -> tuple[Ladder, RungInterval | None]:
         """The same from ``at`` on, as an interval of its own."""
         if self.climb is None or at <= self.since:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -26,13 +26,16 @@ from sharpeyes.health.board import Entry
 from sharpeyes.health.hindsight import Blindness
 from sharpeyes.health.judge import Policy, Standing, Streak
 from sharpeyes.health.ladder import Ladder
+from sharpeyes.health.own_time import no_later
 from sharpeyes.health.sight import Sight
-from sharpeyes.store import own_outages, pictures, telemetry
+from sharpeyes.store import own_outages, pictures, set_back, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.pictures import StoredPicture
 from sharpeyes.store.telemetry import StoredStanding
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", Interval, RungInterval)
 
 INTERVALS = 200_000
 """Closed intervals that may wait for the store before the fleet pauses: about 40 MB."""
@@ -82,6 +85,8 @@ class Recorder:
         self._task: asyncio.Task[None] | None = None
         self._flushing = asyncio.Lock()
         self._known_only = False
+        self._set_back: tuple[Ms, int] | None = None
+        """Our clock was set to this, by so much, and the store does not know yet."""
         self.failing = False
         """The last attempt to write failed."""
         self.written = 0
@@ -100,8 +105,13 @@ class Recorder:
     async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:
         """The standings of an earlier run, as they are now: what came after its last sign of life is unknown.
 
-        ``validity`` gives the policy by which each camera is judged.
+        ``validity`` gives the policy by which each camera is judged. What that run has dated to a time that
+        has not come is put right first.
         """
+        now = self._clock()
+        if ahead := await self._database.aread(partial(set_back.ahead_by, now=now)):
+            log.error("an earlier run's clock was ahead by %.0f s: what it observed is unknown", ahead / 1000)
+            await self._database.awrite(partial(set_back.set_back, now=now, ahead_ms=ahead))
         stored = await self._database.aread(telemetry.load_standings)
         alive = await self._database.aread(telemetry.get_heartbeat)
         rungs = await self._database.aread(pictures.load_rungs)
@@ -117,7 +127,7 @@ class Recorder:
                 judgement.standing,
                 probe.get("at_ms") if until else None,
                 until,
-                _seen_before(looks.get(camera)),
+                _seen_before(looks.get(camera), now),
             )
             if judgement.closed:  # that it has closed and what follows it go into one commit
                 self._closed.extend(_as_told(row, interval) for interval in judgement.closed)
@@ -156,6 +166,15 @@ class Recorder:
         self._last.pop(camera, None)
         self._removed.add(camera)
 
+    def set_back(self, now: Ms, ahead_ms: int) -> None:
+        """Our own clock was ``ahead_ms`` ahead, and it is ``now``. How each camera stands is noted anew."""
+        # Other queues, not other contents: what is being written at this moment is cut when it is there.
+        self._closed = deque(i for i in (_before(one, now) for one in self._closed) if i is not None)
+        self._climbed = deque(i for i in (_before(one, now) for one in self._climbed) if i is not None)
+        self._last.clear()
+        before = 0 if self._set_back is None else self._set_back[1]
+        self._set_back = now, ahead_ms + before
+
     async def recast(self, zone: str, blind: Blindness) -> int:
         """Say of what is stored of a zone, too, that we did not see it; done twice, it is as once.
 
@@ -189,7 +208,9 @@ class Recorder:
     async def flush(self) -> bool:
         """Write what there is in one commit; False if that failed, and it is kept for the next attempt."""
         async with self._flushing:
-            closed, climbed = list(self._closed), list(self._climbed)
+            to_close, to_climb = self._closed, self._climbed
+            closed, climbed = list(to_close), list(to_climb)
+            put_right = self._set_back
             dirty, self._dirty = self._dirty, {}
             removed, self._removed = self._removed, set()
             batch = partial(
@@ -200,6 +221,7 @@ class Recorder:
                 tuple(removed),
                 self._clock(),
                 self._known_only,
+                put_right,
             )
             done = False
             try:
@@ -224,9 +246,11 @@ class Recorder:
                     older = {c: e for c, e in dirty.items() if c not in self._removed}
                     self._dirty = {**older, **self._dirty}
             for _ in closed:
-                self._closed.popleft()
+                to_close.popleft()
             for _ in climbed:
-                self._climbed.popleft()
+                to_climb.popleft()
+            if self._set_back is put_right:
+                self._set_back = None
             self.written += len(closed)
             if dropped:
                 log.warning("%d rows of telemetry dropped: their cameras are not in the registry", dropped)
@@ -249,9 +273,12 @@ def _write(
     removed: tuple[str, ...],
     beat: Ms,
     known_only: bool,
+    put_right: tuple[Ms, int] | None,
     connection: Connection,
 ) -> int:
     """Runs in the store's thread, so that turning thousands of entries into rows does not hold the loop."""
+    if put_right is not None:
+        set_back.set_back(connection, *put_right)
     dirty = tuple(dirty)
     entries = [entry for entry in dirty if isinstance(entry, Entry)]
     looks = [
@@ -320,11 +347,18 @@ def _news(entry: Entry) -> object:
     )
 
 
-def _seen_before(stored: StoredPicture | None) -> Sight | None:
+def _before(one: T, now: Ms) -> T | None:
+    """What of a closed interval lies before ``now``, None if nothing does."""
+    if one.start >= now or one.end is None:
+        return None
+    return one if one.end <= now else replace(one, end=now)
+
+
+def _seen_before(stored: StoredPicture | None, now: Ms) -> Sight | None:
     if stored is None:
         return None
     try:
-        return Sight.parse(stored.at, stored.found)
+        return no_later(Sight.parse(stored.at, stored.found), now)
     except (ValueError, KeyError, TypeError):  # of another version: the next looks tell anew
         return None
 

@@ -18,6 +18,7 @@ _EVIDENCE = {
     Evidence.GAP: "no observation while the last one was valid",
     Evidence.RESTART: "the monitor was not running",
     Evidence.DISOWNED: "our own view of its zone was lost, and is back",
+    Evidence.SET_BACK: "our own clock was ahead, and is set back",
     Evidence.MAINTENANCE_BEGINS: "declared out of service",
     Evidence.MAINTENANCE_ENDS: "declared in service",
 }

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
@@ -23,6 +23,7 @@ from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import clock as clocks
 from sharpeyes.health.fleet import Fleet, Target, endpoint_of
+from sharpeyes.health.own_time import OwnTime
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.selfwatch.reckoner import CLOCK, Account, Glimpse, reckon
@@ -40,7 +41,10 @@ WARM_MS = 420_000
 APART_MS, APART = 45_000, 8
 """Canaries do not show the same at the same time: while one is out of order, most are not."""
 AGAIN_S = 60.0
-"""A stage that cannot be opened is tried again so often."""
+"""A stage that cannot be opened, or that broke down, is tried again after so long; then after twice that."""
+LONGEST_S = 900.0
+OPEN_S = 600.0
+"""So long a stage may take to open: its clips may have to be drawn first."""
 _CLOCKS = ClockPolicy(every_s=CLOCK_S)
 
 
@@ -101,34 +105,73 @@ class Canaries:
         self._clock = clock
         self._detected = detected
         self._timing = timing
-        self._tasks: list[asyncio.Task[None]] = []
+        self._own_time = OwnTime(clock)
+        self._lost: dict[str, Ms] = {}
+        """Zones of which our view was lost when the stage broke down: it is not back by that."""
+        self._task: asyncio.Task[None] | None = None
 
     # --- life ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
         """Begin in the background: the clips may have to be drawn first. The fleet must have been started."""
-        self._tasks = [asyncio.create_task(self._run(), name="canaries")]
+        self._task = asyncio.create_task(self._run(), name="canaries")
 
     async def stop(self) -> None:
         """The stage closes; the fleet forgets them."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._leave()
+
+    async def _run(self) -> None:
+        """Perform, and whatever ends that, begin anew: a monitor that goes untested must say so."""
+        loop, pause = asyncio.get_running_loop(), AGAIN_S
+        while True:
+            began = loop.time()
+            try:
+                await self._perform()
+            except Exception as error:  # noqa: BLE001 (whatever it is, canaries do not end silently)
+                foreseen = isinstance(error, (SharpEyesError, OSError))
+                why = str(error) if foreseen and str(error) else repr(error)
+                self._complain(f"there are no canaries: {why}", cause=None if foreseen else error)
+            await self._leave()
+            if loop.time() - began > OPEN_S + LONGEST_S:  # it had performed for a while
+                pause = AGAIN_S
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_S)
+
+    async def _perform(self) -> None:
+        async with asyncio.timeout(OPEN_S):
+            urls = await self._stage.open()
+        begin = self._clock()
+        for number, (zone, url) in enumerate(urls.items()):
+            self.performing[zone] = self._newcomer(zone, number, begin)
+            self._quality.set_apart(name_of(zone))
+            self._fleet.put(_target(zone, url, self._stage.credentials))
+        self.trouble = None
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._step_on(), name="canary-steps")
+            group.create_task(self._read_clocks(), name="canary-clocks")
+
+    def _newcomer(self, zone: str, number: int, begin: Ms) -> Canary:
+        account = Account.opened(self._timing(begin, number))
+        account = replace(account, failing=self._lost.pop(zone, None))
+        return Canary(zone, account, clocks.newcomer(name_of(zone), begin))
+
+    async def _leave(self) -> None:
+        """There is no canary any more. What is not seen then stays not seen until one says otherwise."""
+        self._lost |= self.failing()
         for zone in self.performing:
             self._fleet.remove(name_of(zone))
         self.performing.clear()
-        await self._stage.close()
+        try:
+            await self._stage.close()
+        except Exception as error:  # noqa: BLE001 (it shall be opened anew all the same)
+            self._complain(f"there are no canaries, and their stage does not close: {error!r}")
 
-    async def _run(self) -> None:
-        urls = await self._opened()
-        begin = self._clock()
-        for number, (zone, url) in enumerate(urls.items()):
-            name, schedule = name_of(zone), self._timing(begin, number)
-            self.performing[zone] = Canary(zone, Account.opened(schedule), clocks.newcomer(name, begin))
-            self._quality.set_apart(name)
-            self._fleet.put(_target(zone, url, self._stage.credentials))
-        self._tasks.append(asyncio.create_task(self._read_clocks(), name="canary-clocks"))
+    async def _step_on(self) -> None:
         while True:
+            self._notice_set_back()
             for canary in self.performing.values():
                 try:
                     await self._step(canary)
@@ -136,17 +179,15 @@ class Canaries:
                     self._complain(f"the canary of {canary.zone} does not perform: {error!r}")
             await asyncio.sleep(STEP_S)
 
-    async def _opened(self) -> Mapping[str, str]:
-        while True:
-            try:
-                urls = await self._stage.open()
-            except (SharpEyesError, OSError) as error:
-                self._complain(f"there are no canaries: {error}")
-                await self._stage.close()
-                await asyncio.sleep(AGAIN_S)
-            else:
-                self.trouble = None
-                return urls
+    def _notice_set_back(self) -> None:
+        """If our own clock was ahead until just now, the timetables begin anew: theirs would for as long."""
+        now, ahead_ms = self._own_time.look()
+        if not ahead_ms:
+            return
+        self._lost = {zone: Ms(min(since, now)) for zone, since in self.failing().items()}
+        for number, canary in enumerate(self.performing.values()):
+            fresh = self._newcomer(canary.zone, number, now)
+            canary.account, canary.clock = fresh.account, fresh.clock
 
     async def _step(self, canary: Canary) -> None:
         now = self._clock()
@@ -188,9 +229,9 @@ class Canaries:
             endpoint = endpoint_of(entry.camera.stream().url)
             self._fleet.accounts.forgive(endpoint, self._stage.credentials)
 
-    def _complain(self, trouble: str) -> None:
+    def _complain(self, trouble: str, *, cause: BaseException | None = None) -> None:
         if trouble != self.trouble:
-            log.error(trouble)
+            log.error(trouble, exc_info=cause)
         self.trouble = trouble
 
     def _glimpse(self, canary: Canary) -> Glimpse:
@@ -214,7 +255,7 @@ class Canaries:
             for canary in self.performing.values():
                 try:
                     reading = await self._stage.read_clock(canary.zone)
-                except SharpEyesError as error:
+                except (SharpEyesError, OSError) as error:
                     canary.clock, _ = clocks.unread(canary.clock, self._clock(), str(error), _CLOCKS)
                 else:
                     canary.clock, _ = clocks.after(canary.clock, reading, _CLOCKS)
@@ -223,12 +264,13 @@ class Canaries:
     # --- shown ---------------------------------------------------------------------------------------
 
     def failing(self) -> dict[str, Ms]:
-        """Zone -> since when we do not see it, by its canary."""
-        return {
+        """Zone -> since when we do not see it, by its canary, or by the one that was there last."""
+        now = {
             zone: canary.account.failing
             for zone, canary in self.performing.items()
             if canary.account.failing is not None
         }
+        return self._lost | now
 
 
 def name_of(zone: str) -> str:
