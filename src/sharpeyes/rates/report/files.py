@@ -27,7 +27,7 @@ class Room:
     reports: int = 2000
     each: int = 50
     """That one person, or token, asked for."""
-    bytes: int = 2 * 1024**3
+    bytes: int = 2_000_000_000
     rows: int = 5000
     """On the list, with those of schedules whose files are gone."""
 
