@@ -115,7 +115,7 @@ class Evidence:
 
     async def read(self, camera: str, exhibit: str) -> bytes:
         """A still of this camera. NotFoundError if there is none such, or its time is over."""
-        await self.flush()
+        await self.flush(camera)
         now = self._clock()
         found = await self._database.aread(lambda c: index.get_exhibit(c, exhibit, camera=camera, now=now))
         return await self._read(found.id)
@@ -168,9 +168,10 @@ class Evidence:
             )
         )
 
-    async def flush(self) -> None:
-        """Bring the index up to date; what it does not take is gone: evidence is no record of states."""
-        if not (self._exhibits or self._records):
+    async def flush(self, camera: str | None = None) -> None:
+        """Bring the index up to date, or only if something of this camera waits for that; what it does not take
+        is gone: evidence is no record of states."""
+        if not any(camera in (None, one.camera) for one in (*self._exhibits, *self._records)):
             return
         exhibits, self._exhibits = self._exhibits, []
         records, self._records = self._records, []

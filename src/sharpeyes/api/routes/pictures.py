@@ -63,7 +63,7 @@ async def probes(
         )
 
     if rooms.quality is not None and rooms.quality.evidence is not None:
-        await rooms.quality.evidence.flush()
+        await rooms.quality.evidence.flush(camera_id)
     records, references = await rooms.database.aread(read)
     entry = rooms.board.get(camera_id)
     return ProbeRecordPage(
