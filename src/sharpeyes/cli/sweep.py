@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sharpeyes.health.sweep import Swept
     from sharpeyes.store.database import Database
 
-SWEEP_PLACES = 64
+SWEEP_PLACES = 128
 """Keyframes in flight: a camera keeps its place while it makes one wait for its next keyframe."""
 
 

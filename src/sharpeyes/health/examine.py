@@ -50,12 +50,12 @@ class PictureExaminer:
         cv2.setNumThreads(1)
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
-        picture = picture_of(keyframe, at)
+        picture, moves = _decoded(keyframe, at)
         if picture is None:
             return Opened(picture=None)
         kept: Kept | None = normal
         if kept is None:
-            return Opened(picture=picture)
+            return Opened(picture=picture, moves=moves)
         mode = "mono" if kept.mode == "mono" else choose_mode(picture, {})
         if mode != kept.mode:
             return Opened(picture=picture, mode=mode)
@@ -124,10 +124,16 @@ def _kept(mode: str, picture: Picture) -> Kept:
 
 def picture_of(keyframe: Keyframe, at: Ms) -> Picture | None:
     """A keyframe decoded, None if no picture comes out of it. Blocks."""
+    return _decoded(keyframe, at)[0]
+
+
+def _decoded(keyframe: Keyframe, at: Ms) -> tuple[Picture | None, bool]:
+    """And whether something moves behind it."""
     if keyframe.codec == "jpeg":
-        return _jpeg(keyframe.data, at)
+        return _jpeg(keyframe.data, at), False
     codec: Codec = "h265" if keyframe.codec == "h265" else "h264"
-    return decode_keyframe(keyframe.data, codec, time_ms=at).picture
+    decoded = decode_keyframe(keyframe.data, codec, time_ms=at, following=keyframe.following)
+    return decoded.picture, decoded.moves
 
 
 def _jpeg(data: bytes, at: Ms) -> Picture | None:

@@ -910,6 +910,8 @@ class Fleet:
             if not with_login:
                 request = replace(request, withhold_credentials=True)
                 self.stats.withheld += 1
+        if look and self._quality is not None and (follow := self._quality.follow(target.camera.id)):
+            request = replace(request, follow=follow)
         unit.queued = False
         gate.enter(now)
         self._arm(gate, now)

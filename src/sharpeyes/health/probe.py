@@ -12,7 +12,7 @@ import asyncio
 import logging
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.credentials import Credentials
@@ -46,6 +46,8 @@ _LAG_SHARE = 0.2
 """If our own loop stood still for this part of the time, a time-out says nothing about the camera."""
 _LAG_TICK_S = 0.25
 _LAG_NOISE_S = 0.02
+_GATHER_S = 0.2
+"""How long the pictures behind a keyframe gather in the socket: five of them at 25 a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class ProbeRequest:
     """From the beginning to the keyframe; each phase may take half of it."""
     observe_s: float = 0.0
     """How long to go on behind the keyframe, to measure frame rate, bit rate and loss."""
+    follow: int = 0
+    """Bring as many of the pictures behind the keyframe too, if they come at once; not for JPEG."""
     allow_basic: bool = False
     """Whether the password may be sent as it is, should the camera ask for that."""
     tls: TlsPolicy = field(default_factory=TlsPolicy)
@@ -165,6 +169,7 @@ class _Attempt:
         self._rung = Rung.NONE
         self._failure: Failure | None = None
         self._keyframe: Keyframe | None = None
+        self._gathers = self._paused = False
         self._done = False
         self._connect_ms: float | None = None
         self._describe_ms: float | None = None
@@ -287,6 +292,8 @@ class _Attempt:
         receiver = self._receiver = self._track.receiver(
             channel=ready.channel, reorder=ready.transport is Transport.UDP
         )
+        if receiver.depacketiser is not None:
+            receiver.depacketiser.follow(self._request.follow)
         if ready.transport is Transport.TCP:
             self._dialogue.sink = receiver.frames
         elif self._udp is not None and ready.server_ports is not None:
@@ -346,10 +353,16 @@ class _Attempt:
             f"* {codec} keyframe of {len(data)} bytes after {self._receiver.packets} packets, "
             f"{self._receiver.lost} lost"
         )
-        if self._request.observe_s <= 0:
-            self._finish()
-            return
         now = self._loop.time()
+        if self._request.observe_s <= 0:
+            if self._request.follow and codec != "jpeg" and self._connection is not None:
+                # one reading for all of them: each costs as much as a keyframe's
+                self._connection.pause()
+                self._gathers = self._paused = True
+                self._arm(now + _GATHER_S)
+            else:
+                self._finish()
+            return
         self._observed_until = now + self._request.observe_s
         self._next_alive = now + self._dialogue.session_timeout_s / 2
         self._arm(min(self._observed_until, self._next_alive))
@@ -443,6 +456,8 @@ class _Attempt:
         now = self._loop.time()
         if now < self._limit:  # set further since the timer was: one timer does for all phases
             self._arm(self._limit)
+        elif self._gathers:
+            self._gather(now)
         elif self._observed_until is not None:
             self._observing(now)
         elif now - self._limit > _LAG_NOISE_S and not self._graced:
@@ -452,6 +467,15 @@ class _Attempt:
         else:
             assert self._dialogue is not None
             self._timed_out(f"no answer to {self._dialogue.phase.upper()}")
+
+    def _gather(self, now: float) -> None:
+        """What came behind the keyframe waits in the socket: take it, and end."""
+        if self._paused and self._connection is not None:
+            self._paused = False
+            self._connection.resume()
+            self._arm(now + _LAG_NOISE_S)
+        else:
+            self._finish()
 
     def _observing(self, now: float) -> None:
         assert self._dialogue is not None
@@ -492,7 +516,9 @@ class _Attempt:
         receiver, track = self._receiver, self._track
         depacketiser = receiver.depacketiser if receiver is not None else None
         geometry = depacketiser.geometry if depacketiser is not None else None
-        transcript = Transcript(self._said)
+        keyframe, transcript = self._keyframe, Transcript(self._said)
+        if keyframe is not None and depacketiser is not None and depacketiser.following:
+            keyframe = replace(keyframe, following=tuple(depacketiser.following))
         width, height = (geometry.width, geometry.height) if geometry else (None, None)
         if track is not None and geometry is None and track.media.size is not None:
             width, height = track.media.size
@@ -516,7 +542,7 @@ class _Attempt:
             packets=receiver.packets if receiver is not None else 0,
             lost=receiver.lost if receiver is not None else 0,
             received_bytes=receiver.bytes if receiver is not None else 0,
-            keyframe=self._keyframe,
+            keyframe=keyframe,
             transcript=transcript if self._failure is None else transcript.lines,  # failures are kept
         )
 

@@ -52,6 +52,8 @@ PAIR_S = 2.0
 REPEATS = 5
 """A second keyframe that is the first, byte for byte, is asked for again so often: many servers begin a
 session with the last keyframe that they have, and the next may be ten seconds away."""
+FOLLOW = 8
+"""Pictures behind a keyframe that may show at once that the stream does not stand still."""
 FULL_EVERY = 12
 """Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
 SUSPECT = 1 / 15
@@ -94,6 +96,8 @@ class Opened:
     """It is plainly the camera's normal picture: nothing more needs to be asked."""
     normal: Any = None
     """What the next screening compares with; small."""
+    moves: bool = False
+    """Something moves in the pictures behind it: the stream does not stand still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -365,6 +369,9 @@ class Quality:
         cadence_s: float,
     ) -> Look:
         """Nothing was found. Is it the same picture for ever?"""
+        if opened.moves:
+            seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
+            return self._done(camera, before, seen, cadence_s)
         if self.quick:
             seen = replace(seen, unassessed=seen.unassessed | {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
@@ -389,6 +396,12 @@ class Quality:
             return self._done(camera, before, seen, cadence_s)
         memory.before, memory.coded, memory.repeats = opened.picture, coded, 0
         return Look(None, again=True)
+
+    def follow(self, camera: str) -> int:
+        """How many pictures behind the next keyframe of the camera are of use."""
+        memory = self._memories.get(camera)
+        first = memory is None or (memory.before is None and memory.trace is None)
+        return FOLLOW if self.patient and first else 0
 
     def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:
         """Once, until a look succeeds again: what fails for one camera may fail for all."""

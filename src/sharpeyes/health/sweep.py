@@ -21,7 +21,7 @@ from sharpeyes.health.judge import Policy
 from sharpeyes.health.quality import Quality
 
 _FOREVER_S = 86_400.0
-_POLL_S = 0.02
+_POLL_S = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +72,10 @@ async def sweep(
     wall, cpu = time.perf_counter(), time.process_time()
     await fleet.start(once)
     try:
-        while fleet.stats.probes < len(once) or not _all_done(board, once, quality):
-            await asyncio.sleep(_POLL_S)
+        while (done := sum(entry.probe is not None for entry in board)) < len(once) or not fleet.is_at_rest:
             if progress is not None:
-                progress(min(fleet.stats.probes, len(once)))
+                progress(done)
+            await asyncio.sleep(_POLL_S)
     finally:
         await fleet.stop()
     return Swept(
@@ -84,9 +84,3 @@ async def sweep(
         cpu_s=time.process_time() - cpu,
         max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     )
-
-
-def _all_done(board: Board, once: Iterable[Target], quality: Quality | None) -> bool:
-    if quality is not None and (quality.places.taken or quality.places.waiting):
-        return False
-    return all(entry.probe is not None for t in once if (entry := board.get(t.camera.id)) is not None)

@@ -181,6 +181,15 @@ class RtspConnection(asyncio.Protocol):
         local, peer = (name[0] if name else "" for name in names)
         return local, peer
 
+    def pause(self) -> None:
+        """Let what comes wait in the socket, until :meth:`resume`."""
+        if self._transport is not None and not self._closing:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._closing:
+            self._transport.resume_reading()
+
     def close(self) -> None:
         """Say what is left to be said, and close. No callback comes after this."""
         self.flush()

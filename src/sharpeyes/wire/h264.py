@@ -82,6 +82,8 @@ class H264Depacketiser(NalDepacketiser):
         kind = beginning[0] & 0x1F
         if kind != _SLICE:
             return not 2 <= kind <= 4
+        if self._follows:
+            return True
         if not self._recovery:
             return False
         intra = _slice_type(beginning) in _INTRA
@@ -109,6 +111,8 @@ class H264Depacketiser(NalDepacketiser):
             if _holds_recovery_point(unit):
                 self._recovery = True
                 self._keep(unit)
+        elif kind == _SLICE and self._follows:
+            self._keep(unit)
         elif kind == _SLICE and self._recovery:
             if _slice_type(unit[:9]) in _INTRA:
                 self._keep_slice(unit, bool(unit[1] & 0x80))

@@ -50,7 +50,7 @@ class H265Depacketiser(NalDepacketiser):
             number = 2 if self._numbered else 0
             if kind == _AP:
                 self._aggregation(data, start + 2, end)
-            elif _may_matter(kind):
+            elif self._may_matter(kind):
                 self._complete(data[start : start + 2] + data[start + 2 + number : end])
         if marker:
             self._end()
@@ -65,7 +65,7 @@ class H265Depacketiser(NalDepacketiser):
             kind = flags & 0x3F
             header = bytes((data[start] & 0x81 | kind << 1, data[start + 1]))
             middle = bytes((data[start], data[start + 1], kind))
-            self._begin(header, middle, data[at:end], _may_matter(kind))
+            self._begin(header, middle, data[at:end], self._may_matter(kind))
         else:
             self._continue(data[at:end] if self.wanted else b"")
         if flags & 0x40:
@@ -108,14 +108,15 @@ class H265Depacketiser(NalDepacketiser):
                     self.problem = f"the sequence parameter set cannot be read: {error}"
                 return
             self._set_parameter(kind, number, unit)
+        elif kind < _SLICES and self._follows:
+            self._keep(unit)
+
+    def _may_matter(self, kind: int) -> bool:
+        return kind >= _SLICES or _BLA <= kind <= _CRA or self._follows
 
     def _missing(self) -> str | None:
         kinds = {kind for kind, _ in self._parameters}
         return next((name for kind, name in _SETS.items() if kind not in kinds), None)
-
-
-def _may_matter(kind: int) -> bool:
-    return kind >= _SLICES or _BLA <= kind <= _CRA
 
 
 @lru_cache(maxsize=512)  # it stands in the description and in the stream, and is that of many cameras

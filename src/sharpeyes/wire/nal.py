@@ -15,6 +15,8 @@ from typing import Self
 
 MAX_KEYFRAME = 8 * 1024 * 1024
 """Bytes of one keyframe. A 4K intra picture of a city camera has 1-2 MB."""
+MAX_FOLLOWING = 1024 * 1024
+"""Bytes of all pictures that are kept behind a keyframe."""
 MAX_PARAMETER_SET = 4096
 _MAX_UNITS = 1024  # slices of one picture
 _MAX_FRAGMENTS = 65536
@@ -108,6 +110,8 @@ class Depacketiser(ABC):
         self.keyframe: bytes | None = None
         """The first whole keyframe. It stays, and no other one is put together, until it is set to None."""
         self.keyframe_time = 0
+        self.following: list[bytes] = []
+        """The coded pictures behind it, if :meth:`follow` asked for them: in coding order, none missing."""
         self.geometry: Geometry | None = None
         self.problem: str | None = None
         """Why what looked like a keyframe was none, for the evidence."""
@@ -117,6 +121,14 @@ class Depacketiser(ABC):
         self._pending = 0  # bytes in fragments
         self._size = 0  # bytes of the present picture that are kept otherwise
         self._damaged = False
+        self._follow = 0  # pictures behind the keyframe that are still wanted
+
+    def follow(self, most: int) -> None:
+        """Keep the pictures behind the keyframe, ``most`` of them, up to the first one that is not whole.
+
+        Where every picture is a keyframe, none are kept.
+        """
+        self._follow = most
 
     @abstractmethod
     def payload(self, data: bytes, start: int, end: int, rtp_time: int, marker: bool) -> None:
@@ -161,6 +173,11 @@ class NalDepacketiser(Depacketiser):
 
     # -- shared
 
+    @property
+    def _follows(self) -> bool:
+        """A picture behind the keyframe is wanted, whatever its kind."""
+        return self._follow > 0 and self.keyframe is not None
+
     def parameter_sets(self, encoded: str) -> None:
         """Sets from ``sprop-*`` of the session description: base64, by commas. Others are passed over."""
         for part in encoded.split(",")[:_MAX_PARAMETER_SETS]:
@@ -188,7 +205,9 @@ class NalDepacketiser(Depacketiser):
 
     def _finish(self) -> None:
         """The access unit is over: is it a keyframe?"""
-        if self._key and not self._damaged:
+        if self._follows:
+            self._follow_up()
+        elif self._key and not self._damaged:
             missing = self._missing()
             if missing is None and self._picture:
                 units = [*self._parameters_for_output(), *self._picture]
@@ -202,6 +221,14 @@ class NalDepacketiser(Depacketiser):
         self._size = 0
         self._key = self._damaged = False
 
+    def _follow_up(self) -> None:
+        """The access unit behind the keyframe is over. A decoder can use it if it has all before it."""
+        if self._damaged or self._size + sum(map(len, self.following)) > MAX_FOLLOWING:
+            self._follow = 0
+        elif self._picture:
+            self.following.append(START + START.join(self._picture))
+            self._follow -= 1
+
     def _parameters_for_output(self) -> list[bytes]:
         return [self._parameters[key] for key in sorted(self._parameters)]
 
@@ -213,7 +240,7 @@ class NalDepacketiser(Depacketiser):
 
     def _keep(self, unit: bytes) -> None:
         """The unit belongs to what may be a keyframe."""
-        if self.keyframe is not None:
+        if self.keyframe is not None and not self._follow:
             self._damaged = True
             return
         self._size += len(unit)
@@ -250,7 +277,7 @@ class NalDepacketiser(Depacketiser):
     def _begin(self, header: bytes, middle: bytes, first: bytes, wanted: bool) -> None:
         """First fragment of a unit. Some cameras never mark the last one: then this ends the unit before."""
         self._end()
-        if wanted and self.keyframe is not None:
+        if wanted and self.keyframe is not None and not self._follow:
             wanted, self._damaged = False, True
         self.fragments = [header, first] if wanted else []
         self._pending = len(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
+from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
 
 Codec = Literal["h264", "h265"]
@@ -25,6 +27,8 @@ class Decoded:
     picture: Picture | None
     errors: DecoderError
     message: str = ""
+    moves: bool = False
+    """Something moves in the pictures behind it; False if none were given."""
 
 
 def _context(codec: Codec) -> VideoCodecContext:
@@ -44,14 +48,17 @@ def _context(codec: Codec) -> VideoCodecContext:
     return context
 
 
-def decode_keyframe(data: bytes, codec: Codec, *, time_ms: int = 0) -> Decoded:
+def decode_keyframe(
+    data: bytes, codec: Codec, *, time_ms: int = 0, following: Sequence[bytes] = ()
+) -> Decoded:
     """One access unit in Annex B form, parameter sets included, to a picture; blocks, so call it in a thread.
 
-    The thread's context is reused: decode, drain, flush. skip_loop_filter=all because block edges matter less
-    than time at 640x360. Never raises on bad data.
+    ``following``: access units behind it, in coding order; so many of them are decoded as it takes to see
+    something move. The thread's context is reused: decode, drain, flush. skip_loop_filter=all because block
+    edges matter less than time at 640x360. Never raises on bad data.
     """
     context = _context(codec)
-    errors, message = DecoderError.NONE, ""
+    errors, message, in_motion = DecoderError.NONE, "", False
     frames: list[VideoFrame] = []
     try:
         for packet in (av.Packet(data), None):
@@ -60,6 +67,9 @@ def decode_keyframe(data: bytes, codec: Codec, *, time_ms: int = 0) -> Decoded:
             except av.FFmpegError as error:
                 errors |= DecoderError.REFUSED
                 message = error.strerror or str(error)
+            if frames and following:
+                in_motion = _in_motion(context, data, frames[0], following)
+                break
     finally:
         context.flush_buffers()
     if not frames:
@@ -68,4 +78,24 @@ def decode_keyframe(data: bytes, codec: Codec, *, time_ms: int = 0) -> Decoded:
         picture = Picture.from_frame(frames[0], time_ms=time_ms, errors=errors)
     except UnreadablePictureError as error:
         return Decoded(None, errors | DecoderError.REFUSED, str(error))
-    return Decoded(picture, picture.errors, message)
+    return Decoded(picture, picture.errors, message, in_motion)
+
+
+def _in_motion(
+    context: VideoCodecContext, data: bytes, first: VideoFrame, following: Sequence[bytes]
+) -> bool:
+    """Whether a picture behind the first one shows that something moves. Damage is no motion."""
+    limit, before = limit_of(len(data), first.width, first.height), luma_of(first)
+    if limit is None or before is None or first.is_corrupt:
+        return False
+    for each in following:
+        try:
+            frames = context.decode(av.Packet(each))
+        except av.FFmpegError:
+            return False
+        for frame in frames:
+            if frame.is_corrupt or (after := luma_of(frame)) is None:
+                return False
+            if difference(before, after) > limit:
+                return True
+    return False
