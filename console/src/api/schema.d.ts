@@ -15,6 +15,8 @@ export interface paths {
         /**
          * Table
          * @description Everything that a table and a map show, in one answer: 4,000 cameras are some 150 kB compressed.
+         *
+         *     Whoever sends its ETag in `If-None-Match` gets 304 while it is the same.
          */
         get: operations["table_api_v1_cameras_table_get"];
         put?: never;
@@ -970,6 +972,9 @@ export interface paths {
          *     20 worst, and `offset=20` goes on where these end; `next` is null on the last page. With a tier,
          *     department, area or zone only those come that were there, at some time of the span; each with its rate
          *     over the whole span.
+         *
+         *     What goes up to now may be some seconds old, 20 at most: `to` says up to when. A change of the registry,
+         *     of a target or of an exclusion counts at once.
          */
         get: operations["rates_api_v1_rates_get"];
         put?: never;
@@ -12196,7 +12201,7 @@ export interface operations {
                 status?: components["schemas"]["FoundStatus"][];
                 /** @description Any of these. */
                 kind?: string[];
-                /** @description Seen last by this run. */
+                /** @description That saw it, among others. */
                 run?: string | null;
                 /** @description Words in address, name, model, serial, MAC. */
                 q?: string;

@@ -154,4 +154,8 @@ export const discoveryEn = {
   'kind.found_ignored': 'Found device ignored',
   'kind.found_restored': 'No longer ignored',
   'kind.found_login': 'Login given',
+  'found.fetched': '{n} fetched',
+  'found.doing': '{done} of {of}',
+  'found.againMost': 'At most {n} in one run',
+  'found.andMore': 'and {n} more',
 } as const

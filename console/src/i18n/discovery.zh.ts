@@ -155,4 +155,8 @@ export const discoveryZh: Record<keyof typeof discoveryEn, string> = {
   'kind.found_ignored': '忽略发现设备',
   'kind.found_restored': '取消忽略设备',
   'kind.found_login': '提供设备账号',
+  'found.fetched': '已读取 {n} 台',
+  'found.doing': '{done}/{of}',
+  'found.againMost': '每次最多 {n} 台',
+  'found.andMore': '另有 {n} 台',
 }

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func,
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.discovery import FoundStatus, How, Outcome
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.discovery_schema import discovery_run, found_device
+from sharpeyes.store.discovery_schema import discovery_run, discovery_sighting, found_device
 from sharpeyes.store.schema import camera, chunks, device
 
 RUNS = 200
@@ -89,6 +89,9 @@ def put_run(connection: Connection, run: Run) -> None:
         connection.execute(insert(discovery_run).values(row | {"id": run.id}))
         kept = select(discovery_run.c.id).order_by(discovery_run.c.started_ms.desc()).limit(RUNS)
         connection.execute(delete(discovery_run).where(discovery_run.c.id.not_in(kept)))
+        connection.execute(
+            delete(discovery_sighting).where(discovery_sighting.c.run_id.not_in(select(discovery_run.c.id)))
+        )
 
 
 def list_runs(connection: Connection, *, limit: int = RUNS) -> list[Run]:
@@ -181,7 +184,8 @@ URGENCY = (
 
 def put_found(connection: Connection, items: Iterable[Found]) -> None:
     """Insert or replace by id."""
-    rows = {item.id: _row(item) for item in items}
+    by_id = {item.id: item for item in items}
+    rows = {key: _row(item) for key, item in by_id.items()}
     known: set[str] = set()
     for some in chunks(rows):
         known.update(connection.scalars(select(found_device.c.id).where(found_device.c.id.in_(some))))
@@ -192,6 +196,21 @@ def put_found(connection: Connection, items: Iterable[Found]) -> None:
         connection.execute(
             update(found_device).where(found_device.c.id == bindparam("key")).values(values), old
         )
+    _put_sightings(connection, {key: item.run for key, item in by_id.items() if item.run is not None})
+
+
+def _put_sightings(connection: Connection, runs: Mapping[str, str]) -> None:
+    """Each device was seen by a run; what is known stays."""
+    table = discovery_sighting.c
+    known: set[tuple[str, str]] = set()
+    for some in chunks(runs):
+        query = select(table.run_id, table.found_id).where(
+            table.run_id.in_(set(runs.values())), table.found_id.in_(some)
+        )
+        known.update((row.run_id, row.found_id) for row in connection.execute(query))
+    new = [{"run_id": run, "found_id": key} for key, run in runs.items() if (run, key) not in known]
+    if new:
+        connection.execute(insert(discovery_sighting), new)
 
 
 def get_found(connection: Connection, ids: Iterable[str]) -> dict[str, Found]:
@@ -242,6 +261,7 @@ class FoundFilter:
     statuses: tuple[FoundStatus, ...] = ()
     kinds: tuple[str, ...] = ()
     run: str | None = None
+    """That saw it, even if a later one did too."""
     search: str = ""
     """Words that all occur in an address, a name, a model, a serial, a MAC, a firmware or a place."""
     addresses: bool = True
@@ -291,9 +311,14 @@ def tally_found(connection: Connection, wanted: FoundFilter, by: str) -> dict[st
 def forget_found(connection: Connection, *, now: Ms) -> int:
     """Forget whom nobody saw for long, but for those that are enrolled or that somebody decided about."""
     stale = found_device.c.status.not_in([FoundStatus.ENROLLED, FoundStatus.IGNORED])
-    return connection.execute(
+    gone = connection.execute(
         delete(found_device).where(stale, found_device.c.last_ms < now - FORGET_MS)
     ).rowcount
+    if gone:
+        connection.execute(
+            delete(discovery_sighting).where(discovery_sighting.c.found_id.not_in(select(found_device.c.id)))
+        )
+    return gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +359,8 @@ def _conditions(wanted: FoundFilter) -> list[ColumnElement[bool]]:
     if wanted.kinds:
         conditions.append(table.kind.in_(list(wanted.kinds)))
     if wanted.run is not None:
-        conditions.append(table.run_id == wanted.run)
+        seen = select(discovery_sighting.c.found_id).where(discovery_sighting.c.run_id == wanted.run)
+        conditions.append(table.id.in_(seen))
     searched = ["name", "manufacturer", "model", "serial", "firmware", "location"]
     searched += ["address", "mac"] if wanted.addresses else []
     for word in wanted.search.lower().split()[:8]:

@@ -62,3 +62,12 @@ found_device = Table(
     Column("remark", Text),
     Column("told", Document),
 )
+
+discovery_sighting = Table(
+    # Which devices a run saw; forgotten with the run, or the device.
+    "discovery_sighting",
+    metadata,
+    Column("run_id", ID, primary_key=True),
+    Column("found_id", ID, primary_key=True),
+    sqlite_with_rowid=False,
+)

@@ -127,3 +127,36 @@ def test_runs_are_kept_up_to_a_number_and_a_dangling_one_was_cut_short(store_url
     with Database(store_url) as database:
         database.upgrade()
         database.write(story)
+
+
+def test_a_run_knows_whom_it_saw_even_if_later_ones_saw_them_too(store_url: str) -> None:
+    def run(number: int) -> Run:
+        return Run(id=f"run-{number}", started=Ms(number), by="chen", scope={}, outcome=Outcome.DONE)
+
+    def seen(connection: Connection, number: int) -> list[str]:
+        found, total = discovery.list_found(connection, FoundFilter(run=f"run-{number}"), sort="address")
+        assert (
+            total
+            == len(found)
+            == sum(discovery.tally_found(connection, FoundFilter(run=f"run-{number}"), "status").values())
+        )
+        return sorted(one.id for one in found)
+
+    def story(connection: Connection) -> None:
+        for number in (1, 2):
+            discovery.put_run(connection, run(number))
+        discovery.put_found(connection, [row(1, run="run-1"), row(2, run="run-1"), row(3)])
+        discovery.put_found(connection, [row(2, run="run-2"), row(3, run="run-2", last=Ms(FORGET_MS))])
+        discovery.put_found(connection, [row(2, FoundStatus.IGNORED, run="run-2")])  # as a decision does
+        assert seen(connection, 1) == ["fnd-1", "fnd-2"]
+        assert seen(connection, 2) == ["fnd-2", "fnd-3"]
+        assert discovery.forget_found(connection, now=Ms(FORGET_MS + 100)) == 1
+        assert seen(connection, 1) == ["fnd-2"]
+        for number in range(3, RUNS + 2):
+            discovery.put_run(connection, run(number))
+        assert seen(connection, 1) == []  # with the run its sightings are forgotten
+        assert seen(connection, 2) == ["fnd-2", "fnd-3"]
+
+    with Database(store_url) as database:
+        database.upgrade()
+        database.write(story)

@@ -475,7 +475,7 @@ async def found(
     caller: OperatorCaller,
     status: Annotated[list[FoundStatus], Query(description="Any of these.")] = [],  # noqa: B006
     kind: Annotated[list[str], Query(max_length=50, description="Any of these.")] = [],  # noqa: B006
-    run: Annotated[str | None, Query(max_length=64, description="Seen last by this run.")] = None,
+    run: Annotated[str | None, Query(max_length=64, description="That saw it, among others.")] = None,
     q: Annotated[str, Query(max_length=200, description="Words in address, name, model, serial, MAC.")] = "",
     sort: Annotated[
         Literal["address", "first", "last", "model", "name", "status"],
