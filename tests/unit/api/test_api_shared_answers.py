@@ -64,7 +64,7 @@ def changes(client: Client, dice: random.Random) -> list[Callable[[], Any]]:
     database, board, clock = client.service.database, client.service.board, client.service.clock
 
     def some() -> str:
-        return dice.choice([entry.camera.id for entry in board])
+        return dice.choice(["gate-1", "gate-2", "school-1"])
 
     async def put(**values: Any) -> None:
         def write(connection: Any) -> None:
@@ -87,14 +87,13 @@ def changes(client: Client, dice: random.Random) -> list[Callable[[], Any]]:
         await database.awrite(lambda c: put_dossiers(c, {some(): where}, now=clock()))
 
     async def stand() -> None:
-        entry = board.get(some())
-        assert entry is not None
+        if (entry := board.get(some())) is None:
+            return
         state = dice.choice(list(State))
         board.update(replace(entry.standing, state=state, cause=dice.choice([None, "x"]), since=clock()))
 
     async def leave() -> None:
-        if len(board) > 1:
-            board.remove(some())
+        board.remove(some())
 
     async def come() -> None:
         camera = dice.choice(await database.aread(list_cameras))
