@@ -25,13 +25,11 @@ import asyncio
 import heapq
 import itertools
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypeAlias
-from urllib.parse import urlsplit
+from typing import TypeAlias
 
-from sharpeyes.domain.camera import SESSIONS, Camera
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import NotFoundError, UnavailableError
 from sharpeyes.domain.health import (
@@ -49,7 +47,7 @@ from sharpeyes.domain.health import (
 from sharpeyes.domain.time import AHEAD_MS, Ms, Span
 from sharpeyes.health import hindsight, judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
-from sharpeyes.health.board import Board, Entry
+from sharpeyes.health.board import Board
 from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Judgement, Policy, Standing
 from sharpeyes.health.ladder import Climb, Ladder
@@ -57,59 +55,18 @@ from sharpeyes.health.own_time import OwnTime, no_later
 from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
-from sharpeyes.health.recorder import Recalled
+from sharpeyes.health.recorder import NoRecord, Recalled, Record
 from sharpeyes.health.sight import Sight
+from sharpeyes.health.target import Target, endpoint_of, host_of
+from sharpeyes.health.unit import NEVER, Flight, Pull, Unit, reject
 from sharpeyes.health.viewing import Seen
+from sharpeyes.health.ways import Ways
+
+__all__ = ["Fleet", "FleetStats", "Limits", "NoRecord", "Probe", "Target", "endpoint_of"]
 
 log = logging.getLogger(__name__)
 
 Probe: TypeAlias = Callable[[ProbeRequest], Awaitable[ProbeResult]]
-
-
-class Record(Protocol):
-    """Where what is judged is kept: :class:`~sharpeyes.health.recorder.Recorder`, or nowhere."""
-
-    @property
-    def full(self) -> bool: ...
-
-    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]: ...
-
-    def note(
-        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def forget(
-        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
-
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-class NoRecord:
-    """Keeps nothing: for a fleet that lives for one sweep, and for canaries."""
-
-    full = False
-
-    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:  # noqa: ARG002
-        return {}
-
-    def note(
-        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def forget(
-        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
-    ) -> None: ...
-
-    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
-
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
 
 
 SPARE_FILES = 256
@@ -118,6 +75,10 @@ SOCKETS_A_PROBE = 3
 """RTSP, RTP and RTCP over UDP; a probe over TCP needs one."""
 OVERDUE_S = 5.0
 """A probe that outlives its own time-out by this much is ended from outside."""
+LOOK_S = 5.0
+"""How long looks at pictures may go on, at least, when the fleet stops."""
+GIVEN_UP_S = 1.0
+"""How long what is given up may take to notice it."""
 LAPSE_S = 20.0
 """Within this time every camera is asked once whether its state still stands."""
 TICK_S = 0.005
@@ -146,28 +107,6 @@ _NO_CONNECTION = {
     FailureKind.UNREACHABLE,
     FailureKind.NAME_UNKNOWN,
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A camera with all that is needed to look at it."""
-
-    camera: Camera
-    request: ProbeRequest
-    """What to ask of it, with its credentials."""
-    cadence_s: float = 30.0
-    """Seconds between two probes."""
-    quality_s: float = 300.0
-    """Seconds between two looks at its picture."""
-    sessions: int = SESSIONS
-    """Sessions that may be open on its host at once; of several answers for one host the smallest holds."""
-    credential: str | None = None
-    """Name of the credential that it takes if not its own but its device's; one that is named and not there
-    is our fault."""
-    credential_changed: Ms | None = None
-    """When its credentials were last changed: a refusal before that is void."""
-    canary: bool = False
-    """A camera of our own, looked at as any other and counted nowhere: see :mod:`sharpeyes.canary`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,82 +167,7 @@ class FleetStats:
 
 _EARLY_S = 0.002
 """A timer of the loop counts in milliseconds and may fire that much too early."""
-_NEVER = Ms(0)
 _FOREVER = Ms(1 << 62)
-_NO_LADDER = Ladder("")
-
-
-@dataclass(slots=True, eq=False)
-class _Pull:
-    """A stream that somebody pulls."""
-
-    url: str
-    credentials: Credentials | None
-    seen: Seen
-
-
-@dataclass(slots=True, eq=False)
-class _Unit:
-    """One camera's place in the schedule."""
-
-    target: Target
-    gate: HostGate[_Unit]
-    place: float
-    host: str
-    endpoint: str
-    standing: Standing
-    """As it is judged; what the board shows may know better (:mod:`.hindsight`)."""
-    board: Board
-    record: Record
-    lanes: tuple[Lane[_Unit], ...] = ()
-    upstream: Upstream | None = None
-    due: float = 0.0
-    entry: int = 0
-    """Number of its valid entry in the schedule; older ones are void."""
-    queued: bool = False
-    urgent: bool = False
-    """Its evidence speaks against its state: it goes ahead of those that are merely due."""
-    gone: bool = False
-    flight: _Flight | None = None
-    waiters: list[asyncio.Future[ProbeResult]] = field(default_factory=list)
-    # Its picture:
-    look_due: float = float("inf")
-    look_soon: bool = False
-    """The look shall not wait for the next slot."""
-    looking: bool = False
-    """A place among the looks is taken for it, or its picture is in a thread."""
-    paired: bool = False
-    """The second picture of a pair is wanted; its place is kept."""
-    sight: Sight | None = None
-    fresh_until: Ms = _NEVER
-    """Until then the sight speaks for how far it climbs."""
-    ladder: Ladder = _NO_LADDER
-    """As it is judged, like the standing."""
-    failed: bool = False
-    """The last probe did not get a keyframe: there is no picture to look at."""
-    kept: tuple[FailureKind, Ms] | None = None
-    """The failure whose working was kept last, and when."""
-
-
-@dataclass(slots=True, eq=False)
-class _Flight:
-    """One probe on its way."""
-
-    unit: _Unit
-    target: Target
-    gate: HostGate[_Unit]
-    endpoint: str
-    started: float
-    login: bool
-    task: asyncio.Task[None] | None = None
-    lanes: tuple[Lane[_Unit], ...] = ()
-    """Where it takes room as long as it works."""
-    slow: bool = False
-    overdue: bool = False
-    look: bool = False
-    """Its keyframe is to be looked at."""
-    place: bool = False
-    """It holds a place among the looks."""
 
 
 class Fleet:
@@ -335,24 +199,25 @@ class Fleet:
         self._policy = policy or Policy()
         self._limits = limits or Limits()
         self._quality = quality
+        self._ways: Ways[Unit] = Ways(
+            spacing_s=self._limits.host_spacing_s,
+            subnet_in_flight=self._limits.subnet_in_flight,
+            zone_in_flight=self._limits.zone_in_flight,
+        )
         self._looks: set[asyncio.Task[None]] = set()
         self._policies: dict[tuple[float, float, int], Policy] = {}
-        self._units: dict[str, _Unit] = {}
-        self._gates: dict[str, HostGate[_Unit]] = {}
-        self._lanes: dict[tuple[str, str], Lane[_Unit]] = {}
-        self._pulls: dict[str, list[_Pull]] = {}
-        self._viewers: Counter[str] = Counter()
+        self._units: dict[str, Unit] = {}
+        self._pulls: dict[str, list[Pull]] = {}
         self._recalled: dict[str, Recalled] = {}
-        self._schedule: list[tuple[float, int, _Unit | HostGate[_Unit]]] = []
+        self._schedule: list[tuple[float, int, Unit | HostGate[Unit]]] = []
         self._numbers = itertools.count(1)
-        self._ready: deque[_Unit] = deque()
-        self._young: deque[_Flight] = deque()
-        self._flights: set[_Flight] = set()
+        self._ready: deque[Unit] = deque()
+        self._young: deque[Flight] = deque()
+        self._flights: set[Flight] = set()
         self._working = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._watch: asyncio.Task[None] | None = None
-        self._idle = asyncio.Event()
         self._running = False
         self._round: Iterator[str] = iter(())
         self._stalled_until = float("-inf")
@@ -387,19 +252,11 @@ class Fleet:
         if self._watch is not None:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
-        if self._flights:
-            self._idle.clear()
-            try:
-                async with asyncio.timeout(self._limits.stop_s):
-                    await self._idle.wait()
-            except TimeoutError:
-                tasks = [f.task for f in self._flights if f.task is not None]
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*self._looks, return_exceptions=True)
+        end = self._loop.time() + self._limits.stop_s
+        await _ended({f.task for f in self._flights if f.task is not None}, end, "probes")
+        await _ended(set(self._looks), max(end, self._loop.time() + LOOK_S), "looks at pictures")
         for unit in self._units.values():
-            _reject(unit, UnavailableError("the prober is stopping"))
+            reject(unit, UnavailableError("the prober is stopping"))
         await self._recorder.stop()
 
     @property
@@ -440,7 +297,7 @@ class Fleet:
         unit.gone = True
         self._leave_gate(unit)
         self._leave_lanes(unit)
-        _reject(unit, NotFoundError(f"camera {camera} was removed"))
+        reject(unit, NotFoundError(f"camera {camera} was removed"))
         self._leave_look(unit)
         if self._quality is not None:
             self._quality.forget(camera)
@@ -522,7 +379,7 @@ class Fleet:
             entry = unit.board.update(shown, ladder=_said(unit.ladder, shown))
             unit.record.note(entry, (*closed, *over), rungs)
 
-    def _told(self, unit: _Unit, closed: Iterable[Interval]) -> list[Interval]:
+    def _told(self, unit: Unit, closed: Iterable[Interval]) -> list[Interval]:
         """What is said of intervals that the judge has closed."""
         blind = self._blind.get(unit.target.camera.zone)
         if unit.target.canary or (blind is None and unit.upstream is None):
@@ -530,7 +387,7 @@ class Fleet:
         return [piece for one in closed for piece in hindsight.told(one, blind, unit.upstream)]
 
     def _told_rungs(
-        self, unit: _Unit, climbed: list[RungInterval], told: Iterable[Interval], shown: Standing
+        self, unit: Unit, climbed: list[RungInterval], told: Iterable[Interval], shown: Standing
     ) -> list[RungInterval]:
         """What is said of rungs that have closed, beside what is said of the states. The rung that lasts is
         cut where the time begins or ends of which we say that we do not see."""
@@ -546,7 +403,7 @@ class Fleet:
                     climbed = climbed + _some(piece)
         return [piece for one in climbed for piece in hindsight.told_rung(one, unsaid)]
 
-    def _shown(self, unit: _Unit) -> Standing:
+    def _shown(self, unit: Unit) -> Standing:
         blind = self._blind.get(unit.target.camera.zone)
         if unit.target.canary or (blind is None and unit.upstream is None):
             return unit.standing
@@ -560,7 +417,7 @@ class Fleet:
         """Its picture is judged anew from now on, with ``sight`` as what is known; the next look is due."""
         unit = self._unit(camera)
         unit.sight = sight
-        unit.fresh_until = _NEVER
+        unit.fresh_until = NEVER
         unit.look_due = self._loop.time()
         entry = unit.board.get(camera)
         if entry is not None and sight is not None:
@@ -575,7 +432,7 @@ class Fleet:
         self._meet(unit, self._loop.time())
         self._pump()
 
-    def _unit(self, camera: str) -> _Unit:
+    def _unit(self, camera: str) -> Unit:
         unit = self._units.get(camera)
         if unit is None:
             raise NotFoundError(f"camera {camera} is not watched")
@@ -606,7 +463,7 @@ class Fleet:
         self, camera: str, url: str, credentials: Credentials | None, seen: Seen
     ) -> Callable[[], None]:
         """Somebody pulls a camera's stream: see :class:`~sharpeyes.health.viewing.Viewing`."""
-        pull, host = _Pull(url, credentials, seen), _host(url)
+        pull, host = Pull(url, credentials, seen), host_of(url)
         self._pulls.setdefault(camera, []).append(pull)
         self._hold(host, 1)
 
@@ -621,15 +478,10 @@ class Fleet:
 
     def _hold(self, host: str, sessions: int) -> None:
         """Viewers hold so many more sessions on this host."""
-        self._viewers[host] += sessions
-        if not self._viewers[host]:
-            del self._viewers[host]
-        gate = self._gates.get(host)
-        if gate is not None:
-            gate.viewers = self._viewers[host]
-            if self._running:
-                self._arm(gate, self._loop.time())
-                self._pump()
+        gate = self._ways.hold(host, sessions)
+        if gate is not None and self._running:
+            self._arm(gate, self._loop.time())
+            self._pump()
 
     # --- who is watched ------------------------------------------------------------------------------
 
@@ -645,16 +497,16 @@ class Fleet:
             return
         now = self._loop.time()
         sooner, denser = target.request != unit.target.request, target.cadence_s < unit.target.cadence_s
-        if (_host(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
+        if (host_of(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
             sooner = self._leave_gate(unit) or sooner
-            unit.gate = self._gate(target)
+            unit.gate = self._ways.gate(host_of(target.request.url), target.sessions)
         if target.quality_s < unit.target.quality_s:
             unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
-        if target.camera.zone != unit.target.camera.zone or _host(target.request.url) != unit.host:
+        if target.camera.zone != unit.target.camera.zone or host_of(target.request.url) != unit.host:
             sooner = self._leave_lanes(unit) or sooner
-            unit.lanes = self._lanes_of(target)
+            unit.lanes = self._ways.lanes(host_of(target.request.url), target.camera.zone)
         unit.target = target
-        unit.host, unit.endpoint = _host(target.request.url), endpoint_of(target.request.url)
+        unit.host, unit.endpoint = host_of(target.request.url), endpoint_of(target.request.url)
         judgement = self._declared(target, unit.standing)
         unit.board.place(camera, self._shown(unit))
         if judgement.standing is not unit.standing:
@@ -665,31 +517,24 @@ class Fleet:
             self._schedule_unit(unit, due)
             self._pump()
 
-    def _enlist(self, target: Target) -> _Unit:
-        unit = self._units[target.camera.id] = _Unit(
+    def _enlist(self, target: Target) -> Unit:
+        host = host_of(target.request.url)
+        unit = self._units[target.camera.id] = Unit(
             target,
-            self._gate(target),
+            self._ways.gate(host, target.sessions),
             pacing.phase(target.camera.id),
-            _host(target.request.url),
+            host,
             endpoint_of(target.request.url),
             Standing.newcomer(target.camera.id, self._clock()),
             self.canaries if target.canary else self._board,
             self._no_record if target.canary else self._recorder,
-            self._lanes_of(target),
+            self._ways.lanes(host, target.camera.zone),
         )
         return unit
 
-    def _lanes_of(self, target: Target) -> tuple[Lane[_Unit], ...]:
-        """The camera's subnet and zone."""
-        limits = self._limits
-        keys = {
-            ("subnet", pacing.subnet(_host(target.request.url))): limits.subnet_in_flight,
-            ("zone", target.camera.zone): limits.zone_in_flight,
-        }
-        return tuple(self._lanes.setdefault(key, Lane(limit)) for key, limit in keys.items())
-
-    def _leave_lanes(self, unit: _Unit) -> bool:
+    def _leave_lanes(self, unit: Unit) -> bool:
         """True if the camera was waiting there, and is in no queue now."""
+        self._ways.leave_lanes(unit.lanes)
         for lane in unit.lanes:
             if unit in lane.waiting:
                 lane.waiting.remove(unit)
@@ -698,7 +543,7 @@ class Fleet:
                 return True
         return False
 
-    def _enter(self, unit: _Unit, now: float, newcomers: int) -> None:
+    def _enter(self, unit: Unit, now: float, newcomers: int) -> None:
         """A camera comes under watch: with the standing that an earlier run left, or as a newcomer."""
         target = unit.target
         camera, credentials = target.camera, target.request.credentials
@@ -732,22 +577,10 @@ class Fleet:
             return judge.begin_maintenance(standing, self._clock())
         return judge.end_maintenance(standing, self._clock())
 
-    def _gate(self, target: Target) -> HostGate[_Unit]:
-        host = _host(target.request.url)
-        gate = self._gates.get(host)
-        if gate is None:
-            gate = HostGate(target.sessions, self._limits.host_spacing_s, viewers=self._viewers[host])
-            self._gates[host] = gate
-        gate.limit = max(1, min(gate.limit, target.sessions)) if gate.cameras else max(1, target.sessions)
-        gate.cameras += 1
-        return gate
-
-    def _leave_gate(self, unit: _Unit) -> bool:
+    def _leave_gate(self, unit: Unit) -> bool:
         """True if the camera was waiting there, and is in no queue now."""
         gate = unit.gate
-        gate.cameras -= 1
-        if gate.cameras == 0 and self._gates.get(unit.host) is gate:
-            del self._gates[unit.host]
+        self._ways.leave_gate(unit.host, gate)
         if unit not in gate.waiting:
             return False
         gate.waiting.remove(unit)
@@ -770,16 +603,16 @@ class Fleet:
 
     # --- when ----------------------------------------------------------------------------------------
 
-    def _schedule_unit(self, unit: _Unit, due: float) -> None:
+    def _schedule_unit(self, unit: Unit, due: float) -> None:
         unit.due = due
         unit.entry = next(self._numbers)
         heapq.heappush(self._schedule, (due, unit.entry, unit))
 
-    def _first_slot(self, unit: _Unit, now: float, cameras: int) -> float:
+    def _first_slot(self, unit: Unit, now: float, cameras: int) -> float:
         pace = self._limits.starts_per_s
         return pacing.first_slot(now, unit.place, unit.target.cadence_s, cameras, pace)
 
-    def _arm(self, gate: HostGate[_Unit], now: float) -> None:
+    def _arm(self, gate: HostGate[Unit], now: float) -> None:
         """Let the next one in at the host as soon as may be."""
         if gate.waiting and not gate.armed and gate.active < gate.room:
             gate.armed = True
@@ -852,21 +685,21 @@ class Fleet:
 
     # --- one probe -----------------------------------------------------------------------------------
 
-    def _leave_work(self, flight: _Flight) -> None:
+    def _leave_work(self, flight: Flight) -> None:
         """It takes no room in its subnet and zone any more."""
         lanes, flight.lanes = flight.lanes, ()
         for lane in lanes:
             lane.active -= 1
         self._open_lanes(lanes)
 
-    def _open_lanes(self, lanes: tuple[Lane[_Unit], ...]) -> None:
+    def _open_lanes(self, lanes: tuple[Lane[Unit], ...]) -> None:
         """Call the next ones, as far as there is room."""
         for lane in lanes:
             if lane.waiting and lane.is_open:
                 self.stats.paced -= 1
                 self._ready.appendleft(lane.waiting.popleft())
 
-    def _begin(self, unit: _Unit, now: float) -> bool:
+    def _begin(self, unit: Unit, now: float) -> bool:
         """Begin its probe, or put it where it waits; True if it is under way now."""
         gate, target = unit.gate, unit.target
         if unit.gone:
@@ -916,7 +749,7 @@ class Fleet:
         gate.enter(now)
         self._arm(gate, now)
         self.stats.late_s = now - unit.due
-        flight = unit.flight = _Flight(
+        flight = unit.flight = Flight(
             unit, target, gate, unit.endpoint, now, with_login, lanes=unit.lanes, look=look, place=look
         )
         self._flights.add(flight)
@@ -942,19 +775,19 @@ class Fleet:
                     return result
         return None
 
-    def _begin_seen(self, unit: _Unit, result: ProbeResult, now: float) -> None:
+    def _begin_seen(self, unit: Unit, result: ProbeResult, now: float) -> None:
         """The camera's turn has come, and nothing needs to be asked of it."""
         unit.queued = False
         self.stats.viewed += 1
         self.stats.late_s = now - unit.due
         look = now >= unit.look_due - _EARLY_S and self._may_look(unit)
-        flight = _Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=look, place=look)
+        flight = Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=look, place=look)
         if look:
             self._land_look(flight, result)
         self._conclude(unit, result)
         self._arm(unit.gate, now)
 
-    async def _fly(self, flight: _Flight, request: ProbeRequest) -> None:
+    async def _fly(self, flight: Flight, request: ProbeRequest) -> None:
         result: ProbeResult | None = None
         try:
             result = await self._probe(request)
@@ -968,7 +801,7 @@ class Fleet:
         finally:
             self._land(flight, result)
 
-    def _land(self, flight: _Flight, result: ProbeResult | None) -> None:
+    def _land(self, flight: Flight, result: ProbeResult | None) -> None:
         unit, target, gate = flight.unit, flight.target, flight.gate
         now = self._loop.time()
         self._flights.discard(flight)
@@ -999,11 +832,9 @@ class Fleet:
         self._arm(gate, now)
         if unit.gate is not gate:
             self._arm(unit.gate, now)
-        if not self._flights:
-            self._idle.set()
         self._pump()
 
-    def _own_up(self, flight: _Flight, result: ProbeResult) -> ProbeResult:
+    def _own_up(self, flight: Flight, result: ProbeResult) -> ProbeResult:
         """If we stood still meanwhile, a time-out says nothing about the camera."""
         failure = result.failure
         if failure is None or failure.kind not in _LOCAL_TIMEOUTS or flight.started > self._stalled_until:
@@ -1011,7 +842,7 @@ class Fleet:
         message = f"the prober stood still meanwhile: {failure.message}"
         return replace(result, failure=Failure(failure.phase, FailureKind.OVERLOADED, message))
 
-    def _answer_for_others(self, flight: _Flight, result: ProbeResult) -> None:
+    def _answer_for_others(self, flight: Flight, result: ProbeResult) -> None:
         """A host that accepts no connection accepts none for its other channels: do not make each one wait.
 
         Otherwise a dead recorder with 32 channels would take minutes a round.
@@ -1032,7 +863,7 @@ class Fleet:
             self.stats.shared += 1
             self._conclude(unit, result)
 
-    def _conclude(self, unit: _Unit, result: ProbeResult) -> None:
+    def _conclude(self, unit: Unit, result: ProbeResult) -> None:
         """An answer is in: judge it, show it, keep it, and set the next slot."""
         target = unit.target
         camera, credentials = target.camera.id, target.request.credentials
@@ -1078,7 +909,7 @@ class Fleet:
                 if not waiter.done():
                     waiter.set_result(result)
 
-    def _keep(self, unit: _Unit, judgement: Judgement, climbed: Sequence[RungInterval] = ()) -> None:
+    def _keep(self, unit: Unit, judgement: Judgement, climbed: Sequence[RungInterval] = ()) -> None:
         """Show and keep a judgement that no probe led to, and what has ``climbed`` by it already."""
         unit.standing = judgement.standing
         shown, last = self._shown(unit), None
@@ -1090,7 +921,7 @@ class Fleet:
         unit.record.note(entry, closed, rungs)
 
     def _climb(
-        self, unit: _Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
+        self, unit: Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
     ) -> tuple[Climb, list[RungInterval]]:
         """How far this probe came, its picture included, and what that closes on the camera's ladder."""
         failure, sight, standing = result.failure, unit.sight, judgement.standing
@@ -1114,7 +945,7 @@ class Fleet:
             unit.ladder, climbed = unit.ladder.look(at, climb, policy)
         return climb, closed + _some(climbed)
 
-    def _keep_working(self, unit: _Unit, result: ProbeResult, kind: FailureKind) -> None:
+    def _keep_working(self, unit: Unit, result: ProbeResult, kind: FailureKind) -> None:
         """Keep how a failure came about: when it begins, when it changes, and now and then."""
         if self._quality is None or self._quality.evidence is None or unit.target.canary:
             return
@@ -1125,7 +956,7 @@ class Fleet:
 
     # --- pictures ------------------------------------------------------------------------------------
 
-    def _may_look(self, unit: _Unit) -> bool:
+    def _may_look(self, unit: Unit) -> bool:
         """Whether this probe's picture shall be looked at; a place is taken then."""
         quality = self._quality
         if quality is None or unit.failed:
@@ -1141,7 +972,7 @@ class Fleet:
         quality.stats.late_s = self._loop.time() - unit.look_due
         return True
 
-    def _is_patient(self, unit: _Unit) -> bool:
+    def _is_patient(self, unit: Unit) -> bool:
         quality = self._quality
         return quality is not None and quality.patient and not unit.failed and not unit.looking
 
@@ -1156,7 +987,7 @@ class Fleet:
         elif unit.flight is None and not unit.queued and not unit.gone:
             self._schedule_unit(unit, self._loop.time())
 
-    def _leave_look(self, unit: _Unit) -> None:
+    def _leave_look(self, unit: Unit) -> None:
         """No second picture will come, and no place is waited for."""
         if self._quality is None:
             return
@@ -1166,7 +997,7 @@ class Fleet:
             self._quality.drop(unit.target.camera.id)
             self._give_place()
 
-    def _land_look(self, flight: _Flight, result: ProbeResult | None) -> bool:
+    def _land_look(self, flight: Flight, result: ProbeResult | None) -> bool:
         """A probe has ended whose picture was to be looked at: True if it is looked at now."""
         unit, quality = flight.unit, self._quality
         assert quality is not None
@@ -1187,7 +1018,7 @@ class Fleet:
         task.add_done_callback(self._looks.discard)
         return True
 
-    async def _look(self, unit: _Unit, target: Target, result: ProbeResult) -> None:
+    async def _look(self, unit: Unit, target: Target, result: ProbeResult) -> None:
         assert self._quality is not None
         look = await self._quality.look(target.camera.id, result, unit.sight, target.quality_s)
         now = self._loop.time()
@@ -1219,7 +1050,7 @@ class Fleet:
                 self._meet(unit, unit.look_due)
         self._pump()
 
-    def _saw(self, unit: _Unit, sight: Sight, now: float) -> None:
+    def _saw(self, unit: Unit, sight: Sight, now: float) -> None:
         """A look has ended: what it found is known from now on, and judged with the next probe."""
         if sight.at > (now_ms := self._clock()) + AHEAD_MS:
             sight = no_later(sight, now_ms)
@@ -1235,7 +1066,7 @@ class Fleet:
         if news and not (self._quality is not None and self._quality.patient):
             self._meet(unit, now + self._limits.host_spacing_s)
 
-    def _meet(self, unit: _Unit, when: float) -> None:
+    def _meet(self, unit: Unit, when: float) -> None:
         """The camera's next probe is at this time, unless one is under way or waits for its turn already."""
         if unit.flight is None and not unit.queued:
             unit.urgent = True
@@ -1325,19 +1156,16 @@ def _said(ladder: Ladder, shown: Standing) -> Ladder:
     return Ladder(ladder.camera) if hindsight.is_unsaid(shown) else ladder
 
 
-def _host(url: str) -> str:
-    return (urlsplit(url).hostname or "").lower()
-
-
-def endpoint_of(url: str) -> str:
-    """Host and port behind a URL: what an account is refused at."""
-    parts = urlsplit(url)
-    default = 322 if parts.scheme == "rtsps" else 554
-    return f"{(parts.hostname or '').lower()}:{parts.port or default}"
-
-
-def _reject(unit: _Unit, error: Exception) -> None:
-    waiters, unit.waiters = unit.waiters, []
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+async def _ended(tasks: set[asyncio.Task[None]], end: float, what: str) -> None:
+    """Let them end until then, by the loop's time; what does not is given up, and it is said."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=end - asyncio.get_running_loop().time())
+    if not late:
+        return
+    for task in late:
+        task.cancel()
+    _, stuck = await asyncio.wait(late, timeout=GIVEN_UP_S)
+    log.warning(
+        "stopped with %d %s under way: given up; %d of them go on all the same", len(late), what, len(stuck)
+    )

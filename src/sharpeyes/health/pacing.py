@@ -97,7 +97,11 @@ class Lane(Generic[T]):
     in front of it old. Those that only wait for their time-out send nothing and do not count."""
 
     limit: int
+    key: tuple[str, str] = ("", "")
+    """What it leads to."""
     active: int = 0
+    cameras: int = 0
+    """Cameras that it leads to; with none left, it goes."""
     waiting: deque[T] = field(default_factory=deque)
 
     @property

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -59,6 +59,52 @@ class Recalled:
     """They were not to be tried again before this instant."""
     sight: Sight | None = None
     """What was known of its picture."""
+
+
+class Record(Protocol):
+    """Where what is judged is kept: :class:`Recorder`, or nowhere."""
+
+    @property
+    def full(self) -> bool: ...
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]: ...
+
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def forget(
+        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class NoRecord:
+    """Keeps nothing: for a fleet that lives for one sweep, and for canaries."""
+
+    full = False
+
+    async def recall(self, validity: Callable[[str], Policy]) -> dict[str, Recalled]:  # noqa: ARG002
+        return {}
+
+    def note(
+        self, entry: Entry, closed: Iterable[Interval] = (), climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def forget(
+        self, camera: str, closed: Iterable[Interval], climbed: Iterable[RungInterval] = ()
+    ) -> None: ...
+
+    def set_back(self, now: Ms, ahead_ms: int) -> None: ...
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
 
 
 class Recorder:
