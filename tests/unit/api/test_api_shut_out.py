@@ -321,6 +321,6 @@ async def test_no_route_opens_what_is_between_two_other_departments(staff: Staff
         answer = await han.get(route.split()[1])
         assert answer.status_code == 200, route
         assert not [one for one in secrets if one in answer.text], route
-    assert (await staff["wang"].get(f"/api/v1/grants/{grant}")).json()["state"] == "running"
+    assert (await staff["wang"].get(f"/api/v1/grants/{grant}")).json()["ended"] is False
     for name in ("wang", "zhou", "zhao"):
         assert (await staff[name].get("/api/v1/session")).status_code == 200
