@@ -74,7 +74,7 @@ class Hands:
               const box = document.querySelector('.el-dialog__title').getBoundingClientRect();
               return [box.left + box.width / 2, box.top + box.height / 2];
             }"""
-            await self.tab.press_at(*await self.tab.call(middle))
+            await self.tab.page.mouse.click(*await self.tab.call(middle))
 
 
 Steps = Callable[[Hands], Awaitable[None]]
@@ -161,11 +161,7 @@ async def _import(hands: Hands) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "dossiers.csv"
         file.write_text(FILE.format(id=hands.cast["well"], known=hands.cast["well_name"]), "utf-8-sig")
-        root = await hands.tab.ask("DOM.getDocument")
-        found = await hands.tab.ask(
-            "DOM.querySelector", nodeId=root["root"]["nodeId"], selector="input[type=file]"
-        )
-        await hands.tab.ask("DOM.setFileInputFiles", nodeId=found["nodeId"], files=[str(file)])
+        await hands.tab.page.set_input_files("input[type=file]", file)
         # What the file's rows are told by, since they have no number.
         await hands.click("fieldset .el-checkbox", "cell.id")
         await hands.click("button", "imports.look")
@@ -331,7 +327,9 @@ async def take(tab: Tab, stage: Stage, picture: Picture, cast: Cast, locale: str
     )
     whole = {"x": 0, "y": 0, "width": picture.size[0], "height": picture.size[1]}
     clip = _around(box, picture.size) if picture.cut != (ALL,) else whole
-    shot = await tab.ask("Page.captureScreenshot", format="webp", quality=QUALITY, clip={**clip, "scale": 1})
+    # Playwright's own pictures are PNG or JPEG.
+    how = {"format": "webp", "quality": QUALITY, "clip": {**clip, "scale": 1}}
+    shot = await tab.devtools.send("Page.captureScreenshot", how)
     file = FOLDER / locale / f"{picture.name}.webp"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(base64.b64decode(shot["data"]))
@@ -365,9 +363,8 @@ async def print_guides(tab: Tab, stage: Stage, folder: Path) -> None:
                   for (const one of document.images) { one.loading = 'eager'; await one.decode(); }
                 }"""
             )
-            printed = await tab.ask("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
             file = folder / f"{guide}-{locale}.pdf"
-            file.write_bytes(base64.b64decode(printed["data"]))
+            await tab.page.pdf(path=file, print_background=True, prefer_css_page_size=True)
             sys.stdout.write(f"{file}\n")
 
 
@@ -380,28 +377,27 @@ async def main() -> None:
     parser.add_argument("--demo", type=Path, help="what a demo that runs already has printed")
     given = parser.parse_args()
     only = set(filter(None, given.only.split(",")))
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        async with (
-            contextlib.nullcontext(greeted(given.demo)) if given.demo else demo() as stage,
-            browser(Path(profile)) as tab,
-        ):
-            if given.pdf:
-                given.pdf.mkdir(parents=True, exist_ok=True)
-                await print_guides(tab, stage, given.pdf)
-                return
-            sys.stderr.write(f"{stage.url}: some minutes until there is something to see\n")
-            await stage.story()
-            cast = await rehearse(stage)
-            who = ""
-            for picture in PICTURES:
-                if only and picture.name not in only:
-                    continue
-                if picture.who != who:
-                    who = picture.who
-                    await log_in(tab, stage.url, who, stage.passwords[who])
-                for locale in LANGUAGES:
-                    await _speak(tab, locale)
-                    await take(tab, stage, picture, cast, locale)
+    async with (
+        contextlib.nullcontext(greeted(given.demo)) if given.demo else demo() as stage,
+        browser() as tab,
+    ):
+        if given.pdf:
+            given.pdf.mkdir(parents=True, exist_ok=True)
+            await print_guides(tab, stage, given.pdf)
+            return
+        sys.stderr.write(f"{stage.url}: some minutes until there is something to see\n")
+        await stage.story()
+        cast = await rehearse(stage)
+        who = ""
+        for picture in PICTURES:
+            if only and picture.name not in only:
+                continue
+            if picture.who != who:
+                who = picture.who
+                await log_in(tab, stage.url, who, stage.passwords[who])
+            for locale in LANGUAGES:
+                await _speak(tab, locale)
+                await take(tab, stage, picture, cast, locale)
 
 
 if __name__ == "__main__":

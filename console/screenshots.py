@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
@@ -99,7 +98,7 @@ async def shoot(
                     await tab.until("() => !document.querySelector('.skeleton')")
                     await asyncio.sleep(SETTLE_S)
                     file = folder / f"{prefix}{name}-{locale}-{theme}-{width}.png"
-                    await tab.picture(file)
+                    await tab.page.screenshot(path=file)
                     sys.stdout.write(f"{file}\n")
     for complaint in sorted(set(tab.complaints)):
         sys.stderr.write(f"complaint: {complaint}\n")
@@ -153,16 +152,15 @@ async def main() -> None:
     given = parser.parse_args()
     given.out.mkdir(parents=True, exist_ok=True)
     only = set(filter(None, given.only.split(",")))
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        async with browser(Path(profile)) as tab:
-            if given.token_file:
-                token = given.token_file.read_text().strip()
-                await shoot(tab, given.url, only, given.out, token=token)
-            elif given.username:
-                await log_in(tab, given.url, given.username, given.password_file.read_text().strip())
-                await shoot(tab, given.url, only, given.out)
-            else:
-                await _of_a_demo(tab, only, given.out)
+    async with browser() as tab:
+        if given.token_file:
+            token = given.token_file.read_text().strip()
+            await shoot(tab, given.url, only, given.out, token=token)
+        elif given.username:
+            await log_in(tab, given.url, given.username, given.password_file.read_text().strip())
+            await shoot(tab, given.url, only, given.out)
+        else:
+            await _of_a_demo(tab, only, given.out)
 
 
 async def _of_a_demo(tab: Tab, only: Collection[str], folder: Path) -> None:

@@ -19,7 +19,7 @@ FOUND = """async () => {
 async def serious(tab: Tab) -> list[str]:
     """Serious and critical findings on the page as it stands."""
     # A debugger's script is not the page's: the policy, which holds for the page, need not allow it.
-    await tab.ask("Runtime.evaluate", expression=AXE.read_text(encoding="utf-8"))
+    await tab.page.evaluate(AXE.read_text(encoding="utf-8"))
     await tab.until("() => document.getAnimations().every(one => one.playState !== 'running')")
     findings: list[str] = await tab.call(FOUND)
     return findings

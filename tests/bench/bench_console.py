@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from browser_costs import Received, frames, heap
+
 from console_browser import CHROMIUM, Tab, browser
 from sharpeyes.api.console import ASSETS
 
@@ -87,13 +89,14 @@ def city() -> str:
     )
 
 
-async def measure(url: str, token: str, folder: Path) -> None:
-    for number in range(ROUNDS):
-        async with browser(folder / f"profile{number}") as tab:
+async def measure(url: str, token: str) -> None:
+    for _ in range(ROUNDS):
+        async with browser() as tab:
             await tab.size(1920, 1080)
             await tab.open(url + "/sign-in")
-            tab.received = 0
-            await tab.ask("Network.clearBrowserCache")
+            await tab.devtools.send("Network.enable")
+            await tab.devtools.send("Network.clearBrowserCache")
+            received = Received(tab)
             await tab.call("token => sessionStorage.setItem('sharpeyes.token', token)", token)
             first = await timed(
                 tab, url + "/", "() => document.querySelectorAll('.tier strong').length === 3"
@@ -102,39 +105,39 @@ async def measure(url: str, token: str, folder: Path) -> None:
                 "() => document.querySelectorAll('canvas').length > 1 && !document.querySelector('.skeleton')"
             )
             began = time.perf_counter()
-            await tab.until(drawn, patience_s=60)
+            await tab.until(drawn)
             charts = first + (time.perf_counter() - began) * 1000
             await asyncio.sleep(1)
-            fresh = tab.received
+            fresh = received.bytes
             again = await timed(
                 tab, url + "/", "() => document.querySelectorAll('.tier strong').length === 3"
             )
             table = await timed(tab, url + "/cameras", "() => !!document.querySelector('[data-row]')")
-            await tab.until("() => !document.querySelector('.skeleton')", patience_s=60)
-            scroll = await tab.frames(SCROLL)
+            await tab.until("() => !document.querySelector('.skeleton')")
+            scroll = await frames(tab, SCROLL)
             rows = await tab.call("() => document.querySelectorAll('[data-row]').length")
             began = time.perf_counter()
             await tab.type(".search input", "crossing 3999")
             await tab.sees("1 of 4,000")
             found = (time.perf_counter() - began) * 1000
             map_shown = await timed(tab, url + "/map", "() => !!document.querySelector('.fleet-layer')")
-            await tab.until("() => !document.querySelector('.skeleton')", patience_s=60)
+            await tab.until("() => !document.querySelector('.skeleton')")
             await asyncio.sleep(1)
-            pan = await tab.frames(PAN)
-            heap = await tab.heap()
+            pan = await frames(tab, PAN)
+            held = await heap(tab)
         print(
             f"overview: {first:.0f} ms to the rates, {charts:.0f} ms to all charts,"
             f" {fresh / 1e3:.0f} kB fresh; again {again:.0f} ms."
             f" cameras: table {table:.0f} ms, search {found:.0f} ms; CPU a frame of scrolling 800 px"
             f" {spread(scroll)}, {rows} rows in the page. map: {map_shown:.0f} ms, CPU a frame of panning"
-            f" {spread(pan)}. heap {heap['bytes'] / 1e6:.1f} MB"
+            f" {spread(pan)}. heap {held['bytes'] / 1e6:.1f} MB"
         )
 
 
 async def timed(tab: Tab, url: str, condition: str) -> float:
     began = time.perf_counter()
-    await tab.ask("Page.navigate", url=url)
-    await tab.until(condition, patience_s=60)
+    await tab.page.goto(url, wait_until="commit")
+    await tab.until(condition)
     return (time.perf_counter() - began) * 1000
 
 
@@ -149,7 +152,7 @@ async def main() -> None:
         async with serving(Path(name)) as (url, token):
             await asyncio.sleep(10)  # the first looks at them are under way
             await asyncio.to_thread(place, Path(name) / "data" / "sharpeyes.db")
-            await measure(url, token, Path(name))
+            await measure(url, token)
 
 
 @contextlib.asynccontextmanager

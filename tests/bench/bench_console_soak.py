@@ -15,6 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from bench_console import serving
+from browser_costs import heap
 
 from console_browser import CHROMIUM, Tab, browser
 from sharpeyes.api.console import ASSETS
@@ -61,7 +62,7 @@ async def main() -> None:
         return
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        async with serving(Path(name)) as (url, _), browser(Path(name) / "profile") as tab:
+        async with serving(Path(name)) as (url, _), browser() as tab:
             await tab.size(1920, 1080)
             await tab.open(url + "/sign-in")
             await add_user(Path(name))
@@ -72,7 +73,7 @@ async def main() -> None:
             left = []
             for number in range(rounds):
                 await one_round(tab)
-                left.append(await tab.heap())
+                left.append(await heap(tab))
                 print(f"round {number + 1}: {told(left[-1])}")
             first, last = left[min(WARM, rounds - 1)], left[-1]
             counted = max(1, rounds - WARM - 1)

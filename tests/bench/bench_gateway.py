@@ -427,40 +427,37 @@ async def first_pictures(url: str, rounds: int) -> dict[str, float]:
     """Milliseconds in Chromium from the click to the first picture shown: of a camera that is pulled already
     (in the middle of its group of pictures), of one that is not (it begins with a key picture), and of one
     with a mask, which a process codes anew, running already and not."""
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "interop"))
-    from test_gateway_chromium import ME, chromium
-
+    from console_browser import browser
     from gateway_town import LOOPBACK, gateway, served, town
     from sharpeyes.domain.masks import Mask
 
     figures: dict[str, float] = {}
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as folder:
         async with (
-            town(folder, {"park": url}) as city,
+            town(Path(folder), {"park": url}) as city,
             gateway(city, replace(LOOPBACK, grace_s=0.2)) as running,
             served(running) as site,
-            chromium(folder / "profile") as page,
+            browser() as tab,
         ):
-            await page.open(site)
+            await tab.page.goto(site)
             grant = await city.grant("park")
 
             def ticket() -> str:
-                return city.ticket("park", grant.id, client=ME)
+                return city.ticket("park", grant.id, client="127.0.0.1")
 
-            await page.call(FIRST, ticket())  # the browser's own first time
+            await tab.call(FIRST, ticket())  # the browser's own first time
             for masked in (False, True):
                 if masked:
                     mask = Mask(points=((0, 0), (3000, 0), (0, 3000)))
                     await city.desk.set_masks(city.id("feng"), "park", [mask])
                 for warm in (True, False):
-                    kept = await running.feed("park", ticket(), client=ME) if warm else None
+                    kept = await running.feed("park", ticket(), client="127.0.0.1") if warm else None
                     took = []
                     for turn in range(rounds):
                         while not warm and (running.pulls or (masked and not running._places.spare)):
                             await asyncio.sleep(0.05)
                         await asyncio.sleep(0.3 + 0.13 * (turn % 10))
-                        took.append(await page.call(FIRST, ticket()))
+                        took.append(await tab.call(FIRST, ticket()))
                     if kept is not None:
                         kept.close()
                     took.sort()

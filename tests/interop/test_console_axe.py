@@ -65,8 +65,7 @@ async def test_axe_finds_nothing_serious_on_any_page(site: Site, tmp_path: Path)
     await add(None, username="wang", name="Wang", department="psb", roles=ROLES, password=secret)
     await add(None, username="shen", name="Shen", department="psb", roles=[Role.AUDITOR], password=secret)
     found: dict[str, list[str]] = {}
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+    async with browser() as tab:
         found["/sign-in"] = await look(tab, site.url + "/sign-in")
         await log_in(tab, site, "wang")
         for theme in ("light", "dark"):

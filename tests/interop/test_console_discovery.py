@@ -54,19 +54,15 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+async def tab() -> AsyncIterator[Tab]:
+    async with browser() as tab:
         yield tab
 
 
 async def fill(tab: Tab, selector: str, value: str) -> None:
     """Choose in, or add to, an Element Plus select by typing."""
     await tab.click(f"{selector} .el-select__wrapper")
-    await tab.until(
-        "s => { const e = document.querySelector(s); e?.focus(); return !!e; }", f"{selector} input"
-    )
-    await tab.ask("Input.insertText", text=value)
+    await tab.type(f"{selector} .el-select__input", value)
     await tab.press("Enter")
 
 

@@ -47,9 +47,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+async def tab() -> AsyncIterator[Tab]:
+    async with browser() as tab:
         yield tab
 
 
@@ -177,7 +176,7 @@ async def test_the_working_of_a_probe_is_shown_and_a_refusal_says_its_reason(sit
 
 
 async def test_it_speaks_as_the_browser_does(site: Site, tmp_path: Path) -> None:
-    async with browser(tmp_path / "profile", language="zh-CN") as tab:
+    async with browser("zh-CN") as tab:
         await tab.open(site.url + "/rates")
         await tab.sees("用户名")
         assert await tab.call("() => document.documentElement.lang") == "zh-CN"
@@ -272,9 +271,9 @@ async def test_the_guide_opens_by_a_key_in_the_language_in_use(site: Site, tab: 
             await tab.click("header button", "中文" if language == "Operator" else "English")
     # On paper it is as wide as the paper.
     await tab.size(800, 1100)
-    await tab.ask("Emulation.setEmulatedMedia", media="print")
+    await tab.page.emulate_media(media="print")
     await tab.until("() => document.querySelector('article').getBoundingClientRect().width > 700")
-    await tab.ask("Emulation.setEmulatedMedia", media="")
+    await tab.page.emulate_media(media="screen")
     await tab.size(1366, 768)
     await tab.press("g")
     await tab.press("f")

@@ -52,9 +52,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+async def tab() -> AsyncIterator[Tab]:
+    async with browser() as tab:
         yield tab
 
 
@@ -109,7 +108,7 @@ async def test_asked_for_with_a_forecast_watched_and_revoked_with_the_reason(sit
         await leave(tab)
 
     await log_in(tab, site, "wang")
-    await tab.ask("Page.addScriptToEvaluateOnNewDocument", source=STATES)
+    await tab.page.add_init_script(STATES)
     await tab.open(site.url + "/live?cameras=park&numbers=1")
     await tab.until("() => !!document.querySelector('video[data-camera=park]')")
     await moves(tab)
@@ -155,7 +154,7 @@ async def test_hls_plays_where_there_is_nothing_else(site: Site, tab: Tab) -> No
     script = (
         "for (const name of ['RTCPeerConnection', 'MediaSource', 'ManagedMediaSource']) delete window[name]"
     )
-    await tab.ask("Page.addScriptToEvaluateOnNewDocument", source=script)
+    await tab.page.add_init_script(script)
     await log_in(tab, site, "chen")
     if not await tab.call(
         "() => document.createElement('video').canPlayType('application/vnd.apple.mpegurl')"
@@ -197,8 +196,7 @@ async def granted_again(site: Site, tab: Tab) -> str:
 
 async def test_an_operator_sees_a_camera_fail_and_recover_and_ends_a_view(site: Site, tab: Tab) -> None:
     # This browser's way by WebRTC is shut: pictures come over a WebSocket.
-    script = {"source": "delete window.RTCPeerConnection"}
-    await tab.ask("Page.addScriptToEvaluateOnNewDocument", **script)
+    await tab.page.add_init_script("delete window.RTCPeerConnection")
     await log_in(tab, site, "chen")
     await tab.open(site.url + "/live?numbers=1")
     await tab.click("[role=treeitem]", "公园门")
@@ -241,7 +239,7 @@ async def test_an_administrator_masks_and_sets_a_code_up_and_is_shown_no_picture
           const b = e?.getBoundingClientRect(); return b?.width > 100 && [b.x, b.y, b.width, b.height]; }"""
     )
     for x, y in ((0.25, 0.25), (0.75, 0.25), (0.5, 0.75)):
-        await tab.press_at(box[0] + x * box[2], box[1] + y * box[3])
+        await tab.page.mouse.click(box[0] + x * box[2], box[1] + y * box[3])
     await tab.sees("3 points")
     await tab.call("() => document.querySelector('[data-corner=\"0\"]').focus()")
     await tab.press("ArrowDown")

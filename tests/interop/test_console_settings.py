@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -39,37 +40,22 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+async def tab() -> AsyncIterator[Tab]:
+    async with browser() as tab:
         yield tab
 
 
 async def click_in_row(tab: Tab, row: str, button: str) -> None:
     """Press a button of the table's row that shows a text."""
-    await tab.until(
-        """(row, name) => {
-          const all = (within, what) => [...within.querySelectorAll(what)];
-          const line = all(document, 'table tr').find(e => e.innerText.includes(row));
-          const button = line && all(line, 'button').find(e => e.innerText === name && !e.disabled);
-          button?.click();
-          return !!button;
-        }""",
-        row,
-        button,
-    )
+    line = tab.page.locator("table tr").filter(has_text=row)
+    await line.locator("button", has_text=re.compile(rf"^\s*{button}\s*$")).click()
 
 
 async def fill(tab: Tab, label: str, text: str) -> None:
-    """Type into the field of the dialog under this label."""
-    await tab.until(
-        """label => { const found = [...document.querySelectorAll('.el-dialog label')].find(
-              e => e.innerText.startsWith(label) && e.getClientRects().length);
-          const input = found?.querySelector('input'); input?.focus(); input?.select(); return !!input; }""",
-        label,
-    )
-    await tab.ask("Input.insertText", text=text)
-    await tab.call("() => document.activeElement.dispatchEvent(new Event('change', {bubbles: true}))")
+    """Type into the field of the dialog under this label, and leave it."""
+    field = tab.shown(".el-dialog label", label).locator("input").first
+    await field.fill(text)
+    await field.blur()
 
 
 async def open_settings(tab: Tab, site: Site, name: str) -> None:
@@ -184,12 +170,7 @@ async def test_an_area_is_made_and_drawn_and_a_department_in_use_stays(
     await closed(tab)
     await click_in_row(tab, "东区", "none")
     for name, told in ((broken, "is not JSON"), (file, "is drawn on the map")):
-        await tab.until("() => !!document.querySelector('.el-dialog input[type=file]')")
-        page = await tab.ask("DOM.getDocument")
-        node = await tab.ask(
-            "DOM.querySelector", nodeId=page["root"]["nodeId"], selector=".el-dialog input[type=file]"
-        )
-        await tab.ask("DOM.setFileInputFiles", nodeId=node["nodeId"], files=[str(name)])
+        await tab.page.set_input_files(".el-dialog input[type=file]", name)
         await tab.sees(told)
     await tab.sees("4 points")
     await open_settings(tab, site, "departments")

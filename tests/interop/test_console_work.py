@@ -29,9 +29,8 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 @pytest.fixture
-async def tab(tmp_path: Path) -> AsyncIterator[Tab]:
-    async with browser(tmp_path / "profile") as tab:
-        await tab.size(1366, 768)
+async def tab() -> AsyncIterator[Tab]:
+    async with browser() as tab:
         yield tab
 
 
@@ -66,7 +65,7 @@ async def test_from_the_map_to_the_picture(site: Site, tab: Tab) -> None:
         "() => { const box = document.querySelector('.leaflet-container').getBoundingClientRect();"
         " return [box.x + box.width / 2, box.y + box.height / 2]; }"
     )
-    await tab.press_at(at[0], at[1] + 1)  # some pixels from the middle of the map, within the mark
+    await tab.page.mouse.click(at[0], at[1] + 1)  # some pixels from the middle of the map, within the mark
     await tab.click("aside a", "Watch")
     await tab.until("() => location.pathname + location.search === '/live?cameras=park'")
     await tab.until("() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames > 5")
@@ -119,11 +118,7 @@ async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disa
     await tab.click(".el-dialog button", "Confirm")
     await tab.until("() => document.querySelector('table').innerText.includes('Zhou')")
     await tab.until("() => !document.querySelector('.el-overlay')?.getClientRects().length")
-    await tab.until(
-        """() => { const row = [...document.querySelectorAll('tr')].find(e => e.innerText.includes('Zhou'));
-          const button = [...row.querySelectorAll('button')].find(e => e.innerText === 'Disable');
-          button?.click(); return !!button; }"""
-    )
+    await tab.page.locator("tr").filter(has_text="Zhou").get_by_role("button", name="Disable").click()
     await tab.click(".el-message-box button", "Confirm")
     await tab.sees("Disabled")
 

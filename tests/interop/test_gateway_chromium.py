@@ -1,21 +1,18 @@
-"""A real browser: Chromium plays, stops, and survives loss. Driven by its DevTools protocol."""
+"""A real browser: Chromium plays, stops, and survives loss."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import websockets
 
+from console_browser import CHROMIUM, PATIENCE_S, Tab, browser
 from gateway_town import LOOPBACK, LiveCamera, Town, gateway, served, town
 from rtp_media import encode
 from sharpeyes.access.policy import DEFAULTS
@@ -30,12 +27,10 @@ from sharpeyes.simulator.fault import Fault, FaultKind
 from sharpeyes.simulator.fleet import Addressing, ChannelPlan, DevicePlan, Fleet
 from sharpeyes.simulator.simulator import Simulator
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"
 )
 ME = "127.0.0.1"
-PATIENCE_S = 60.0
 CLIP = encode(
     "h264", width=640, height=360, frames=100, gop=50, options={"b": "1000000", "maxrate": "1000000"}
 )
@@ -111,86 +106,18 @@ PLAY_HLS = """async (ticket) => {
 }"""
 
 
-class Page:
-    """One tab."""
-
-    def __init__(self, socket: websockets.ClientConnection) -> None:
-        self._socket = socket
-        self._number = 0
-
-    async def call(self, function: str, *arguments: object) -> Any:
-        """Call a JavaScript function; gives its result."""
-        text = f"({function})({', '.join(map(json.dumps, arguments))})"
-        result = await self._ask("Runtime.evaluate", expression=text, awaitPromise=True, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    async def open(self, url: str) -> None:
-        await self._ask("Page.navigate", url=url)
-        async with asyncio.timeout(PATIENCE_S):
-            while await self.call("() => document.readyState + document.title") != "completeviewer":
-                await asyncio.sleep(0.05)
-
-    async def _ask(self, method: str, **parameters: object) -> Any:
-        self._number += 1
-        await self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters}))
-        while True:
-            message = json.loads(await self._socket.recv())
-            if message.get("id") == self._number:
-                return message["result"]
-
-
-@contextlib.asynccontextmanager
-async def chromium(folder: Path) -> AsyncIterator[Page]:
-    assert CHROMIUM is not None
-    process = await asyncio.create_subprocess_exec(
-        CHROMIUM,
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--remote-debugging-port=0",
-        f"--user-data-dir={folder}",
-        "--allow-loopback-in-peer-connection",
-        "--autoplay-policy=no-user-gesture-required",
-        "about:blank",
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )
-    try:
-        said = folder / "DevToolsActivePort"
-        async with asyncio.timeout(PATIENCE_S):
-            while not (said.exists() and said.read_text().strip()):
-                await asyncio.sleep(0.05)
-            port = said.read_text().split()[0]
-            async with httpx.AsyncClient() as http:
-                while not (
-                    tabs := [
-                        tab
-                        for tab in (await http.get(f"http://127.0.0.1:{port}/json")).json()
-                        if tab["type"] == "page"
-                    ]
-                ):
-                    await asyncio.sleep(0.05)
-        async with websockets.connect(tabs[0]["webSocketDebuggerUrl"], max_size=None) as socket:
-            yield Page(socket)
-    finally:
-        process.terminate()
-        await process.wait()
-
-
 @dataclass
 class Stage:
     town: Town
     gateway: Gateway
-    page: Page
+    tab: Tab
     camera: LiveCamera | None = None
     where: str = ""
 
     async def watch(self) -> str:
         """Begin a view under a new grant; gives the grant."""
         grant = await self.town.grant("park")
-        made = await self.page.call(WATCH, self.town.ticket("park", grant.id, client=ME))
+        made = await self.tab.call(WATCH, self.town.ticket("park", grant.id, client=ME))
         assert made["status"] == 201, made
         self.where = made["where"]
         return grant.id
@@ -198,17 +125,17 @@ class Stage:
     async def told(self, state: str, within_s: float = PATIENCE_S) -> None:
         """Wait until the page is told that its camera is in this state."""
         async with asyncio.timeout(within_s):
-            while (await self.page.call(TOLD, self.where))["state"] != state:
+            while (await self.tab.call(TOLD, self.where))["state"] != state:
                 await asyncio.sleep(0.1)
 
     async def decoded(self, count: int, within_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait until the browser decoded that many more pictures; gives its figures."""
-        stats = await self.page.call(STATS)
+        stats = await self.tab.call(STATS)
         wanted = stats.get("framesDecoded", 0) + count
         async with asyncio.timeout(within_s):
             while stats.get("framesDecoded", 0) < wanted:
                 await asyncio.sleep(0.1)
-                stats = await self.page.call(STATS)
+                stats = await self.tab.call(STATS)
         return stats
 
 
@@ -221,9 +148,9 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
         city = await stack.enter_async_context(town(tmp_path, {"park": camera.url}))
         running = await stack.enter_async_context(gateway(city, LOOPBACK))
         url = await stack.enter_async_context(served(running))
-        page = await stack.enter_async_context(chromium(tmp_path / "profile"))
-        await page.open(url)
-        yield Stage(city, running, page, camera)
+        tab = await stack.enter_async_context(browser())
+        await tab.page.goto(url)
+        yield Stage(city, running, tab, camera)
 
 
 async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stage) -> None:
@@ -236,10 +163,11 @@ async def test_the_picture_moves_and_stops_when_the_grant_is_revoked(stage: Stag
     async with asyncio.timeout(PATIENCE_S):
         while stage.gateway.views:
             await asyncio.sleep(0.01)
-    await asyncio.sleep(0.3)  # what was on its way
-    last = await stage.page.call(STATS)
-    await asyncio.sleep(0.7)
-    assert (await stage.page.call(STATS)).get("packetsReceived") in (last.get("packetsReceived"), None)
+    last = -1
+    async with asyncio.timeout(PATIENCE_S):  # for what was on its way
+        while (packets := (await stage.tab.call(STATS)).get("packetsReceived")) != last:
+            last = packets
+            await asyncio.sleep(0.7)
 
 
 async def test_a_lost_camera_is_said_to_be_lost_and_comes_back_without_a_click(tmp_path: Path) -> None:
@@ -255,14 +183,14 @@ async def test_a_lost_camera_is_said_to_be_lost_and_comes_back_without_a_click(t
         city = await stack.enter_async_context(town(tmp_path, {"park": simulator.endpoints["view"].url}))
         running = await stack.enter_async_context(gateway(city, LOOPBACK))
         url = await stack.enter_async_context(served(running))
-        page = await stack.enter_async_context(chromium(tmp_path / "profile"))
-        await page.open(url)
-        stage = Stage(city, running, page)
+        tab = await stack.enter_async_context(browser())
+        await tab.page.goto(url)
+        stage = Stage(city, running, tab)
         await stage.watch()
         await stage.decoded(10)
         await simulator.set_fault("box", Fault(kind=FaultKind.OFF))
         await stage.told("lost")
-        before = (await page.call(STATS))["framesDecoded"]
+        before = (await tab.call(STATS))["framesDecoded"]
         await simulator.clear_fault("box")
         await stage.told("playing")
         stats = await stage.decoded(20)
@@ -292,16 +220,12 @@ async def test_what_is_coded_anew_plays(stage: Stage, way: str) -> None:
 
 
 async def test_hls_plays(stage: Stage) -> None:
-    if not await stage.page.call(
-        "() => document.createElement('video').canPlayType('application/x-mpegURL')"
-    ):
+    if not await stage.tab.call("() => document.createElement('video').canPlayType('application/x-mpegURL')"):
         pytest.skip("this Chromium has no HLS of its own")
     grant = await stage.town.grant("park")
-    await stage.page.call(PLAY_HLS, stage.town.ticket("park", grant.id, client=ME))
-    async with asyncio.timeout(PATIENCE_S):
-        while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
-            await asyncio.sleep(0.1)
-    assert await stage.page.call("() => video.error") is None
+    await stage.tab.call(PLAY_HLS, stage.town.ticket("park", grant.id, client=ME))
+    await stage.tab.until("() => video.getVideoPlaybackQuality().totalVideoFrames >= 30")
+    assert await stage.tab.call("() => video.error") is None
 
 
 async def test_loss_is_mended_by_the_ring(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,8 +252,6 @@ async def test_loss_is_mended_by_the_ring(stage: Stage, monkeypatch: pytest.Monk
 
 async def test_mse_plays(stage: Stage) -> None:
     grant = await stage.town.grant("park")
-    await stage.page.call(PLAY_MSE, stage.town.ticket("park", grant.id, client=ME))
-    async with asyncio.timeout(PATIENCE_S):
-        while (await stage.page.call("() => video.getVideoPlaybackQuality().totalVideoFrames")) < 30:
-            await asyncio.sleep(0.1)
-    assert await stage.page.call("() => video.error") is None
+    await stage.tab.call(PLAY_MSE, stage.town.ticket("park", grant.id, client=ME))
+    await stage.tab.until("() => video.getVideoPlaybackQuality().totalVideoFrames >= 30")
+    assert await stage.tab.call("() => video.error") is None
