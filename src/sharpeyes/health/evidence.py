@@ -171,7 +171,8 @@ class Evidence:
     async def flush(self, camera: str | None = None) -> None:
         """Bring the index up to date, or only if something of this camera waits for that. What it does not
         take is gone: evidence is no record of states."""
-        if not any(camera in (None, one.camera) for one in (*self._exhibits, *self._records)):
+        waiting: list[Exhibit | ProbeRecord] = [*self._exhibits, *self._records]
+        if not any(camera in (None, one.camera) for one in waiting):
             return
         exhibits, self._exhibits = self._exhibits, []
         records, self._records = self._records, []
