@@ -238,6 +238,7 @@ class Service:
                 provider=provider_of(self.settings),
                 sign_on_label=self.settings.oidc_label,
                 keep_days=self.settings.register_keep_days,
+                checkpoint_copy=self.settings.register_copy,
                 reviews=self.metrics.tell_reviews,
             )
             try:

@@ -63,11 +63,13 @@ async def open_access(
     provider: Provider | None = None,
     sign_on_label: str = "",
     keep_days: int = retention.KEEP_DAYS,
+    checkpoint_copy: Path | None = None,
     reviews: Callable[[int, int], None] = lambda _waiting, _overdue: None,
 ) -> AsyncIterator[Access]:
     """The rooms, with their key files in ``folder``, for as long as the block lasts.
 
-    ``keep_days``: how long the register keeps what its entries say.
+    ``keep_days``: how long the register keeps what its entries say; ``checkpoint_copy``: a second file for
+    its checkpoints, best on another machine's disk.
     ``reviews`` is told again and again how many emergency overrides wait for their review: in time, overdue.
     Raises RegisterDamagedError if the register is not the one that was signed.
     """
@@ -75,7 +77,12 @@ async def open_access(
     (seed, *_) = await asyncio.to_thread(keys_at, folder / TICKET_KEY_FILE)
     changes = Changes()
     async with Register(
-        database, signer, clock, verifiers=verifiers, checkpoint_file=folder / CHECKPOINT_FILE
+        database,
+        signer,
+        clock,
+        verifiers=verifiers,
+        checkpoint_file=folder / CHECKPOINT_FILE,
+        checkpoint_copy=checkpoint_copy,
     ) as register:
         people = People(database, register, vault, changes, clock)
         sign_on = None

@@ -44,7 +44,8 @@ def verify(
     checkpoints: Annotated[
         Path | None,
         typer.Option(
-            help="Checkpoint file, best a copy kept elsewhere; default: that in the data directory."
+            help="Checkpoint file, best a copy kept elsewhere; default: that in the data directory, and the "
+            "copy that SHARPEYES_REGISTER_COPY names."
         ),
     ] = None,
     key: Key = None,
@@ -55,13 +56,14 @@ def verify(
     """Check every entry, the tree over them and every checkpoint. Exit 0: whole; 1: something is wrong."""
     from sharpeyes.access.register.verify import verify as check
     from sharpeyes.access.register.writer import CHECKPOINT_FILE
+    from sharpeyes.config.settings import Settings
 
     folder = _folder(data_dir)
     verifiers = _verifiers(key, folder, origin)
-    text = _text(checkpoints) if checkpoints else None
-    if text is None and (folder / CHECKPOINT_FILE).exists():
-        text = _text(folder / CHECKPOINT_FILE)
-    text = (text or "").strip() and text  # one that was emptied compares nothing either
+    copy = Settings.read(data_dir=data_dir).register_copy
+    files = [checkpoints] if checkpoints else [folder / CHECKPOINT_FILE, *([copy] if copy else [])]
+    texts = [_text(file) for file in files if file in (checkpoints, copy) or file.exists()]
+    text = "".join(texts).strip() and "".join(texts)  # one that was emptied compares nothing either
     with _database(data_dir) as database:
         verdict = database.read(lambda connection: check(connection, verifiers, text or None))
     if as_json:
@@ -97,6 +99,12 @@ def verify(
         if not text:
             typer.echo(
                 "No checkpoint file was compared: a database that was replaced whole would pass", err=True
+            )
+        elif checkpoints is None and copy is None:
+            typer.echo(
+                "Only the checkpoints beside the database were compared: a data directory that was put back "
+                "whole would pass. Keep a copy elsewhere (SHARPEYES_REGISTER_COPY)",
+                err=True,
             )
     raise typer.Exit(0 if verdict.ok else 1)
 

@@ -88,6 +88,10 @@ class Settings:
     """Whom the tiles are from, as their licence wants it said on the map."""
     register_keep_days: int = 1096
     """Days that the register keeps what its entries say; the law wants six months, 184 days, at the least."""
+    register_copy: Path | None = None
+    """A second file for the register's checkpoints, where whoever rules this machine cannot change it: on a
+    disk of another one, or append-only. Against it a start, and ``sharpeyes audit verify``, notice a data
+    directory that was put back whole."""
     transparency_public: bool = False
     """Whether anybody may read the figures of past months, coarse, without logging in."""
     log_level: str = "info"
@@ -322,6 +326,7 @@ READERS: Mapping[str, Callable[[str], Any]] = {
     "map_tiles": _tiles,
     "map_credit": str,
     "register_keep_days": _whole(184, 36_500),
+    "register_copy": _path,
     "transparency_public": _flag,
     "log_level": _log_level,
     "max_in_flight": _whole(1, 20_000),

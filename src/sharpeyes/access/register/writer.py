@@ -5,8 +5,9 @@ waits and goes into the next: the more there is to write, the cheaper each entry
 so a database that cannot keep up slows its callers instead of filling memory.
 
 Checkpoints are signed every ``checkpoint_every`` entries or ``checkpoint_interval_s`` seconds, stored with
-the entries in the same transaction, and then appended to a file outside the database. Copy that file to
-where the database's administrators cannot write, and nobody can rewrite the register unseen.
+the entries in the same transaction, and then appended to a file outside the database, and to a copy of it
+elsewhere if the site names one. Against a copy that the database's administrators cannot write, nobody can
+rewrite the register unseen, nor put database and file back together to what they were on another day.
 """
 
 from __future__ import annotations
@@ -93,6 +94,16 @@ class _Pending:
 
 
 @dataclass(slots=True)
+class _File:
+    """A file that checkpoints are appended to."""
+
+    path: Path
+    size: int = 0
+    """Entries that its last checkpoint covers."""
+    failing: bool = False
+
+
+@dataclass(slots=True)
 class _Committed:
     """What a transaction came to."""
 
@@ -119,6 +130,7 @@ class Register:
         *,
         verifiers: tuple[Verifier, ...] = (),
         checkpoint_file: Path | None = None,
+        checkpoint_copy: Path | None = None,
         checkpoint_every: int = 1000,
         checkpoint_interval_s: float = 60.0,
         batch: int = 1000,
@@ -128,15 +140,13 @@ class Register:
         self._signer = signer
         self._clock = clock
         self._verifiers = (signer.verifier, *verifiers)
-        self._file = checkpoint_file
+        self._files = [_File(path) for path in (checkpoint_file, checkpoint_copy) if path is not None]
         self._every = checkpoint_every
         self._interval_s = checkpoint_interval_s
         self._batch = batch
         self._queue: asyncio.Queue[_Pending | None] = asyncio.Queue(queue)
         self._chain = Chain()
         self._signed = 0
-        self._filed = 0
-        self._file_failing = False
         self._file_due = True
         self._filing: asyncio.Task[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -171,7 +181,8 @@ class Register:
     @property
     def healthy(self) -> bool:
         """Whether entries are being written and checkpoints reach their file."""
-        return self._task is not None and not self._task.done() and not self._file_failing
+        healthy = self._task is not None and not self._task.done()
+        return healthy and not any(file.failing for file in self._files)
 
     async def append(self, entry: Entry) -> int:
         """Write one entry; returns its number once it is durable. InvalidInputError if it cannot be encoded,
@@ -205,11 +216,12 @@ class Register:
         """Read all of it back and say what does not hold, while it goes on being written. ``told`` is called
         in a reader's thread (:func:`sharpeyes.access.register.verify.verify`)."""
 
-        def read_file() -> str | None:
-            return self._file.read_text("utf-8", "replace") if self._file and self._file.exists() else None
+        def read_files() -> str | None:
+            texts = [file.path.read_text("utf-8", "replace") for file in self._files if file.path.exists()]
+            return "".join(texts) if texts else None
 
-        # The file first: what it speaks of is in the database, which is looked at a moment later.
-        filed = await asyncio.to_thread(read_file)
+        # The files first: what they speak of is in the database, which is looked at a moment later.
+        filed = await asyncio.to_thread(read_files)
 
         def check(connection: Connection) -> Checked:
             last = last_checkpoint(connection)
@@ -324,15 +336,16 @@ class Register:
         """The last checkpoint, in the database or in the file, must be of this register as it stands."""
         head = read_head(connection)
         last = last_checkpoint(connection)
-        filed = last_filed(self._file) if self._file else None
-        if self._file and last is not None and filed is None:
-            log.warning(
-                "register: %s holds no checkpoint, and the database does; it is written anew from there. "
-                "Whether the end was cut off, only a copy that is kept elsewhere says: "
-                "`sharpeyes audit verify --checkpoints COPY`",
-                self._file,
-            )
-        for note in (last.note if last else None, filed):
+        filed = [(last_filed(file.path), file) for file in self._files]
+        for note, file in filed:
+            if last is not None and note is None:
+                log.warning(
+                    "register: %s holds no checkpoint, and the database does; it is written anew from there. "
+                    "Whether the end was cut off, only a copy that is kept elsewhere says: "
+                    "`sharpeyes audit verify --checkpoints COPY`",
+                    file.path,
+                )
+        for note, source in [(last.note if last else None, None), *filed]:
             if note is None:
                 continue
             checkpoint = open_note(note, self._verifiers)
@@ -349,34 +362,37 @@ class Register:
             if size > head.size or tree.root() != root:
                 raise RegisterDamagedError(
                     f"the register is not the one that was signed: {head.size} entries are here, "
-                    f"and the checkpoint over {size} does not fit them",
+                    f"and the checkpoint over {size} ({source.path if source else 'in the database'}) does "
+                    "not fit them",
                     mend="Run `sharpeyes audit verify` and restore the database. To go on without what was "
                     "lost, move the checkpoint file aside and keep it: it is the evidence",
                 )
-            if note is filed:
-                self._filed = size
+            if source is not None:
+                source.size = size
         self._signed = last.size if last else 0
         self._chain = read_chain(connection)
 
     async def _file_checkpoints(self) -> None:
-        """Append to the file what the database has and it has not: after a commit, a crash or a full disk.
+        """Append to each file what the database has and it has not: after a commit, a crash or a full disk.
         Tried again at least once an interval, whether or not there is something new."""
-        if self._file is None:
-            return
+        while self._file_due:
+            self._file_due = False
+            for file in self._files:
+                await self._catch_up(file)
+
+    async def _catch_up(self, file: _File) -> None:
         try:
-            while self._file_due:
-                self._file_due = False
-                rows = await self._database.aread(lambda c: read_checkpoints(c, self._filed))
-                if rows:
-                    await asyncio.to_thread(append_notes, self._file, [row.note for row in rows])
-                    self._filed = rows[-1].size
-            if self._file_failing:
-                self._file_failing = False
-                log.warning("register: checkpoints are written to %s again", self._file)
+            rows = await self._database.aread(lambda c: read_checkpoints(c, file.size))
+            if rows:
+                await asyncio.to_thread(append_notes, file.path, [row.note for row in rows])
+                file.size = rows[-1].size
+            if file.failing:
+                file.failing = False
+                log.warning("register: checkpoints are written to %s again", file.path)
         except Exception as error:  # noqa: BLE001  (whatever it is, entries go on being written)
-            if not self._file_failing:
-                self._file_failing = True
-                log.error("register: checkpoints cannot be written to %s: %s", self._file, error)
+            if not file.failing:
+                file.failing = True
+                log.error("register: checkpoints cannot be written to %s: %s", file.path, error)
 
 
 def append_now(database: Database, entries: Sequence[Entry]) -> None:
@@ -405,8 +421,8 @@ def open_note(note: str, verifiers: Sequence[Verifier]) -> Checkpoint | None:
 
 
 def append_notes(path: Path, notes: Sequence[str]) -> None:
-    """Add notes to a checkpoint file (made 0640 if there is none), durably."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Add notes to a checkpoint file (made 0640 if there is none), durably. Its folder is not made: where
+    that is a disk of its own, and not mounted, another would be written."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     with os.fdopen(descriptor, "wb") as file:
         file.write("".join(f"{note}\n" for note in notes).encode())
@@ -419,13 +435,13 @@ def last_filed(path: Path) -> str | None:
     cut off: the database still has that note."""
     if not path.exists():
         return None
-    with path.open("r+b") as file:
+    with path.open("rb") as file:
         start = max(0, file.seek(0, os.SEEK_END) - TAIL)
         file.seek(start)
         tail = file.read()
-        ends = [match.end() for match in END_OF_NOTE.finditer(tail)]
-        if tail and not tail.endswith(b"\n\n"):
-            file.truncate(start + (ends[-1] if ends else 0))
-        if not ends:
-            return None
+    ends = [match.end() for match in END_OF_NOTE.finditer(tail)]
+    if tail and not tail.endswith(b"\n\n"):
+        os.truncate(path, start + (ends[-1] if ends else 0))  # only then: it may be one that only grows
+    if not ends:
+        return None
     return list(split(tail[: ends[-1]].decode(errors="replace")))[-1]
