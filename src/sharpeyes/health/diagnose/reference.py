@@ -8,10 +8,12 @@ learn again from pictures of the new view and replace it.
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
+from zipfile import BadZipFile
 
 import cv2
 import numpy as np
@@ -33,6 +35,8 @@ Mode = Literal["day", "ir", "night", "mono"]
 MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
 
 FORMAT = 3
+_DAMAGED = (OSError, LookupError, EOFError, ValueError, TypeError, AttributeError, BadZipFile, zlib.error)
+"""What reading raises where the bytes are of another version, or a disk has spoilt them."""
 _EDGE_FLOOR = 0.05
 """Mean persistence below which a block has no edges worth asking for."""
 
@@ -152,7 +156,7 @@ class ModeReference:
                     },
                     **simple,
                 )
-        except (OSError, KeyError, EOFError, ValueError) as error:
+        except _DAMAGED as error:
             raise ValueError(f"not a camera reference: {error}") from error
 
 
