@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text
+from sqlalchemy import Boolean, CheckConstraint, Column, Float, ForeignKey, Index, Integer, String, Table, Text
 
 from sharpeyes.store.schema import ID, WORD, Document, Millis, metadata
 
@@ -66,6 +66,24 @@ import_map = Table(
     Column("map", Document, nullable=False),
     Column("changed_by", Text, nullable=False),
     Column("changed_ms", Millis, nullable=False),
+)
+
+staged_import = Table(
+    # An import on its way into the registry: once it is decided, all of it is written, in however many steps.
+    "staged_import",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("at_ms", Millis, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("decided", Boolean, nullable=False),
+)
+
+staged_row = Table(
+    "staged_row",
+    metadata,
+    Column("import_id", ID, ForeignKey("staged_import.id"), primary_key=True),
+    Column("seq", Millis, primary_key=True, autoincrement=False),
+    Column("body", Text, nullable=False),  # JSON, see registry/staged.py; goes when it is written
 )
 
 saved_view = Table(
