@@ -1,9 +1,9 @@
-"""What a diagnosis costs, decode apart: python tests/bench/bench_diagnose.py [--runs 60]
+"""What a diagnosis costs, decode apart: python tests/bench/bench_diagnose.py [--runs 60] [--set DIR]
 
 Own made pictures, one thread, CPU time (the best and the median of many runs, as other work on the machine
-only ever adds). "Amortised" is a camera of a healthy fleet: every keyframe is screened, and the full
-checks run
-where the screening is not plain and on every twelfth keyframe anyway.
+only ever adds). "Amortised" is a camera of a healthy fleet: every keyframe is screened, and the full checks
+run where the screening is not plain and on every twelfth keyframe anyway. ``--set``: of how many pictures of
+a set the cheap look says that there is nothing in them, and in how many of these the checks find something.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "diagnose"))
 
 from made_scene import pair, picture, scene, with_traffic
 
+from sharpeyes.health.diagnose.clip import read_clip
+from sharpeyes.health.diagnose.dataset import read_samples
 from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.reference import learn
 from sharpeyes.health.diagnose.screen import Glance, is_unremarkable, screen
@@ -45,6 +47,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=60)
+    parser.add_argument("--set", type=Path)
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     day = scene()
@@ -86,6 +89,18 @@ def main() -> None:
     print(f"plainly normal: {share:.0%} of made normal pairs; amortised {amortised:.2f} ms a camera")
     print(f"remembered of a camera: {(len(glance.to_bytes()) + glance.sample.nbytes) / 1000:.0f} kB")
     print(f"reference: {len(reference.to_bytes()) / 1000:.0f} kB")
+    if arguments.set is not None:
+        overlooked(arguments.set)
+
+
+def overlooked(directory: Path) -> None:
+    """How the cheap look, where nothing is known of a camera, agrees with the checks."""
+    seen = [one for sample in read_samples(directory) for one in read_clip(sample.file, most=2)]
+    dull = [one for one in seen if is_unremarkable(one)]
+    faulty = sum(bool(diagnose(one, None, None).faults) for one in dull)
+    print(
+        f"{len(dull)} of {len(seen)} pictures look unremarkable; the checks find a fault in {faulty} of these"
+    )
 
 
 if __name__ == "__main__":
