@@ -12,6 +12,7 @@ import asyncio
 import logging
 import secrets
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from sharpeyes.domain.camera import Transport
@@ -71,6 +72,17 @@ class ProbeRequest:
     """Do not answer a 401: the account was refused before, and one more attempt may lock it."""
     fall_back: bool = True
     """Take the other transport if the camera refuses the one asked for."""
+
+
+def _draw() -> Iterator[str]:
+    """Random numbers of 64 bits, many at a time: asking the system lets go of the interpreter, and decode
+    threads may keep it for a while."""
+    while True:
+        drawn = secrets.token_hex(8 * 256)
+        yield from (drawn[at : at + 16] for at in range(0, len(drawn), 16))
+
+
+_cnonces = _draw()
 
 
 async def probe(request: ProbeRequest) -> ProbeResult:
@@ -195,7 +207,7 @@ class _Attempt:
             dialogue = self._dialogue = Dialogue(
                 following,
                 credentials,
-                cnonce=secrets.token_hex(8),
+                cnonce=next(_cnonces),
                 allow_basic=allow_basic,
                 withhold=self._request.withhold_credentials,
                 redirects=redirects,
