@@ -30,7 +30,7 @@ from sharpeyes.access.access import Access, open_access
 from sharpeyes.access.register.figures_public import PublicFigures
 from sharpeyes.access.register.writer import RegisterDamagedError
 from sharpeyes.access.tickets import TicketGate
-from sharpeyes.api.app import create_api
+from sharpeyes.api.app import create_api, ready
 from sharpeyes.api.connections import Connections
 from sharpeyes.api.context import Configured, Context
 from sharpeyes.api.device_metrics import DeviceCollector
@@ -539,7 +539,7 @@ async def run(
     give_back_memory()
     service = Service(settings, config)
     async with service.running() as token:
-        server = server_of(create_api(context_of(service)), service.connections)
+        server = server_of(ready(create_api(context_of(service))), service.connections)
         with listening(settings.host, settings.port) as listener:
             host, port = listener.getsockname()[:2]
             serving = asyncio.create_task(server.serve(sockets=[listener]), name="api")
