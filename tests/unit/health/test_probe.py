@@ -509,6 +509,158 @@ async def test_a_server_that_ends_the_session_during_observation_spoils_nothing(
     assert result.timings.total_ms < 2500
 
 
+# -- the pictures behind the keyframe
+
+
+def coded(codec: str, pictures: slice) -> tuple[bytes, ...]:
+    """Pictures of the clip as a decoder takes them."""
+    start = b"\0\0\0\1"
+    slices = (1, 5) if codec == "h264" else range(32)
+    kind = (lambda unit: unit[0] & 31) if codec == "h264" else (lambda unit: unit[0] >> 1 & 63)
+    return tuple(
+        start + start.join(unit for unit in units if kind(unit) in slices)
+        for units in clip(codec).pictures[pictures]
+    )
+
+
+@pytest.mark.parametrize("codec", ["h264", "h265"])
+@pytest.mark.parametrize("transport", list(Transport))
+async def test_pictures_behind_the_keyframe_are_brought(codec: str, transport: Transport) -> None:
+    async with ScriptedCamera(clip(codec).sdp(), clip(codec).packets()) as cam:
+        async with asyncio.timeout(60):  # what comes late, on a loaded machine, is not waited for
+            while not (result := await look(cam, transport=transport, follow=4)).keyframe.following:  # type: ignore[union-attr]
+                pass
+        plain = await look(cam, transport=transport)
+    assert result.keyframe is not None
+    assert plain.keyframe is not None
+    found = result.keyframe.following
+    assert 1 <= len(found) <= 4
+    assert found == coded(codec, slice(1, 1 + len(found)))
+    assert (result.keyframe.data, plain.keyframe.following) == (plain.keyframe.data, ())
+    assert result.rung is Rung.KEYFRAME
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+@pytest.mark.parametrize("transport", list(Transport))
+def test_who_stalls_behind_the_keyframe_has_brought_it(transport: Transport, factory: object) -> None:
+    async def run() -> ProbeResult:
+        async with ScriptedCamera(clip().sdp(), clip().packets(pictures=slice(1))) as cam:
+            result = await look(cam, transport=transport, follow=4)
+            async with asyncio.timeout(60):
+                while "TEARDOWN" not in cam.methods():
+                    await asyncio.sleep(0.01)
+        return result
+
+    with asyncio.Runner(loop_factory=factory) as runner:  # type: ignore[arg-type]
+        result = runner.run(run())
+    assert result.ok, result.failure
+    assert result.keyframe is not None
+    assert result.keyframe.following == ()
+
+
+@pytest.mark.parametrize("ending", ["end of stream", "teardown", "goodbye", "half a picture"])
+async def test_who_goes_behind_the_keyframe_has_brought_it(ending: str) -> None:
+    packets, first = clip().packets(), len(clip().packets(pictures=slice(1)))
+    after = {
+        "teardown": b"TEARDOWN * RTSP/1.0\r\nCSeq: 1\r\n\r\n",
+        "goodbye": Interleaved(1, b"\x81\xcb\x00\x01abcd").encode(),
+        "half a picture": interleave(packets[first : len(clip().packets(pictures=slice(3))) - 1]),
+    }
+
+    async def play(cam: ScriptedCamera, request: Request) -> bytes:
+        assert cam.writer is not None
+        cam.writer.write(b"RTSP/1.0 200 OK\r\n\r\n" + interleave(packets[:first]))
+        for _ in range(50):  # the probe reads in this very loop
+            await asyncio.sleep(0)
+        cam.writer.write(after.get(ending, b""))
+        if ending in ("end of stream", "half a picture"):
+            cam.writer.write_eof()
+        return SAY_NOTHING
+
+    async with camera(script={"PLAY": play}) as cam:
+        result = await look(cam, follow=4)
+    assert result.ok, result.failure
+    assert result.keyframe is not None
+    assert result.keyframe.following == coded("h264", slice(1, 2 if ending == "half a picture" else 1))
+
+
+async def test_what_never_ends_is_not_taken_for_ever() -> None:
+    async def play(cam: ScriptedCamera, request: Request) -> bytes:
+        assert cam.writer is not None
+        cam.writer.write(cam.play(request).encode())
+        number = 0
+        while True:
+            number += 1
+            packets = clip().packets(first=100 + number * 1000)
+            cam.writer.write(interleave(packets))
+            await cam.writer.drain()
+            await asyncio.sleep(0)
+
+    async with camera(script={"PLAY": play}) as cam:
+        result = await look(cam, follow=4)
+    assert result.ok, result.failure
+
+
+async def test_a_lost_packet_ends_what_is_brought() -> None:
+    packets = clip().packets()
+    begins = len(clip().packets(pictures=slice(3)))
+    del packets[begins]
+    async with ScriptedCamera(clip().sdp(), packets) as cam:
+        result = await look(cam, follow=8)
+    assert result.keyframe is not None
+    assert len(result.keyframe.following) <= 2
+    assert result.keyframe.following == coded("h264", slice(1, 1 + len(result.keyframe.following)))
+
+
+async def test_pictures_behind_the_keyframe_of_an_observation() -> None:
+    async with camera(interval_s=0.001) as cam:
+        async with asyncio.timeout(60):
+            while not (result := await look(cam, observe_s=0.5, follow=3)).keyframe.following:  # type: ignore[union-attr]
+                pass
+    assert result.fps == 25.0
+    assert result.bitrate_bps is not None
+    assert result.keyframe is not None
+    found = result.keyframe.following
+    assert found == coded("h264", slice(1, 1 + len(found)))
+
+
+async def test_jpeg_brings_one_picture_and_no_more() -> None:
+    sdp = b"v=0\r\nm=video 0 RTP/AVP 26\r\na=control:trackID=0\r\n"
+    payload = b"\0\0\0\0\1\x50\2\2" + bytes(60)
+    packets = [rtp(payload, number, number * 3600, marker=True, kind=26) for number in range(5)]
+    async with ScriptedCamera(sdp, packets) as cam:
+        result = await look(cam, follow=4)
+    assert result.ok, result.failure
+    assert result.keyframe is not None
+    assert (result.keyframe.codec, result.keyframe.following) == ("jpeg", ())
+
+
+async def test_cancellation_behind_the_keyframe_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "_GATHER_S", 3600.0)
+    async with camera() as cam:
+        before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+        attempt: list[module._Attempt] = []
+        made = module._Attempt.__init__
+
+        def noted(self: module._Attempt, request: ProbeRequest) -> None:
+            made(self, request)
+            attempt.append(self)
+
+        monkeypatch.setattr(module._Attempt, "__init__", noted)
+        task = asyncio.create_task(look(cam, follow=4))
+        async with asyncio.timeout(60):
+            while not (attempt and attempt[0]._gathers):
+                await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(60):
+            while "TEARDOWN" not in cam.methods() or len(os.listdir("/proc/self/fd")) > before:  # noqa: PTH208
+                await asyncio.sleep(0.01)
+
+
 # -- the connection
 
 

@@ -66,6 +66,17 @@ async def test_any_certificate_will_do_and_is_recorded(
     assert any(certificate[1] in line for line in result.transcript)
 
 
+async def test_pictures_behind_the_keyframe_come_encrypted_too(camera: ScriptedCamera) -> None:
+    async with camera, asyncio.timeout(60):  # what comes late, on a loaded machine, is not waited for
+        while True:
+            result = await probe(ProbeRequest(url=camera.url, follow=8))
+            assert result.ok, result.failure
+            assert result.keyframe is not None
+            if result.keyframe.following:
+                break
+    assert len(result.keyframe.following) == 1, "there are two pictures"
+
+
 async def test_verified_and_pinned(camera: ScriptedCamera, certificate: tuple[Path, str]) -> None:
     file, fingerprint = certificate
     colons = ":".join(fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
