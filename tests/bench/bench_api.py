@@ -217,6 +217,8 @@ async def show_held(service: subprocess.Popen[str], report: Path) -> None:
     print("  what holds the loop longest, ms of CPU:")
     for one in document["longest"][:15]:
         print(f"    {one['cpu_ms']:7.1f} ({one['wall_ms']:7.1f} wall)  {one['route']} {one['work']}")
+    for generation, (number, cpu, most) in enumerate(document["collected"]):
+        print(f"  collections of generation {generation}: {number}, {cpu:.0f} ms, longest {most:.1f} ms")
     print("  what takes most of the loop:")
     for name, one in list(document["work"].items())[:15]:
         share = one["cpu_ms"] / document["seconds"] / 10

@@ -11,6 +11,7 @@ readers' threads, and waits: for a thread, for the database's connection, and fo
 from __future__ import annotations
 
 import asyncio
+import gc
 import heapq
 import itertools
 import json
@@ -40,11 +41,12 @@ class Watch:
         self.numbers = itertools.count()
         self.by_work: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
         self.routes: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+        self.collected: list[list[float]] = [[], [], []]
         self.began = time.monotonic()
 
     def step(self, handle: asyncio.Handle, cpu_ms: float, wall_ms: float) -> None:
         context = getattr(handle, "_context", None)
-        route = context.get(ROUTE) if context is not None else ""
+        route = context.get(ROUTE, "") if context is not None else ""
         work = _name(handle)
         if route:
             seen = self.routes[route]
@@ -74,6 +76,7 @@ class Watch:
                 for name, (number, cpu, most) in sorted(self.by_work.items(), key=lambda one: -one[1][1])[:60]
             },
             "routes": self.routes,
+            "collected": [[len(some), sum(some), max(some, default=0.0)] for some in self.collected],
         }
 
 
@@ -95,6 +98,19 @@ def watch_steps(watch: Watch) -> None:
         watch.step(self, 1000 * (time.thread_time() - cpu), 1000 * (time.perf_counter() - wall))
 
     asyncio.Handle._run = timed  # type: ignore[attr-defined]
+
+
+def watch_collector(watch: Watch) -> None:
+    """The collector stops every thread, in the midst of whatever step calls for it."""
+    begun = [0.0]
+
+    def told(phase: str, info: dict[str, int]) -> None:
+        if phase == "start":
+            begun[0] = time.thread_time()
+        else:
+            watch.collected[info["generation"]].append(1000 * (time.thread_time() - begun[0]))
+
+    gc.callbacks.append(told)
 
 
 def watch_reads(watch: Watch) -> None:
@@ -151,6 +167,7 @@ def main() -> None:
     report, *command = sys.argv[1:]
     watch = Watch()
     watch_steps(watch)
+    watch_collector(watch)
     watch_reads(watch)
     watch_requests(watch)
     uvloop.new_event_loop = asyncio.new_event_loop  # type: ignore[assignment]
