@@ -1,9 +1,9 @@
 """A camera made of gst-rtsp-server whose source can be changed; run by Debian's Python, prints its port.
 
-``gst_scene.py DIR [ACCOUNT PASSWORD]``: plays ``DIR/<show>.i420`` (640x360, 5 a second) round and round at
-/scene (H.264), /h265 and /jpeg, and every ``DIR/*.mkv`` of H.264 as it is at its own name; a line on standard
-input names the show. With an account, digest authentication is asked for. ``--check`` only says whether all
-that is needed is installed.
+``gst_scene.py DIR [ACCOUNT PASSWORD [ADDRESS [CERTIFICATE]]]``: plays ``DIR/<show>.i420`` (640x360, 5 a
+second) round and round at /scene (H.264), /h265 and /jpeg, and every ``DIR/*.mkv`` of H.264 as it is at its own name; a
+line on standard input names the show. With an account, digest authentication is asked for; with a certificate
+and its key in one PEM file, TLS. ``--check`` only says whether all that is needed is installed.
 """
 
 import itertools
@@ -16,7 +16,7 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstApp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 gi.require_version("GstRtsp", "1.0")
-from gi.repository import GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401
+from gi.repository import Gio, GLib, Gst, GstApp, GstRtsp, GstRtspServer  # noqa: E402, F401
 
 SIZE = 640 * 360 * 3 // 2
 SOURCE = (
@@ -65,7 +65,7 @@ def main() -> None:
         return bool(line)
 
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(sys.argv[4] if len(sys.argv) > 4 else "127.0.0.1")
     server.set_service("0")
     launches = {path: f"( {SOURCE} ! {tail} )" for path, tail in STREAMS.items()}
     for file in Path(sys.argv[1]).glob("*.mkv"):
@@ -79,6 +79,8 @@ def main() -> None:
         auth = GstRtspServer.RTSPAuth()
         auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
         auth.add_digest(sys.argv[2], sys.argv[3], token)
+        if len(sys.argv) > 5:
+            auth.set_tls_certificate(Gio.TlsCertificate.new_from_file(sys.argv[5]))
         server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("viewer", "media.factory.access", True)
