@@ -4,7 +4,7 @@ Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--qu
 
 ``--main`` looks at the 1080p stream rather than the 640x360 sub-stream, ``--diagnose`` decodes and checks the
 keyframes, two of a camera or with ``--quick`` one, ``--hang N`` has so many of the cameras (400 by default)
-hang, and prints how late the others' probes came at full cadence with and without them. CPU is that of the
+hang, in every phase of a probe, and prints how late the others' probes came at full cadence with and without them. CPU is that of the
 prober alone; wall time is shared with the simulator and with whatever else runs on the machine.
 """
 
@@ -37,6 +37,16 @@ from sharpeyes.health.sweep import sweep
 from sharpeyes.net.process import calm_collector, raise_file_limit
 
 CADENCE_S = 10.0
+HANGS: tuple[dict[str, object], ...] = (
+    {"kind": "hang", "phase": "connect"},
+    {"kind": "hang", "phase": "describe"},  # the first request of a probe: it sends no OPTIONS
+    {"kind": "hang", "phase": "setup"},
+    {"kind": "hang", "phase": "play"},
+    {"kind": "no_rtp"},
+    {"kind": "slow", "bytes_per_s": 100.0},  # the keyframe drips, and is never whole
+    {"kind": "hang", "phase": "media"},  # after the first pictures: nor is TEARDOWN answered
+)
+"""In turn."""
 ACCOUNT = Credentials("admin", Secret("simulated"))
 
 
@@ -120,11 +130,9 @@ def pauses(met: dict[str, list[float]], among: set[str]) -> list[float]:
 async def hang(control: str, ids: list[str]) -> None:
     import httpx
 
-    phases = ("connect", "describe", "setup", "play", "media")
     async with httpx.AsyncClient(base_url=control) as client:
         for number, camera in enumerate(ids):
-            fault = {"kind": "hang", "phase": phases[number % len(phases)]}
-            answer = await client.put(f"/cameras/{camera}/fault", json=fault)
+            answer = await client.put(f"/cameras/{camera}/fault", json=HANGS[number % len(HANGS)])
             answer.raise_for_status()
 
 

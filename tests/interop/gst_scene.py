@@ -1,9 +1,9 @@
 """A camera made of gst-rtsp-server whose source can be changed; run by Debian's Python, prints its port.
 
 ``gst_scene.py DIR [ACCOUNT PASSWORD [ADDRESS [CERTIFICATE]]]``: plays ``DIR/<show>.i420`` (640x360, 5 a
-second) round and round at /scene (H.264), /h265 and /jpeg, and every ``DIR/*.mkv`` of H.264 as it is at its own name; a
-line on standard input names the show. With an account, digest authentication is asked for; with a certificate
-and its key in one PEM file, TLS. ``--check`` only says whether all that is needed is installed.
+second) round and round at /scene (H.264), /h265 and /jpeg, and every ``DIR/*.mkv`` of H.264 as it is at its
+own name; a line on standard input names the show. With an account, digest authentication is asked for; with a
+certificate and its key in one PEM file, TLS. ``--check`` only says whether all that is needed is installed.
 """
 
 import itertools
