@@ -231,6 +231,7 @@ class _FleetCollector(Collector):
             yield GaugeMetricFamily("sharpeyes_last_probe_timestamp_seconds", help_text, value=last)
         for name, help_text, value in (
             ("prober_stalls", "Times that the prober's event loop stood still.", stats.stalls),
+            ("prober_clock_set_back", "Times that our own clock was found to be ahead.", stats.set_back),
             ("probes_withheld", "Probes without credentials, since these were refused.", stats.withheld),
             ("probes_viewed", "Probes not needed, since the camera was being watched.", stats.viewed),
         ):
