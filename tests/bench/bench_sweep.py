@@ -1,11 +1,12 @@
 """A sweep of virtual cameras that another process plays: wall time, this process's CPU and memory.
 
-Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--quick] [--hang N]
+Run: python tests/bench/bench_sweep.py [--cameras N] [--main] [--diagnose] [--quick] [--hang N] [--port P]
 
 ``--main`` looks at the 1080p stream rather than the 640x360 sub-stream, ``--diagnose`` decodes and checks the
 keyframes, two of a camera or with ``--quick`` one, ``--hang N`` has so many of the cameras (400 by default)
-hang, in every phase of a probe, and prints how late the others' probes came at full cadence with and without them. CPU is that of the
-prober alone; wall time is shared with the simulator and with whatever else runs on the machine.
+hang, in every phase of a probe, and prints how late the others' probes came at full cadence with and without
+them. CPU is that of the prober alone; wall time is shared with the simulator and with whatever else runs on
+the machine.
 """
 
 from __future__ import annotations
@@ -54,10 +55,10 @@ def clock() -> Ms:
     return Ms(time.time_ns() // 1_000_000)
 
 
-def simulator(cameras: int) -> tuple[subprocess.Popen[str], dict[str, Any]]:
+def simulator(cameras: int, port: int) -> tuple[subprocess.Popen[str], dict[str, Any]]:
     command = [sys.executable, "-m", "sharpeyes", "simulate", "--cameras", str(cameras), "--json"]
-    command += ["--address", "127.43.1.1", "--rtsp-port", "8654", "--onvif-port", "8999"]
-    command += ["--discovery-port", "13702", "--control", "127.0.0.1:0"]
+    command += ["--address", "127.43.1.1", "--rtsp-port", str(port), "--onvif-port", str(port + 1)]
+    command += ["--discovery-port", str(port + 2), "--control", "127.0.0.1:0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     return process, json.loads(process.stdout.readline())
@@ -163,9 +164,10 @@ def main() -> None:
     parser.add_argument("--diagnose", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--hang", type=int, default=0)
+    parser.add_argument("--port", type=int, default=8654, help="the first of three")
     arguments = parser.parse_args()
     print(f"{arguments.cameras} cameras, {'1080p main' if arguments.main else '640x360 sub'}-stream, H.264")
-    process, document = simulator(arguments.cameras)
+    process, document = simulator(arguments.cameras, arguments.port)
     try:
         uvloop.run(run(arguments, document))
     finally:
