@@ -72,7 +72,7 @@ from sharpeyes.rates.report.reporter import Reporter, of_settings
 from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
-from sharpeyes.registry import registry
+from sharpeyes.registry import registry, staged
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.selfwatch.stage import SimulatedStage
@@ -195,6 +195,7 @@ class Service:
         """Everything but the API, for as long as the block lasts; gives the admin token if one was made."""
         with contextlib.closing(self.database), sole_user(self.settings.data_dir):
             self.database.upgrade()
+            await staged.finish(self.database)  # an import that an earlier run decided on
             token = await self.database.awrite(self._prepare)
             await self.retell()
             targets, policies = await self.database.aread(

@@ -8,6 +8,7 @@ position, state and time; a whole dossier file (27 columns) is planned and appli
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import random
@@ -22,7 +23,7 @@ from sharpeyes.api.packed import LEVEL
 from sharpeyes.domain.dossier import COLUMNS
 from sharpeyes.domain.organisation import Area, Department, Zone
 from sharpeyes.domain.time import Ms
-from sharpeyes.registry import imports, registry
+from sharpeyes.registry import imports, registry, staged
 from sharpeyes.registry.declared import Declared
 from sharpeyes.registry.dossiers import sheets
 from sharpeyes.registry.export import export
@@ -80,9 +81,16 @@ def main(number: int) -> None:
         how = ImportMap()
 
         def take() -> imports.Plan:
-            return database.write(
-                lambda c: imports.apply(
-                    c, table, how, digest=None, partial=False, source="x", by="x", now=NOW
+            return asyncio.run(
+                staged.take(
+                    database,
+                    table,
+                    how,
+                    digest=None,
+                    partial=False,
+                    source="x",
+                    by="x",
+                    clock=lambda: NOW,
                 )
             )
 

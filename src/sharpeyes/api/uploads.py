@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,8 @@ class Uploads:
     """Each person or token has one at a time; a new one takes the place of the last."""
 
     def __init__(self) -> None:
+        self.writing = asyncio.Lock()
+        """Held while one is written: one at a time."""
         self._kept: dict[str, Upload] = {}
         self._work: dict[str, Work] = {}
         self._working: dict[str, object] = {}

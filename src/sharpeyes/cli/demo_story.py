@@ -136,23 +136,21 @@ async def employ(access: Access, passwords: Mapping[str, Secret], language: Lang
 async def import_dossiers(service: Service, town: Town, file: Path) -> str:
     """Write the town's dossier file and import it, as ``sharpeyes import`` does: rows without a number are
     told by address and name. Gives what came of it, in words."""
-    from sharpeyes.registry import imports
+    from sharpeyes.registry import staged
     from sharpeyes.registry.import_map import ImportMap
     from sharpeyes.registry.sheet import read_table, write_csv
 
     file.write_bytes(write_csv(dossier_rows(town)))  # noqa: ASYNC240 - some kilobytes, once
     table = read_table(file.read_bytes())  # noqa: ASYNC240
-    plan = await service.database.awrite(
-        lambda connection: imports.apply(
-            connection,
-            table,
-            ImportMap(keys=("ipv4", "name")),
-            digest=None,
-            partial=False,
-            source=file.name,
-            by="the demo",
-            now=service.clock(),
-        )
+    plan = await staged.take(
+        service.database,
+        table,
+        ImportMap(keys=("ipv4", "name")),
+        digest=None,
+        partial=False,
+        source=file.name,
+        by="the demo",
+        clock=service.clock,
     )
     await service.reload()
     return ", ".join(f"{number} {outcome}" for outcome, number in plan.counts.items() if number)

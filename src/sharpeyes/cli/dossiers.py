@@ -29,13 +29,15 @@ def import_dossiers(
     data_dir: Annotated[Path | None, typer.Option(help="Where the database lives.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Import dossiers (一机一档): all rows in one transaction. Exit code 1 if rows are rejected.
+    """Import dossiers (一机一档): all rows or none. Exit code 1 if rows are rejected.
 
     A running service sees the new cameras once it is told: use the console or the API then, or restart it.
     """
+    import asyncio
+
     from sharpeyes.app import wall_clock
     from sharpeyes.config import Settings
-    from sharpeyes.registry import imports
+    from sharpeyes.registry import imports, staged
     from sharpeyes.registry.imports import Outcome
     from sharpeyes.registry.sheet import read_table
     from sharpeyes.store.database import Database
@@ -43,23 +45,22 @@ def import_dossiers(
     how = _map(map_file)
     table = read_table(_read(file), encoding=how.encoding, sheet=how.sheet)
     settings = Settings.read(config=config, data_dir=data_dir)
-    now = wall_clock()
     with Database(settings.database) as database:
         database.upgrade()
-        plan = database.read(lambda c: imports.plan(table, how, imports.snapshot(c), now=now))
+        plan = database.read(lambda c: imports.plan(table, how, imports.snapshot(c), now=wall_clock()))
         rejected = plan.counts[Outcome.REJECTED]
         apply = not dry_run and (partial or not rejected)
         if apply:
-            plan = database.write(
-                lambda c: imports.apply(
-                    c,
+            plan = asyncio.run(
+                staged.take(
+                    database,
                     table,
                     how,
                     digest=plan.digest,
                     partial=partial,
                     source=file.name,
                     by="command line",
-                    now=now,
+                    clock=wall_clock,
                 )
             )
     if as_json:

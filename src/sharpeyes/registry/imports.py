@@ -1,7 +1,7 @@
-"""A dossier file compared with the registry: what each row would change, or why it cannot; then that, done.
+"""A dossier file compared with the registry: what each row would change, or why it cannot.
 
 :func:`plan` is pure; its digest is over the effect on the registry, so that what was previewed is what is
-applied: :func:`apply` plans again within its own transaction, and refuses if the outcome is another.
+done (see ``staged``): it is planned again then, and refused if the outcome is another.
 
 An empty cell leaves what is stored. A camera of cameras.yaml gets a dossier; what the file declares stays.
 """
@@ -52,16 +52,11 @@ from sharpeyes.store.dossiers import (
     edited_cameras,
     forbidden_cameras,
     list_dossiers,
-    mark_edited,
-    put_dossiers,
 )
-from sharpeyes.store.events import Event, record
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
 TITLE_ROWS = 20
 """The row of headings stands among so many."""
-AT_ONCE = 500
-"""Cameras or dossiers written together."""
 PLACED = ("tier", "department", "area", "zone", "credential")
 IN_USE, REPAIR, DISMANTLED = "1", "2", "3"
 
@@ -75,7 +70,7 @@ class Step(StrEnum):
 
 
 Told = Callable[[Step, int, int | None], None]
-"""Hears how far it is: a step, how many rows (or cameras and dossiers written), of how many if known."""
+"""Hears how far it is: a step, how many rows (or cameras written), of how many if known."""
 
 
 def tell_nobody(step: Step, done: int, of: int | None) -> None:
@@ -214,25 +209,8 @@ def plan(table: Table, how: ImportMap, city: City, *, now: Ms, told: Told = tell
     )
 
 
-def apply(
-    connection: Connection,
-    table: Table,
-    how: ImportMap,
-    *,
-    digest: str | None,
-    partial: bool,
-    source: str,
-    by: str,
-    now: Ms,
-    told: Told = tell_nobody,
-) -> Plan:
-    """Do what :func:`plan` says, within the caller's transaction, with the journal; a second time is nothing.
-
-    ConflictError if the effect is not that of ``digest`` (None: not previewed), or if rows are rejected and
-    ``partial`` does not leave them out.
-    """
-    city = snapshot(connection)
-    wanted = plan(table, how, city, now=now, told=told)
+def check(wanted: Plan, digest: str | None, *, partial: bool) -> None:
+    """ConflictError if the effect is not that of ``digest``, or rows are rejected and not left out."""
     if digest is not None and digest != wanted.digest:
         raise ConflictError(
             "the registry has changed since this file was previewed", mend="Preview it again, then apply that"
@@ -242,45 +220,9 @@ def apply(
             f"{rejected} rows are rejected, so nothing was imported",
             mend="Mend them, or have the others imported without them (partial)",
         )
-    reason = f"imported from {source} by {by}"
-    _write(connection, wanted, {camera.id for camera in city.cameras}, now, reason, told)
-    mark_edited(connection, wanted.stated)
-    changed = {row.camera: row for row in wanted.rows if row.changes and row.camera is not None}
-    record(
-        connection,
-        [
-            Event(
-                at=now,
-                kind="dossier_changed",
-                subject=key,
-                message=reason,
-                detail=_detail(changed[key].changes),
-            )
-            for key in wanted.dossiers
-            if key in changed
-        ],
-    )
-    registry.number_cameras(connection, now=now)
-    return wanted
 
 
-def _write(connection: Connection, wanted: Plan, stored: set[str], now: Ms, reason: str, told: Told) -> None:
-    """Cameras that were there at once, since they may swap their numbers; then new ones and dossiers."""
-    done, of = 0, len(wanted.cameras) + len(wanted.dossiers)
-    old = [camera for camera in wanted.cameras if camera.id in stored]
-    new = [camera for camera in wanted.cameras if camera.id not in stored]
-    for some in (old, *(new[at : at + AT_ONCE] for at in range(0, len(new), AT_ONCE))):
-        told(Step.WRITTEN, done, of)
-        registry.put(connection, some, now, reason)
-        done += len(some)
-    keys = list(wanted.dossiers)
-    for at in range(0, len(keys), AT_ONCE):
-        told(Step.WRITTEN, done + at, of)
-        put_dossiers(connection, {key: wanted.dossiers[key] for key in keys[at : at + AT_ONCE]}, now=now)
-    told(Step.WRITTEN, of, of)
-
-
-def _detail(changes: Iterable[Difference]) -> dict[str, list[str]]:
+def detail_of(changes: Iterable[Difference]) -> dict[str, list[str]]:
     """For the journal: people's telephones are not kept in it for ever."""
     return {
         d.field: ["…", "…"] if d.field in PERSONAL else [d.before, d.after]

@@ -7,7 +7,7 @@ All functions work within the transaction of the caller's connection and are who
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any, assert_never
@@ -187,14 +187,17 @@ def _put_dossiers(connection: Connection, declared: Declared, now: Ms) -> None:
     dossiers.put_dossiers(connection, wanted, now=now)
 
 
-def number_cameras(connection: Connection, *, now: Ms) -> int:
-    """Give a code to every camera in service that has none and whose area, department and zone allow it.
+def number_cameras(connection: Connection, *, now: Ms, only: Collection[str] | None = None) -> int:
+    """Give a code to every camera in service (or ``only`` to these) that has none and whose area, department
+    and zone allow it.
 
     The area (or the nearest above it) gives the region, the department its industry, the zone the network.
     Returns how many were numbered.
     """
     table = schema.camera
     unnumbered = select(table.c.id).where(table.c.code.is_(None), table.c.retired_ms.is_(None))
+    if only is not None:
+        unnumbered = unnumbered.where(table.c.id.in_(only))
     ids = connection.scalars(unnumbered.order_by(table.c.id)).all()
     if not ids:
         return 0

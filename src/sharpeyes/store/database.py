@@ -16,8 +16,9 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -77,6 +78,8 @@ class Database:
         self._elsewhere = 0
         self._version: object = None
         self._touched: set[str] = set()
+        self._reserved: tuple[frozenset[str], str] = frozenset(), ""
+        self._holder = False
         event.listen(self._write_engine, "before_cursor_execute", self._touch)
         self._closed = False
 
@@ -90,10 +93,23 @@ class Database:
         self._check_open()
         return self._writer.submit(self._run_write, fn).result()
 
-    async def awrite(self, fn: Callable[[Connection], T], *, quiet: bool = False) -> T:
-        """``quiet``: no :meth:`stamp` tells of it. Only for what whoever keeps what he read goes not by."""
+    async def awrite(self, fn: Callable[[Connection], T], *, quiet: bool = False, holder: bool = False) -> T:
+        """``quiet``: no :meth:`stamp` tells of it. Only for what whoever keeps what he read goes not by.
+        ``holder``: of the tables that are :meth:`reserved`."""
         self._check_open()
-        return await asyncio.get_running_loop().run_in_executor(self._writer, self._run_write, fn, quiet)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._writer, self._run_write, fn, quiet, holder
+        )
+
+    @contextmanager
+    def reserved(self, *tables: Table, why: str) -> Iterator[None]:
+        """While it lasts, nobody but the holder changes these tables in this process: ConflictError for
+        others, who are told ``why``."""
+        self._reserved = frozenset(table.name for table in tables), why
+        try:
+            yield
+        finally:
+            self._reserved = frozenset(), ""
 
     def stamp(self, *tables: Table) -> tuple[object, ...]:
         """Another one after every change of any of the tables; to be taken *before* they are read.
@@ -149,8 +165,8 @@ class Database:
     ) -> None:
         self.close()
 
-    def _run_write(self, fn: Callable[[Connection], T], quiet: bool = False) -> T:
-        self._writing.now = True
+    def _run_write(self, fn: Callable[[Connection], T], quiet: bool = False, holder: bool = False) -> T:
+        self._writing.now, self._holder = True, holder
         try:
             with self._write_engine.begin() as connection:
                 self._look_elsewhere(connection)
@@ -183,7 +199,10 @@ class Database:
             if statement.split(None, 1)[0].upper() not in _HARMLESS:
                 self._elsewhere += 1
         elif context.isinsert or context.isupdate or context.isdelete:
-            self._touched.add(compiled.statement.table.name)
+            table, (reserved, why) = compiled.statement.table.name, self._reserved
+            if table in reserved and not self._holder:
+                raise ConflictError(why, mend="Try again in a few seconds")
+            self._touched.add(table)
         elif not compiled.statement.is_select:
             self._elsewhere += 1
 

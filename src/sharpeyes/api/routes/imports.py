@@ -15,7 +15,7 @@ from sharpeyes.api.schemas import Body, Instant, Shape
 from sharpeyes.api.uploads import Upload
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sharpeyes.domain.time import iso
-from sharpeyes.registry import imports
+from sharpeyes.registry import imports, staged
 from sharpeyes.registry.import_map import HEADINGS, ImportMap, heading_key
 from sharpeyes.registry.imports import Outcome, Plan, Problem, RowPlan, Step, Told
 from sharpeyes.registry.sheet import MAX_BYTES, Table, read_table
@@ -150,7 +150,7 @@ class Applied(Shape):
 
 class ImportProgress(Shape):
     step: Annotated[Step | None, Field(description="Null: nothing of this caller's is under way.")]
-    done: Annotated[int, Field(description="Rows read or checked; cameras and dossiers written.")]
+    done: Annotated[int, Field(description="Rows read or checked; cameras written.")]
     of: Annotated[int | None, Field(description="Null while the file is read: its end is not known.")]
 
 
@@ -239,25 +239,27 @@ async def preview(
 
 @router.post("/imports/{key}/apply")
 async def apply(rooms: Rooms, caller: ManagingCaller, key: UploadId, wanted: Apply) -> Applied:
-    """Do what was previewed, in one transaction; 409 `conflict` if the registry has changed since."""
+    """Do what was previewed, all of it or nothing; 409 `conflict` if the registry has changed since, or while
+    another import is written. It is written in short steps; nobody else changes the registry meanwhile."""
     kept = rooms.uploads.get(key, caller.name, rooms.clock())
     if kept.how is None:
         raise ConflictError("this file was not previewed", mend="POST it to .../preview first")
-    with rooms.uploads.working(caller.name) as told:
-        table = await _table(kept, kept.how, told)
-        plan = await rooms.database.awrite(
-            partial(
-                imports.apply,
-                table=table,
-                how=kept.how,
+    if rooms.uploads.writing.locked():
+        raise ConflictError("another import is being written", mend="Try again in a minute")
+    async with rooms.uploads.writing:
+        with rooms.uploads.working(caller.name) as told:
+            plan = await staged.take(
+                rooms.database,
+                await _table(kept, kept.how, told),
+                kept.how,
                 digest=wanted.digest,
                 partial=wanted.partial,
                 source=kept.name or "a file",
                 by=caller.name,
-                now=rooms.clock(),
+                clock=rooms.clock,
                 told=told,
+                stopping=rooms.stopping,
             )
-        )
     rooms.uploads.forget(kept)
     await rooms.reload()
     rejected = [row for row in plan.rows if row.outcome is Outcome.REJECTED]

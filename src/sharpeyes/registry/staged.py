@@ -1,0 +1,250 @@
+"""An import of any size, in short writes: what probes see, and what somebody revokes, is written in between.
+
+It is planned on a snapshot and staged, some cameras a write; then decided, in one short write that makes sure
+that the registry still is what was planned on. Until then nothing of it has changed. From then on all of it
+will: it is written from what is staged, some cameras a write, and a service that stops or dies in the middle
+goes on with it at its next start, before anything else. Meanwhile nobody else changes the registry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial as bind
+from typing import Any
+
+from sqlalchemy import Connection, update
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
+from sharpeyes.domain.dossier import Dossier
+from sharpeyes.domain.errors import ConflictError, SharpEyesError, UnavailableError
+from sharpeyes.domain.organisation import Tier
+from sharpeyes.domain.time import Ms
+from sharpeyes.registry import imports, registry
+from sharpeyes.registry.import_map import ImportMap
+from sharpeyes.registry.imports import City, Plan, Step, Told, tell_nobody
+from sharpeyes.registry.sheet import Table
+from sharpeyes.store import schema
+from sharpeyes.store.database import FULL, Database
+from sharpeyes.store.dossier_schema import camera_edited, dossier
+from sharpeyes.store.dossiers import mark_edited, put_dossiers
+from sharpeyes.store.events import Event, record
+from sharpeyes.store.staged import (
+    Staged,
+    add_rows,
+    add_staged,
+    count_rows,
+    decide_staged,
+    drop_rows,
+    drop_staged,
+    find_staged,
+    next_rows,
+)
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+"""Cameras in one write: some tens of milliseconds."""
+ATTEMPTS = 5
+"""Plans made before a registry that changes all the time is said to."""
+AGAIN_S = 2.0
+"""Until what the disk refused is tried again."""
+
+WHY = "an import is being written to the registry"
+PLANNED_ON = (
+    schema.camera,
+    schema.stream,
+    dossier,
+    camera_edited,
+    schema.department,
+    schema.area,
+    schema.zone,
+)
+"""What a plan rests on, and nobody else changes while one is written."""
+
+
+async def take(
+    database: Database,
+    table: Table,
+    how: ImportMap,
+    *,
+    digest: str | None,
+    partial: bool,
+    source: str,
+    by: str,
+    clock: Callable[[], Ms],
+    told: Told = tell_nobody,
+    stopping: asyncio.Event | None = None,
+) -> Plan:
+    """Do what :func:`sharpeyes.registry.imports.plan` says, with the journal; a second time is nothing.
+
+    ConflictError if the effect is not that of ``digest`` (None: not previewed), if rows are rejected and
+    ``partial`` does not leave them out, and while another is written. One caller at a time. Once it is
+    decided, a disk that refuses is tried again until it takes all of it, or ``stopping`` is set: then
+    UnavailableError, and the next start writes the rest.
+    """
+    with database.reserved(*PLANNED_ON, why=WHY):
+        await finish(database, stopping=stopping)  # one whose asker went away
+    for _ in range(ATTEMPTS):
+        now, stamp = clock(), _stamp(database)
+        city = await database.aread(imports.snapshot)
+        wanted = await asyncio.to_thread(imports.plan, table, how, city, now=now, told=told)
+        imports.check(wanted, digest, partial=partial)
+        bodies = await asyncio.to_thread(_bodies, wanted, city)
+        item = Staged(secrets.token_hex(8), now, f"imported from {source} by {by}", decided=False)
+        try:
+            await database.awrite(bind(_begin, item=item))
+            for at in range(0, len(bodies), AT_ONCE):
+                some = bodies[at : at + AT_ONCE]
+                await database.awrite(bind(add_rows, import_id=item.id, first=at, bodies=some))
+            with database.reserved(*PLANNED_ON, why=WHY):
+                if await database.awrite(bind(_decide, database=database, item=item, stamp=stamp)):
+                    await finish(database, told=told, stopping=stopping)
+                    return wanted
+        finally:
+            await database.awrite(_forget_undecided)
+    raise ConflictError("the registry changes all the time", mend="Try again when nobody else changes it")
+
+
+async def finish(
+    database: Database, *, told: Told = tell_nobody, stopping: asyncio.Event | None = None
+) -> int:
+    """Write what is left of an import that was decided, and forget one that was not; how many steps it took.
+    To be called at a start, too."""
+    await database.awrite(_forget_undecided)
+    item = await database.aread(bind(find_staged, decided=True))
+    if item is None:
+        return 0
+    of = await database.aread(bind(count_rows, import_id=item.id))
+    steps, failing, limit = 0, False, AT_ONCE
+    while True:
+        told(Step.WRITTEN, min(steps * AT_ONCE, of), of)
+        try:
+            if not await database.awrite(bind(_write, item=item, limit=limit), holder=True):
+                return steps
+        except OperationalError as error:
+            if not failing:
+                log.error("an import that was decided cannot be written on: %s. %s", error.orig, FULL)
+            failing = True
+            if stopping is not None and stopping.is_set():
+                raise UnavailableError(
+                    "an import was not written to its end",
+                    mend="The next start of the service writes the rest",
+                ) from None
+            await asyncio.sleep(AGAIN_S)
+            continue
+        except (DBAPIError, SharpEyesError) as error:  # another process was faster: the others go on
+            if limit == 1:
+                await database.awrite(bind(_leave_out, item=item, why=str(error)))
+            limit = 1
+            continue
+        steps += 1
+        await asyncio.sleep(0)
+
+
+def _stamp(database: Database) -> tuple[object, ...]:
+    stamp = database.stamp(*PLANNED_ON)
+    return stamp if database.is_sqlite else stamp[1:]  # there the first says nothing but the time
+
+
+def _begin(connection: Connection, item: Staged) -> None:
+    if find_staged(connection, decided=True) is not None:
+        raise ConflictError("another import is being written", mend="Try again in a minute")
+    add_staged(connection, item)
+
+
+def _decide(connection: Connection, database: Database, item: Staged, stamp: tuple[object, ...]) -> bool:
+    """In the writer's turn, when whatever came before is written. False if the registry has changed."""
+    if _stamp(database) != stamp:
+        return False
+    decide_staged(connection, item.id)
+    return True
+
+
+def _forget_undecided(connection: Connection) -> None:
+    while (item := find_staged(connection, decided=False)) is not None:
+        drop_rows(connection, item.id, 1 << 62)
+        drop_staged(connection, item.id)
+
+
+def _leave_out(connection: Connection, item: Staged, why: str) -> None:
+    """The next one, which cannot be written any more."""
+    ((seq, body),) = next_rows(connection, item.id, 1)
+    key = json.loads(body).get("key", "")
+    log.error("camera %s of an import was left out: %s", key, why)
+    record(connection, [Event(at=item.at, kind="conflict", subject=key, message=f"left out: {item.reason}")])
+    drop_rows(connection, item.id, seq)
+
+
+def _write(connection: Connection, item: Staged, limit: int) -> bool:
+    """The next few of them; False if none was left."""
+    rows = next_rows(connection, item.id, limit)
+    if not rows:
+        drop_staged(connection, item.id)
+        return False
+    bodies = [json.loads(body) for _, body in rows]
+    free = [key for body in bodies for key in body.get("free", ())]
+    if free:  # somebody else of this import gets their number, and they another one
+        connection.execute(update(schema.camera).where(schema.camera.c.id.in_(free)).values(code=None))
+    cameras = [_camera(body["camera"]) for body in bodies if body.get("camera")]
+    registry.put(connection, cameras, item.at, item.reason)
+    dossiers = {body["key"]: Dossier(**body["dossier"]) for body in bodies if body.get("dossier")}
+    put_dossiers(connection, dossiers, now=item.at)
+    mark_edited(connection, {body["key"]: frozenset(body["stated"]) for body in bodies if body.get("stated")})
+    record(
+        connection,
+        [
+            Event(
+                at=item.at,
+                kind="dossier_changed",
+                subject=body["key"],
+                message=item.reason,
+                detail=body["changed"],
+            )
+            for body in bodies
+            if body.get("changed") is not None
+        ],
+    )
+    registry.number_cameras(connection, now=item.at, only=[camera.id for camera in cameras])
+    drop_rows(connection, item.id, rows[-1][0])
+    return True
+
+
+def _bodies(wanted: Plan, city: City) -> list[str]:
+    """What is staged: the numbers that are given up first, then everything of a camera together."""
+    cameras = {camera.id: camera for camera in wanted.cameras}
+    takers = {camera.code: camera.id for camera in wanted.cameras if camera.code is not None}
+    free = [one.id for one in city.cameras if one.code in takers and takers[one.code] != one.id]
+    found = [json.dumps({"free": free[at : at + AT_ONCE]}) for at in range(0, len(free), AT_ONCE)]
+    changed = {row.camera: row for row in wanted.rows if row.changes and row.camera is not None}
+    for key in dict.fromkeys((*cameras, *wanted.dossiers, *wanted.stated)):
+        body: dict[str, Any] = {"key": key}
+        if key in cameras:
+            body["camera"] = asdict(cameras[key])
+        if key in wanted.dossiers:
+            body["dossier"] = asdict(wanted.dossiers[key])
+            if key in changed:
+                body["changed"] = imports.detail_of(changed[key].changes)
+        if key in wanted.stated:
+            body["stated"] = sorted(wanted.stated[key])
+        found.append(json.dumps(body, ensure_ascii=False))
+    return found
+
+
+def _camera(body: dict[str, Any]) -> Camera:
+    streams = tuple(Stream(**{**stream, "role": StreamRole(stream["role"])}) for stream in body["streams"])
+    return Camera(
+        **{
+            **body,
+            "tier": Tier(body["tier"]),
+            "origin": Origin(body["origin"]),
+            "transport": Transport(body["transport"]),
+            "streams": streams,
+            "tags": tuple(body["tags"]),
+        }
+    )

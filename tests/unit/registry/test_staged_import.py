@@ -1,0 +1,234 @@
+"""A large import in short writes: others get in between, a death in the middle leaves nothing half."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import OperationalError
+from test_dossier_import import World, row
+from test_dossier_import import sheet as rows_of
+
+from sharpeyes.domain.errors import ConflictError
+from sharpeyes.domain.time import Ms
+from sharpeyes.registry import registry, staged
+from sharpeyes.registry.import_map import ImportMap
+from sharpeyes.registry.imports import Outcome, Plan
+from sharpeyes.registry.sheet import read_table
+from sharpeyes.store import dossier_schema, schema
+from sharpeyes.store.cameras import get_camera, list_cameras
+from sharpeyes.store.database import Database
+from sharpeyes.store.events import list_events
+
+NUMBER = 200
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    monkeypatch.setattr(staged, "AT_ONCE", 20)
+    world = World(tmp_path)
+    yield world
+    world.database.close()
+
+
+def sheet(number: int = NUMBER) -> bytes:
+    return rows_of(*(row(设备编码=f"33010800001321{n + 100:06}", 名称=f"Camera {n}") for n in range(number)))
+
+
+async def take(database: Database, data: bytes, **more: Any) -> Plan:
+    given: dict[str, Any] = {"digest": None, "partial": False, "source": "a.csv", "by": "ada"}
+    return await staged.take(
+        database, read_table(data), ImportMap.of({}), clock=lambda: Ms(9_000), **given | more
+    )
+
+
+def count(database: Database) -> int:
+    """Cameras besides the one that is declared."""
+    query = select(func.count()).select_from(schema.camera)
+    return int(database.read(lambda c: c.execute(query).scalar_one())) - 1
+
+
+def left(database: Database) -> int:
+    tables = (dossier_schema.staged_import, dossier_schema.staged_row)
+    queries = [select(func.count()).select_from(table) for table in tables]
+    return int(database.read(lambda c: sum(c.execute(query).scalar_one() for query in queries)))
+
+
+def test_no_write_is_long_and_others_get_in_between(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, run, writes, seen = registry.put, world.database._run_write, [0], list[int]()
+
+    def counted(connection: Connection, cameras: Any, *rest: Any) -> Any:
+        writes[-1] += len(cameras)
+        return put(connection, cameras, *rest)
+
+    def running(fn: Any, *more: Any) -> Any:
+        writes.append(0)
+        return run(fn, *more)
+
+    monkeypatch.setattr(registry, "put", counted)
+    monkeypatch.setattr(world.database, "_run_write", running)
+
+    async def main() -> None:
+        importing = asyncio.create_task(take(world.database, sheet()))
+        while not importing.done():  # what a probe has seen, what somebody revokes
+            await world.database.awrite(lambda c: None)
+            seen.append(count(world.database))
+        await importing
+
+    asyncio.run(main())
+    assert max(writes) <= staged.AT_ONCE
+    assert sum(writes) == NUMBER
+    assert len({number for number in seen if 0 < number < NUMBER}) >= 3, "others were served in the middle"
+    assert (count(world.database), left(world.database)) == (NUMBER, 0)
+
+
+class DeadError(Exception):
+    """The process is gone at this moment."""
+
+
+@pytest.mark.parametrize("dies_after", [0, 3, 11, 13, 16, 22])
+def test_a_death_in_the_middle_leaves_nothing_half(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dies_after: int
+) -> None:
+    """Before it was decided nothing is there, afterwards the next start has all of it; never a part."""
+    database, writes = world.database, 0
+    run = database._run_write
+
+    def dying(fn: Any, *more: Any) -> Any:
+        nonlocal writes
+        writes += 1
+        if writes > dies_after:
+            raise DeadError
+        return run(fn, *more)
+
+    monkeypatch.setattr(database, "_run_write", dying)
+    with pytest.raises(DeadError):
+        asyncio.run(take(database, sheet()))
+    found = count(database)
+    database.close()
+    with Database(f"sqlite:///{tmp_path}/a.db") as again:
+        query = select(dossier_schema.staged_import.c.decided)
+        decided = again.read(lambda c: list(c.execute(query).scalars()))
+        assert found == 0 or decided == [True]
+        asyncio.run(staged.finish(again))
+        assert count(again) == (NUMBER if decided == [True] else 0)
+        assert left(again) == 0
+        asyncio.run(take(again, sheet()))
+        assert count(again) == NUMBER
+
+
+def test_the_deaths_are_on_both_sides_of_the_decision(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[str] = []
+    run = world.database._run_write
+
+    def named(fn: Any, *more: Any) -> Any:
+        writes.append(getattr(fn, "func", fn).__name__)
+        return run(fn, *more)
+
+    monkeypatch.setattr(world.database, "_run_write", named)
+    asyncio.run(take(world.database, sheet()))
+    assert 11 < writes.index("_decide") + 1 <= 16
+    assert len(writes) > 22
+
+
+def test_numbers_go_round(world: World) -> None:
+    """Each camera takes the number of its neighbour: none is in another's way, in whichever write it is."""
+    asyncio.run(take(world.database, sheet(number=50)))
+    cameras = {camera.name: camera for camera in world.database.read(list_cameras)}
+    shifted = [
+        replace(cameras[f"Camera {n}"], code=cameras[f"Camera {(n + 1) % 50}"].code) for n in range(50)
+    ]
+    plan = Plan(rows=(), columns={}, ignored=(), form="csv", encoding=None, digest="", cameras=tuple(shifted))
+    city = world.database.read(staged.imports.snapshot)
+    bodies = staged._bodies(plan, city)
+    item = staged.Staged("i", Ms(9_000), "a test", decided=True)
+
+    def stage(connection: Connection) -> None:
+        staged.add_staged(connection, item)
+        staged.add_rows(connection, item.id, 0, bodies)
+
+    world.database.write(stage)
+    asyncio.run(staged.finish(world.database))
+    after = {camera.name: camera.code for camera in world.database.read(list_cameras)}
+    assert after == {"手写": cameras["手写"].code} | {camera.name: camera.code for camera in shifted}
+
+
+class Full:
+    """Refuses three times."""
+
+    def __init__(self, put: Any, error: Exception) -> None:
+        self.put, self.error, self.times = put, error, 3
+
+    def __call__(self, *given: Any) -> Any:
+        if self.times:
+            self.times -= 1
+            raise self.error
+        return self.put(*given)
+
+
+def test_a_full_disk_is_waited_for(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(staged, "AGAIN_S", 0.01)
+    full = Full(registry.put, OperationalError("INSERT", {}, Exception("database or disk is full")))
+    monkeypatch.setattr(registry, "put", full)
+    assert asyncio.run(take(world.database, sheet())).counts[Outcome.NEW] == NUMBER
+    assert full.times == 0
+    assert (count(world.database), left(world.database)) == (NUMBER, 0)
+
+
+def test_what_cannot_be_written_any_more_is_said_and_holds_nobody_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process was faster. The first refusal is of many, the others are of one."""
+    monkeypatch.setattr(registry, "put", Full(registry.put, ConflictError("somebody has this number")))
+    asyncio.run(take(world.database, sheet()))
+    assert (count(world.database), left(world.database)) == (NUMBER - 2, 0)
+    lines = world.database.read(lambda c: list_events(c, kind="conflict"))
+    assert [line.message for line in lines] == ["left out: imported from a.csv by ada"] * 2
+
+
+def test_nobody_else_changes_the_registry_meanwhile(world: World) -> None:
+    """Else what was decided on could not be written."""
+    refused: list[str] = []
+
+    def rename(connection: Connection) -> None:
+        registry.put(connection, [replace(get_camera(connection, "hand"), name="Other")], Ms(9_000), "x")
+
+    async def main() -> None:
+        importing = asyncio.create_task(take(world.database, sheet()))
+        while not importing.done():
+            if count(world.database) > 0:
+                try:
+                    await world.database.awrite(rename)
+                except ConflictError as error:
+                    refused.append(error.message)
+            await asyncio.sleep(0)
+        await importing
+        await world.database.awrite(rename)
+
+    asyncio.run(main())
+    assert set(refused) == {staged.WHY}
+    assert world.camera("hand").name == "Other"
+
+
+def test_a_change_between_plan_and_decision_is_planned_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, times = staged._begin, []
+
+    def meanwhile(connection: Connection, item: Any) -> None:
+        begin(connection, item)
+        if not times:
+            registry.put(connection, [replace(get_camera(connection, "hand"), name="Other")], Ms(9_000), "x")
+        times.append(item)
+
+    monkeypatch.setattr(staged, "_begin", meanwhile)
+    asyncio.run(take(world.database, sheet()))
+    assert len(times) == 2
+    assert world.camera("hand").name == "Other"
+    assert (count(world.database), left(world.database)) == (NUMBER, 0)
+    assert len(world.database.read(lambda c: list_events(c, kind="dossier_changed", limit=5000))) == NUMBER
