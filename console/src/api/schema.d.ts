@@ -244,7 +244,8 @@ export interface paths {
         put?: never;
         /**
          * Apply
-         * @description Do what was previewed, in one transaction; 409 `conflict` if the registry has changed since.
+         * @description Do what was previewed, all of it or nothing; 409 `conflict` if the registry has changed since, or while
+         *     another import is written. It is written in short steps; nobody else changes the registry meanwhile.
          */
         post: operations["apply_api_v1_imports__key__apply_post"];
         delete?: never;
@@ -5963,7 +5964,7 @@ export interface components {
             step: components["schemas"]["Step"] | null;
             /**
              * Done
-             * @description Rows read or checked; cameras and dossiers written.
+             * @description Rows read or checked; cameras written.
              */
             done: number;
             /**
