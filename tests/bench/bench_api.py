@@ -1,6 +1,6 @@
 """How long the API takes to answer while the fleet is at full cadence, its pictures looked at.
 
-Run: python tests/bench/bench_api.py [--cameras N] [--seconds S] [--settle S] [--held]
+Run: python tests/bench/bench_api.py [--cameras N] [--seconds S] [--settle S] [--held] [--port P]
 (default: 4000, 60, 150)
 
 The service, its cameras and this client are three processes, as in life; the cameras are virtual and deliver
@@ -116,7 +116,7 @@ async def ask(url: str, token: str, cameras: list[str], until: float, took: dict
 
 
 async def main(arguments: argparse.Namespace) -> None:
-    cameras, document = simulator(arguments.cameras)
+    cameras, document = simulator(arguments.cameras, arguments.port)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         config = write_city(folder, document)
@@ -231,4 +231,5 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--settle", type=float, default=150)
     parser.add_argument("--held", action="store_true")
+    parser.add_argument("--port", type=int, default=8674, help="of the cameras; the two above are taken too")
     asyncio.run(main(parser.parse_args()))
