@@ -2,8 +2,8 @@
 
 A rate over the last day takes a core for a fiftieth of a second, and every wall, overview and report asks for
 the same ones. An answer says up to when it is reckoned, and stands for a few seconds; while somebody goes on
-asking, the next one is reckoned before he has to wait for it. What was changed by hand, in the registry or by
-a decision, makes a new one at once: only time that goes by may be a few seconds behind.
+asking, the next one is reckoned before anybody has to wait for it. What was changed by hand, in the registry
+or by a decision, makes a new one at once: only time that goes by may be a few seconds behind.
 
 Only for what is the same for whoever may ask at all: a key names all that an answer depends on.
 """

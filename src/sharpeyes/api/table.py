@@ -8,6 +8,7 @@ ready, or has those pieces made in a thread.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import secrets
 import struct
@@ -74,7 +75,7 @@ class FleetTable:
         self._packed: Packed | None = None
         self._making = asyncio.Lock()
         self._run = secrets.token_hex(4)
-        self._made = 0
+        self._numbers = itertools.count(1)
 
     async def get(self) -> Packed:
         """As it stands at the moment at which it is asked for."""
@@ -85,10 +86,9 @@ class FleetTable:
                 return ready
             registry, seen = self._stamp(), self._board.version
             anew = registry != self._registry
-            pieces = await self._database.aread(lambda c: self._renewed(_read(c) if anew else None))
-            self._made += 1
-            self._packed = _packed(pieces, f"{self._run}-{self._made}")
-            self._pieces, self._registry, self._seen = pieces, registry, seen
+            made = await self._database.aread(lambda c: self._renewed(_read(c) if anew else None))
+            self._pieces, self._packed = made
+            self._registry, self._seen = registry, seen
             return self._packed
 
     def _stamp(self) -> object:
@@ -98,9 +98,12 @@ class FleetTable:
         same = self._registry == self._stamp() and self._seen == self._board.version
         return self._packed if same else None
 
-    def _renewed(self, rows: Sequence[Row] | None) -> Sequence[Piece]:
-        """In a thread. Of the board it takes one entry after the other: each is whole, and if one changes
-        meanwhile, so has the version by which this is known."""
+    def _renewed(self, rows: Sequence[Row] | None) -> tuple[Sequence[Piece], Packed]:
+        """In a thread. ``rows``: what the registry says, None if that is as before.
+
+        Of the board it takes one entry after the other: each is whole, and if one changes meanwhile, so has
+        the version by which this is known.
+        """
         before = self._pieces
         groups = [piece.rows for piece in before] if rows is None else list(_pieces(rows))
         found = []
@@ -111,7 +114,9 @@ class FleetTable:
                 found.append(old)
             else:
                 found.append(Piece.of(group, stands))
-        return found
+        if self._packed is not None and [*map(id, found)] == [*map(id, before)]:
+            return before, self._packed
+        return found, _packed(found, f"{self._run}-{next(self._numbers)}")
 
     def _stand(self, camera: str) -> Row:
         entry = self._board.get(camera)

@@ -149,6 +149,11 @@ async def test_whoever_has_the_table_is_told_so(client: Client) -> None:
     again = await client.get(TABLE, headers={"If-None-Match": f'"other", {tag}'})
     assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
     assert again.headers["cache-control"] == "no-store"
+    entry = client.service.board.get("gate-2")
+    assert entry is not None
+    client.service.board.place(entry.camera, entry.standing)
+    same = await client.get(TABLE, headers={"If-None-Match": tag})
+    assert same.status_code == 304, "it was looked at, and has not changed"
     client.service.board.remove("gate-2")
     changed = await client.get(TABLE, headers={"If-None-Match": tag})
     assert changed.status_code == 200
