@@ -7,7 +7,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, delete, func, insert, or_, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from sharpeyes.domain.access import (
     Action,
@@ -157,10 +170,7 @@ def find_identity(connection: Connection, issuer: str, subject: str) -> Account 
 
 
 def get_account(connection: Connection, user_id: str) -> Account:
-    row = connection.execute(select(user).where(user.c.id == user_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no user {user_id!r}")
-    return _account(row)
+    return _account(_one(connection, user.c.id, user_id, "user"))
 
 
 def list_accounts(connection: Connection, *, department: str | None = None) -> list[Account]:
@@ -393,10 +403,7 @@ def put_request(connection: Connection, request: Request) -> None:
 
 
 def get_request(connection: Connection, request_id: str) -> Request:
-    row = connection.execute(select(view_request).where(view_request.c.id == request_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no request {request_id!r}")
-    return _request(row)
+    return _request(_one(connection, view_request.c.id, request_id, "request"))
 
 
 def list_requests(
@@ -466,10 +473,7 @@ def put_grant(connection: Connection, grant: Grant) -> None:
 
 
 def get_grant(connection: Connection, grant_id: str) -> Grant:
-    row = connection.execute(select(view_grant).where(view_grant.c.id == grant_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no grant {grant_id!r}")
-    return _grant(row)
+    return _grant(_one(connection, view_grant.c.id, grant_id, "grant"))
 
 
 def list_grants(
@@ -542,10 +546,7 @@ def put_override(connection: Connection, opened: Override) -> None:
 
 
 def get_override(connection: Connection, grant_id: str) -> Override:
-    row = connection.execute(select(view_override).where(view_override.c.grant_id == grant_id)).one_or_none()
-    if row is None:
-        raise NotFoundError(f"there is no override {grant_id!r}")
-    return _override(row)
+    return _override(_one(connection, view_override.c.grant_id, grant_id, "override"))
 
 
 def list_overrides(
@@ -580,6 +581,14 @@ def count_users(connection: Connection) -> int:
 
 
 # --- rows to values -----------------------------------------------------------------------------------
+
+
+def _one(connection: Connection, column: Column[Any], key: str, what: str) -> Row[Any]:
+    """The row of this key; NotFoundError if there is none."""
+    row = connection.execute(select(column.table).where(column == key)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no {what} {key!r}")
+    return row
 
 
 def _targets() -> Select[Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -48,6 +49,8 @@ Key = Annotated[str, Path(max_length=64)]
 AsRead = Annotated[str, Query(alias="version", max_length=64)]
 Why = Annotated[str, Query(alias="reason", max_length=store.LONGEST_REASON)]
 Step = Callable[[Connection, Saying], Changed]
+Entered = Callable[[Connection], SettingsEntry]
+"""Finds the entry that a change is about, as it stands in its transaction."""
 
 
 async def settle(rooms: Context, caller: Caller, reason: str, step: Step) -> None:
@@ -107,33 +110,38 @@ async def set_tier(rooms: Rooms, caller: ManagingCaller, tier: Tier, form: TierC
     taken up camera by camera, each in its own slot."""
     values = form.values.model_dump()
     organise.check_tier(values)
-    await _organised(
-        rooms,
-        caller,
-        form.reason,
-        lambda connection, saying: store.change(
-            connection,
-            organise.tier_entries(connection, rooms.configured.declared)[tier],
-            values,
-            saying,
-            version=form.version,
-        ),
-    )
+    await _set(rooms, caller, form, values, partial(_tier, rooms=rooms, tier=tier))
 
 
 @router.post("/tiers/{tier}/revert", status_code=HTTPStatus.NO_CONTENT)
 async def revert_tier(rooms: Rooms, caller: ManagingCaller, tier: Tier, form: Change) -> None:
     """Let cameras.yaml have the word again."""
+    await _revert(rooms, caller, form, partial(_tier, rooms=rooms, tier=tier))
+
+
+def _tier(connection: Connection, rooms: Context, tier: Tier) -> SettingsEntry:
+    return organise.tier_entries(connection, rooms.configured.declared)[tier]
+
+
+async def _set(
+    rooms: Context, caller: Caller, form: Change, values: Mapping[str, Any], entry: Entered
+) -> None:
+    """Have an entry say these values from now on."""
     await _organised(
         rooms,
         caller,
         form.reason,
-        lambda connection, saying: store.revert(
-            connection,
-            organise.tier_entries(connection, rooms.configured.declared)[tier],
-            saying,
-            version=form.version,
-        ),
+        lambda c, saying: store.change(c, entry(c), values, saying, version=form.version),
+    )
+
+
+async def _revert(rooms: Context, caller: Caller, form: Change, entry: Entered) -> None:
+    """Let cameras.yaml have the word about an entry again."""
+    await _organised(
+        rooms,
+        caller,
+        form.reason,
+        lambda c, saying: store.revert(c, entry(c), saying, version=form.version),
     )
 
 
@@ -185,23 +193,13 @@ async def set_department(
     """Other names, another industry code, another contact."""
     values = form.values.plain()
     organise.check_department(values)
-
-    def step(connection: Connection, saying: Saying) -> Changed:
-        entry = store.find(_departments(connection, rooms), Kind.DEPARTMENT, department)
-        return store.change(connection, entry, values, saying, version=form.version)
-
-    await _organised(rooms, caller, form.reason, step)
+    await _set(rooms, caller, form, values, partial(_department, rooms=rooms, key=department))
 
 
 @router.post("/departments/{department}/revert", status_code=HTTPStatus.NO_CONTENT)
 async def revert_department(rooms: Rooms, caller: ManagingCaller, department: Key, form: Change) -> None:
     """Let cameras.yaml have the word again."""
-
-    def step(connection: Connection, saying: Saying) -> Changed:
-        entry = store.find(_departments(connection, rooms), Kind.DEPARTMENT, department)
-        return store.revert(connection, entry, saying, version=form.version)
-
-    await _organised(rooms, caller, form.reason, step)
+    await _revert(rooms, caller, form, partial(_department, rooms=rooms, key=department))
 
 
 @router.delete("/departments/{department}", status_code=HTTPStatus.NO_CONTENT)
@@ -211,7 +209,7 @@ async def remove_department(
     """Take a department out of service that nothing belongs to any more. Its history stays."""
 
     def step(connection: Connection, saying: Saying) -> Changed:
-        entry = store.find(_departments(connection, rooms), Kind.DEPARTMENT, department)
+        entry = _department(connection, rooms, department)
         used = [
             *organise.users_of_department(connection, department, rooms.enrolment.networks),
             *_told_about(rooms, "departments", department),
@@ -225,6 +223,10 @@ async def remove_department(
 
 def _departments(connection: Connection, rooms: Context) -> Mapping[str, SettingsEntry]:
     return organise.department_entries(connection, rooms.configured.declared)
+
+
+def _department(connection: Connection, rooms: Context, key: str) -> SettingsEntry:
+    return store.find(_departments(connection, rooms), Kind.DEPARTMENT, key)
 
 
 def _told_about(rooms: Context, condition: str, key: str) -> list[str]:
@@ -293,12 +295,7 @@ async def set_area(rooms: Rooms, caller: ManagingCaller, area: Key, form: AreaCh
 @router.post("/areas/{area}/revert", status_code=HTTPStatus.NO_CONTENT)
 async def revert_area(rooms: Rooms, caller: ManagingCaller, area: Key, form: Change) -> None:
     """Let cameras.yaml have the word again."""
-
-    def step(connection: Connection, saying: Saying) -> Changed:
-        entry = store.find(_areas(connection, rooms), Kind.AREA, area)
-        return store.revert(connection, entry, saying, version=form.version)
-
-    await _organised(rooms, caller, form.reason, step)
+    await _revert(rooms, caller, form, partial(_area, rooms=rooms, key=area))
 
 
 @router.delete("/areas/{area}", status_code=HTTPStatus.NO_CONTENT)
@@ -308,7 +305,7 @@ async def remove_area(
     """Take an area out of service that nothing lies in any more. Its history stays."""
 
     def step(connection: Connection, saying: Saying) -> Changed:
-        entry = store.find(_areas(connection, rooms), Kind.AREA, area)
+        entry = _area(connection, rooms, area)
         used = [
             *organise.users_of_area(connection, area, rooms.enrolment.networks),
             *_told_about(rooms, "areas", area),
@@ -327,30 +324,25 @@ async def set_boundary(rooms: Rooms, caller: ManagingCaller, area: Key, form: Bo
         geometry = None if form.geojson is None else boundary.outline(form.geojson)
     except InvalidInputError as error:
         raise InvalidInputError(f"geojson: {error.message}", mend=error.mend) from None
-
-    def step(connection: Connection, saying: Saying) -> Changed:
-        entry = _outline(connection, rooms, area)
-        return store.change(connection, entry, {"geometry": geometry}, saying, version=form.version)
-
-    await _organised(rooms, caller, form.reason, step)
+    await _set(rooms, caller, form, {"geometry": geometry}, partial(_outline, rooms=rooms, area=area))
 
 
 @router.post("/areas/{area}/boundary/revert", status_code=HTTPStatus.NO_CONTENT)
 async def revert_boundary(rooms: Rooms, caller: ManagingCaller, area: Key, form: Change) -> None:
     """Let cameras.yaml have the word about the outline again."""
-
-    def step(connection: Connection, saying: Saying) -> Changed:
-        return store.revert(connection, _outline(connection, rooms, area), saying, version=form.version)
-
-    await _organised(rooms, caller, form.reason, step)
+    await _revert(rooms, caller, form, partial(_outline, rooms=rooms, area=area))
 
 
 def _areas(connection: Connection, rooms: Context) -> Mapping[str, SettingsEntry]:
     return organise.area_entries(connection, rooms.configured.declared)
 
 
+def _area(connection: Connection, rooms: Context, key: str) -> SettingsEntry:
+    return store.find(_areas(connection, rooms), Kind.AREA, key)
+
+
 def _outline(connection: Connection, rooms: Context, area: str) -> SettingsEntry:
-    store.find(_areas(connection, rooms), Kind.AREA, area)
+    _area(connection, rooms, area)
     return organise.boundary_entries(connection, rooms.configured.declared, [area])[area]
 
 
