@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from pathlib import Path
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from sqlalchemy import update
 
 from api_client import Client, client_of
+from sharpeyes.api.app import create_api
 from sharpeyes.api.auth import COOKIE
+from sharpeyes.app import context_of
 from sharpeyes.domain.access import Role, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.time import Ms
@@ -22,9 +27,12 @@ STATUS = "/api/v1/status"
 PASSWORD = Secret("correct horse battery staple 7")
 
 
+NOW = Ms(1_790_000_000_000)
+
+
 @dataclass
 class Clock:
-    now: Ms = Ms(1_790_000_000_000)
+    now: Ms = NOW
 
     def __call__(self) -> Ms:
         return self.now
@@ -75,7 +83,7 @@ async def test_a_token_that_is_revoked_opens_nothing_from_then_on(client: Client
 
 
 async def test_a_token_of_another_text_is_another_one(client: Client) -> None:
-    key, header = await token_of(client)
+    _, header = await token_of(client)
     assert (await client.get(STATUS, headers=header)).status_code == 200
     wrong = {"Authorization": header["Authorization"][:-1] + "~"}
     assert (await client.get(STATUS, headers=wrong)).status_code == 401
@@ -162,3 +170,27 @@ async def test_a_table_of_tokens_written_by_hand_counts_too(client: Client) -> N
     past = update(schema.api_token).where(schema.api_token.c.id == key).values(expires_ms=1)
     await client.service.database.awrite(lambda c: c.execute(past) and None)
     assert (await client.get(STATUS, headers=header)).status_code == 401
+
+
+async def test_no_request_waits_for_a_thread_to_learn_what_it_depends_on(client: Client) -> None:
+    """What is no coroutine, the framework runs in a thread: at every request, before all else."""
+    api = create_api(context_of(client.service))
+    seen: list[str] = []
+    in_threads: set[str] = set()
+
+    def walk(dependant: Dependant) -> None:
+        for below in dependant.dependencies:
+            # Of an object that is called, such as those of fastapi.security, its class has the function.
+            if not any(map(iscoroutinefunction, (below.call, type(below.call).__call__))):
+                in_threads.add(repr(below.call))
+            walk(below)
+
+    for included in api.router.routes:
+        for route in getattr(getattr(included, "original_router", None), "routes", []):
+            if isinstance(route, APIRoute):
+                seen.append(route.path)
+                walk(route.dependant)
+                if not iscoroutinefunction(route.endpoint):
+                    in_threads.add(route.path)
+    assert len(seen) > 100
+    assert in_threads == set()
