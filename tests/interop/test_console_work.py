@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Route
 from sqlalchemy import insert
 
 from console_browser import CHROMIUM, Tab, browser
@@ -66,10 +67,27 @@ async def test_from_the_map_to_the_picture(site: Site, tab: Tab) -> None:
         " return [box.x + box.width / 2, box.y + box.height / 2]; }"
     )
     await tab.page.mouse.click(at[0], at[1] + 1)  # some pixels from the middle of the map, within the mark
-    await tab.click("aside a", "Watch")
+    await tab.click("aside a.act", "Watch")
     await tab.until("() => location.pathname + location.search === '/live?cameras=park'")
     await tab.until("() => document.querySelector('video')?.getVideoPlaybackQuality().totalVideoFrames > 5")
     assert tab.complaints == []
+
+
+async def test_a_map_that_still_moves_does_not_call_the_way_to_the_next_page_off(
+    site: Site, tab: Tab
+) -> None:
+    async def late(route: Route) -> None:
+        # By then the map has come to rest, and would have put where into the address.
+        await tab.call("() => new Promise(done => setTimeout(done, 1500))")
+        await route.continue_()
+
+    await add(site, "wang", Role.OPERATOR)
+    await log_in(tab, site, "wang")
+    await tab.page.route("**/LivePage-*.js", late)
+    await tab.open(site.url + "/map")
+    await tab.click(".leaflet-control-zoom-in")
+    await tab.click("nav a", "Live")
+    await tab.until("() => location.pathname === '/live'")
 
 
 async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disables_accounts(

@@ -142,8 +142,8 @@ class Stage:
 
 
 def whole(stats: dict[str, Any]) -> bool:
-    """What came could be decoded, but for some pictures that are on their way through the decoder. How evenly
-    it came is this machine's doing; a picture for which something is missing spoils all up to the next key."""
+    """What came could be decoded, but for some pictures that are on their way through the decoder: one for
+    which something is missing spoils all up to the next key. How evenly it came is this machine's doing."""
     return bool(stats["framesDecoded"] >= 0.9 * stats["framesReceived"] - 5)
 
 
