@@ -24,8 +24,8 @@ from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Plane
 _COLUMNS, _ROWS = 40, 24
 """Blocks, of 16x15 pixels of 640x360."""
 _BLOCKS = 6
-"""So many of them must differ."""
-_LEAST = 8.0
+"""So many of them must differ: a digit that changes somewhere is less."""
+_LEAST = 6.0
 """Steps of luma by which the mean of each must differ, however fine the keyframe is."""
 _REFINED = 28.0
 """The same for a keyframe of ``_FINE`` bytes, and the less the more bytes it has. Refinement stays a sixth
@@ -33,7 +33,8 @@ below it, whatever the picture and the control of the bit rate (tests/bench/benc
 _FALLS = 0.75
 """By this power of the bytes."""
 _FINE = 5760
-"""Bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled down."""
+"""Bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled down; a
+smaller one as many, as its blocks are means of fewer pixels."""
 _COARSEST = 0.8
 """Share of ``_FINE`` below which nothing is said."""
 _MARGIN = 2
@@ -42,7 +43,7 @@ _MARGIN = 2
 
 def limit_of(size: int, width: int, height: int) -> float | None:
     """By how much blocks must differ behind a keyframe of ``size`` bytes, None if it is too coarse."""
-    fineness = size / (_FINE * math.sqrt(width * height / (WIDTH * HEIGHT)))
+    fineness = size / (_FINE * math.sqrt(max(1.0, width * height / (WIDTH * HEIGHT))))
     return max(_LEAST, _REFINED / fineness**_FALLS) if fineness >= _COARSEST else None
 
 
