@@ -168,10 +168,16 @@ def bounds(span: Span, known_until: Ms | None = None) -> dict[str, int | None]:
     return {"span_start": span.start, "span_end": span.end, "known_until": known_until}
 
 
-def upsert(connection: Connection, table: Any, keys: Sequence[str]) -> Any:
+def upsert(connection: Connection, table: Table, keys: Sequence[str]) -> Any:
     """``INSERT ... ON CONFLICT DO UPDATE`` of all columns, in the words of the connection's database."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table)
+    return _upsert(connection.dialect.name, table, tuple(keys))
+
+
+@cache
+def _upsert(dialect: str, table: Table, keys: tuple[str, ...]) -> Any:
+    """Put together once: each one makes a copy of the table, of hundreds of objects that hold each other, and
+    with some a second the collector of those stops every thread for a tenth of a second again and again."""
+    statement = (postgresql if dialect == "postgresql" else sqlite).insert(table)
     changed = {c.name: statement.excluded[c.name] for c in table.columns if c.name not in keys}
     return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
 
