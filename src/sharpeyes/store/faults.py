@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from sharpeyes.domain.faults import (
@@ -42,6 +41,7 @@ from sharpeyes.store.faults_schema import (
     ticket_entry,
 )
 from sharpeyes.store.schema import camera, camera_state, chunks, device
+from sharpeyes.store.telemetry import upsert
 
 DEVICE = "device:"
 """Prefix of the node that a device with several cameras is."""
@@ -132,10 +132,7 @@ def put_watches(connection: Connection, items: Iterable[Watch]) -> None:
         for w in items
     ]
     if rows:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        statement: Any = dialect.insert(fault_watch)
-        changed = {c.name: statement.excluded[c.name] for c in fault_watch.columns if c.name != "camera_id"}
-        connection.execute(statement.on_conflict_do_update(index_elements=["camera_id"], set_=changed), rows)
+        connection.execute(upsert(connection, fault_watch, ("camera_id",)), rows)
 
 
 def in_service(connection: Connection, cameras: Iterable[str]) -> set[str]:
