@@ -1,6 +1,7 @@
 /** Loading as a state: what there is, what went wrong, whether something is under way. */
-import { onScopeDispose, ref, shallowRef, type Ref, type ShallowRef } from 'vue'
+import { onScopeDispose, ref, shallowRef, watch, type Ref, type ShallowRef } from 'vue'
 import { problemOf, type Problem } from './api/client'
+import { lost } from './live'
 
 export interface Loaded<T> {
   /** The latest answer; stays while a newer one is fetched or failed. */
@@ -10,8 +11,13 @@ export interface Loaded<T> {
   reload: () => Promise<void>
 }
 
+const AGAIN_MS = 10_000
+/** Whether waiting may mend it: nobody answered, or not for now. */
+const passing = (problem: Problem): boolean => problem.kind === 'unreachable' || problem.status === 429 || problem.status >= 502
+
 /**
- * Load now, and again every `every` milliseconds while the page is looked at.
+ * Load now, and again every `every` milliseconds while the page is looked at; what failed because the service
+ * did not answer, again by itself, at the latest when it is back.
  * Only the latest load counts: one that was overtaken is aborted.
  */
 export function load<T>(get: (signal: AbortSignal) => Promise<T>, every?: number): Loaded<T> {
@@ -38,7 +44,9 @@ export function load<T>(get: (signal: AbortSignal) => Promise<T>, every?: number
     } finally {
       if (running === mine) {
         loading.value = false
-        if (every && !over) timer = setTimeout(tick, every)
+        const soon = problem.value && passing(problem.value) ? AGAIN_MS : Infinity
+        const next = Math.min(every ?? Infinity, soon)
+        if (next < Infinity && !over) timer = setTimeout(tick, next)
       }
     }
   }
@@ -52,6 +60,9 @@ export function load<T>(get: (signal: AbortSignal) => Promise<T>, every?: number
     over = true
     running?.abort()
     clearTimeout(timer)
+  })
+  watch(lost, (now) => {
+    if (!now && problem.value) void reload()
   })
   void reload()
   return { data, problem, loading, reload }

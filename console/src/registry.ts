@@ -1,8 +1,10 @@
 /** Names of what cameras belong to, and what they are held to: loaded with the session, after each change made
  * here, and now and then for what others change. */
-import { computed, shallowReactive } from 'vue'
-import { api, type Shape } from './api/client'
+import { computed, ref, shallowReactive, shallowRef, watch } from 'vue'
+import { api, problemOf, type Problem, type Shape } from './api/client'
 import { locale, t, word } from './i18n'
+import { lost } from './live'
+import type { Loaded } from './load'
 
 interface Names {
   tiers: Shape<'TierShape'>[]
@@ -26,24 +28,45 @@ export const RUNGS = [
   'usable',
 ] as const
 
+/** How loading the names went, for pages that show them. */
+export const registryLoaded: Loaded<Names> = {
+  data: shallowRef<Names>(),
+  problem: shallowRef<Problem>(),
+  loading: ref(false),
+  reload: () => loadRegistry().catch(() => undefined),
+}
+
 const AGAIN_MS = 120_000
 let timer: ReturnType<typeof setTimeout> | undefined
 
 /** Load the names for as long as this page is open: a wall must not show yesterday's targets. */
 export async function followRegistry(within: () => boolean): Promise<void> {
   clearTimeout(timer)
-  if (within() && !document.hidden) await loadRegistry().catch(() => undefined) // the ids stand in for names
+  if (within() && !document.hidden) await registryLoaded.reload() // the ids stand in for names
   timer = setTimeout(() => void followRegistry(within), AGAIN_MS)
 }
+watch(lost, (now) => {
+  if (!now && registryLoaded.problem.value) void registryLoaded.reload()
+})
 
 export async function loadRegistry(): Promise<void> {
-  const [tiers, departments, areas, zones] = await Promise.all([
-    api.get('/api/v1/tiers'),
-    api.get('/api/v1/departments'),
-    api.get('/api/v1/areas'),
-    api.get('/api/v1/zones'),
-  ])
-  Object.assign(registry, { tiers, departments, areas, zones })
+  registryLoaded.loading.value = true
+  try {
+    const [tiers, departments, areas, zones] = await Promise.all([
+      api.get('/api/v1/tiers'),
+      api.get('/api/v1/departments'),
+      api.get('/api/v1/areas'),
+      api.get('/api/v1/zones'),
+    ])
+    Object.assign(registry, { tiers, departments, areas, zones })
+    registryLoaded.data.value = registry
+    registryLoaded.problem.value = undefined
+  } catch (error) {
+    registryLoaded.problem.value = problemOf(error)
+    throw error
+  } finally {
+    registryLoaded.loading.value = false
+  }
 }
 
 export type By = 'all' | 'tier' | 'department' | 'area' | 'zone' | 'camera'

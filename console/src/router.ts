@@ -1,3 +1,4 @@
+import { ref } from 'vue'
 import { createRouter, createWebHistory, type RouteLocationNormalized } from 'vue-router'
 import { session, signedIn } from './session'
 import type { Key } from './i18n'
@@ -51,6 +52,20 @@ export const router = createRouter({
   ],
   scrollBehavior: (_to, _from, saved) => saved ?? { top: 0 },
 })
+
+/** Where somebody wanted to go when the page's own code could not be fetched. */
+export const stuck = ref<string>()
+router.onError((_error, to) => (stuck.value = to.fullPath))
+router.afterEach(() => (stuck.value = undefined))
+
+/** Go there once the service answers; the code is fetched anew, for there may be a new version of it. */
+export async function goOn(): Promise<void> {
+  const answered = await fetch('/healthz', { cache: 'no-store' }).then(
+    (response) => response.ok,
+    () => false,
+  )
+  if (answered && stuck.value) location.assign(stuck.value)
+}
 
 router.beforeEach((to) => {
   if (to.meta.open || (signedIn.value && (session.person || !to.meta.person))) return true

@@ -37,6 +37,7 @@ export const en = {
   'shell.signOut': 'Sign out',
   'shell.token': 'API token',
   'shell.clock': 'Time at the site; UTC {utc}',
+  'shell.stuck': 'This page could not be fetched from the service.',
   'shell.lost': 'The service does not answer. What you see is from {at}.',
 
   'prober.ok': 'Prober healthy',
@@ -305,6 +306,7 @@ export const en = {
   'settings.zone': 'Time zone of the site',
 
   'common.loading': 'Loading',
+  'common.slow': 'The service takes long to answer.',
   'common.retry': 'Try again',
   'common.cancel': 'Cancel',
   'common.close': 'Close',
@@ -441,6 +443,7 @@ export const en = {
   'register.user': 'User id',
   'register.empty': 'No entry matches.',
   'register.checkpoint': 'Signed checkpoint',
+  'register.noCheckpoint': 'None is signed yet: one is every minute.',
   'register.checkpointWhy': 'Keep it elsewhere: with it, sharpeyes audit proves that nothing before it was changed.',
   'register.verify': 'Is the register whole?',
   'register.verifyNow': 'Verify',

@@ -1,6 +1,7 @@
 import { JOURNAL } from './journal.service.zh'
 import { DISCOVERY } from './discovery.service.zh'
 import { REGISTRY } from './registry.service.zh'
+import { REST } from './rest.service.zh'
 import { SETTINGS } from './settings.service.zh'
 
 /** What the service says in English, in Chinese: reasons of refusals by their code, other sentences by their words.
@@ -118,14 +119,22 @@ const SENTENCES: readonly (readonly [RegExp, string])[] = [
   ...JOURNAL,
   ...REGISTRY,
   ...SETTINGS,
+  ...REST,
 ]
 
-/** The sentence in Chinese, or as it came. */
+/** The sentence in Chinese, or as it came; of several sentences, each by itself. */
 export function tell(sentence: string, reason?: string): string {
   if (reason && REASONS[reason]) return REASONS[reason]
+  const whole = one(sentence)
+  if (whole !== undefined || !sentence.includes('. ')) return whole ?? sentence
+  const parts = sentence.split('. ').map((part) => one(part))
+  return parts.every((part) => part !== undefined) ? parts.join('。') : sentence
+}
+
+function one(sentence: string): string | undefined {
   for (const [pattern, chinese] of SENTENCES) {
     const found = pattern.exec(sentence)
     if (found) return chinese.replace(/\$(\d)/g, (_, n: string) => found[Number(n)] ?? '')
   }
-  return sentence
+  return undefined
 }

@@ -38,6 +38,7 @@ export const zh: Record<Key, string> = {
   'shell.signOut': '退出登录',
   'shell.token': 'API 令牌',
   'shell.clock': '本地时间；UTC {utc}',
+  'shell.stuck': '页面加载失败，无法从服务获取。',
   'shell.lost': '服务没有应答，当前内容截至 {at}。',
 
   'prober.ok': '探测正常',
@@ -306,6 +307,7 @@ export const zh: Record<Key, string> = {
   'settings.zone': '所在时区',
 
   'common.loading': '加载中',
+  'common.slow': '服务响应较慢。',
   'common.retry': '重试',
   'common.cancel': '取消',
   'common.close': '关闭',
@@ -442,6 +444,7 @@ export const zh: Record<Key, string> = {
   'register.user': '用户标识',
   'register.empty': '没有符合的记录。',
   'register.checkpoint': '签名检查点',
+  'register.noCheckpoint': '尚未签名，每分钟签名一次。',
   'register.checkpointWhy': '请另行保存：凭它可用 sharpeyes audit 证明此前的记录未被改动。',
   'register.verify': '登记簿是否完整',
   'register.verifyNow': '验证',
