@@ -27,8 +27,8 @@ _BLOCKS = 6
 """So many of them must differ: a digit that changes somewhere is less."""
 _LEAST = 6.0
 """Steps of luma by which the mean of each must differ, however fine the keyframe is."""
-_REFINED = 28.0
-"""The same for a keyframe of ``_FINE`` bytes, and the less the more bytes it has. Refinement stays a sixth
+_REFINED = 36.0
+"""The same for a keyframe of ``_FINE`` bytes, and the less the more bytes it has. Refinement stays an eighth
 below it, whatever the picture and the control of the bit rate (tests/bench/bench_motion.py)."""
 _FALLS = 0.75
 """By this power of the bytes."""
