@@ -154,7 +154,9 @@ async def test_who_moves_is_met_once_and_who_is_gone_does_not_hold_it_up() -> No
     assert (plays["closing"], plays["hanging"]) == (2, 2)
     rungs = {name: entry.rung for name, entry in entries.items()}
     assert (rungs["living"], rungs["quiet"], rungs["frozen"]) == (Rung.USABLE, Rung.USABLE, Rung.DECODED)
-    assert {entries[name].standing.state for name in ("closing", "hanging")} == {State.OFFLINE}
+    assert entries["closing"].standing.state is State.OFFLINE
+    # a prober that stood still itself, on a loaded machine, does not blame the camera for the time-out
+    assert entries["hanging"].standing.state in (State.OFFLINE, State.UNKNOWN)
     assert told == sorted(told)
     assert set(told) <= set(range(len(cameras) + 1))
 
