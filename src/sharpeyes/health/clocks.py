@@ -92,6 +92,7 @@ class Clocks:
 
     async def start(self, boxes: Iterable[Box]) -> None:
         """Take up what an earlier run left, and begin to ask."""
+        self._own_time.look()
         self._clocks = await self._database.aread(store.load_clocks)
         before = self._clock() - KEPT_MS
         await self._database.awrite(lambda connection: store.forget_intervals(connection, Ms(before)))

@@ -18,7 +18,7 @@ class OwnTime:
 
     def __init__(self, clock: Callable[[], Ms]) -> None:
         self._clock = clock
-        self._latest = clock()
+        self._latest = Ms(0)
 
     def look(self) -> tuple[Ms, int]:
         """Now, and by how much (ms) our clock was ahead until it was set back; 0 if it was not, or by so

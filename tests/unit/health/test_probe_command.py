@@ -40,7 +40,7 @@ def camera(**changes: object) -> ScriptedCamera:
 async def test_json_of_a_good_stream() -> None:
     async with camera(challenges=['Digest realm="c", nonce="n"'], interval_s=0.0005) as cam:
         code, out, err = await run(
-            *(cam.url, "--username", "admin", "--password-file", "-", "--json", "--observe", "0.3"),
+            *(cam.url, "--username", "admin", "--password-file", "-", "--json", "--observe", "3"),
             stdin=b"s3cret\n",
         )
     found = json.loads(out)
