@@ -281,6 +281,7 @@ class _Attempt:
                 self._waiter.set_result(event.url)
             return
         elif isinstance(event, Ended):
+            self._on_data()  # the keyframe may have come in the same reading
             self._ended(event.failure)
             return
         self._next_phase()

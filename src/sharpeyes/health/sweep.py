@@ -76,6 +76,8 @@ async def sweep(
             if progress is not None:
                 progress(done)
             await asyncio.sleep(_POLL_S)
+        if progress is not None:
+            progress(done)
     finally:
         await fleet.stop()
     return Swept(

@@ -72,6 +72,8 @@ def decode_keyframe(
                 break
     finally:
         context.flush_buffers()
+        if context.has_b_frames:  # outlives the flush, and holds back the first picture of other streams
+            del _contexts.kept[codec]
     if not frames:
         return Decoded(None, errors | DecoderError.REFUSED, message or "no frame came out of the decoder")
     try:
