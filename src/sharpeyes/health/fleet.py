@@ -229,6 +229,7 @@ class Fleet:
     async def start(self, targets: Iterable[Target] = ()) -> None:
         """Take up where an earlier run ended, and begin to look at ``targets``."""
         self._loop = asyncio.get_running_loop()
+        self._own_time.look()
         unique = {target.camera.id: target for target in targets}
         for target in unique.values():  # all, before any: how long a look is valid depends on the neighbours
             self._enlist(target)
