@@ -143,9 +143,8 @@ class Stage:
 
 
 def whole(stats: dict[str, Any]) -> bool:
-    """Most of what came could be decoded. One picture for which something is missing spoils all up to the next
-    key; how evenly they come, and whether what is sent again comes in time, is this machine's doing."""
-    return bool(stats["framesDecoded"] >= 0.5 * stats["framesReceived"])
+    """Nothing is missing but what may be on its way. How evenly pictures come is this machine's doing."""
+    return bool(stats["packetsLost"] <= 5 + 0.01 * stats["packetsReceived"])
 
 
 @pytest.fixture
