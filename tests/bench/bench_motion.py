@@ -232,7 +232,8 @@ class Judged:
     what: str
     fineness: float
     limit: float | None
-    differences: list[int]
+    differences: list[float]
+    """Shares of what refinement may change; above 1, the product clears."""
     cleared: bool
     """By the product."""
 
@@ -257,7 +258,7 @@ class Bench:
         decoding._contexts.kept = None  # what one stream reorders shall not hold back the next one's
         cleared = decode_keyframe(key, codec, following=following).moves
         context = decoding._context(codec)
-        differences: list[int] = []
+        differences: list[float] = []
         try:
             frames = context.decode(av.Packet(key))
             if not frames:
@@ -267,14 +268,14 @@ class Bench:
             before = luma_of(first)
             limit = limit_of(len(key), first.width, first.height) if before is not None else None
             cost = self.cost[first.height, codec]
-            for each in following if before is not None else ():
+            for each in following if before is not None and limit is not None else ():
                 begun = time.process_time()
                 decoded = context.decode(av.Packet(each))
                 between = time.process_time()
                 for frame in decoded:
                     after = luma_of(frame)
                     assert after is not None
-                    differences.append(difference(before, after))
+                    differences.append(difference(before, after, limit))
                 cost.decode_s += between - begun
                 cost.judge_s += time.process_time() - between
                 cost.pictures += 1
@@ -301,31 +302,21 @@ def report(bench: Bench) -> int:
     for each in bench.still:
         if each.differences:
             rows[octave(each.fineness)].append(each)
-    print("\nstanding still: the greatest difference, by the fineness of the keyframe")
-    print("fineness  streams  difference  limit   share  in")
+    print(
+        "\nstanding still: the greatest difference as a share of the limit, by the fineness of the keyframe"
+    )
+    print("fineness  streams   share  in")
     for step, found in sorted(rows.items()):
-        judged = [each for each in found if each.limit is not None]
-        if judged:
-            worst = max(judged, key=lambda each: max(each.differences) / (each.limit or 1))
-            limit = worst.limit or 0
-        else:
-            worst, limit = max(found, key=lambda each: max(each.differences)), 0
-        most = max(worst.differences)
-        share = f"{100 * most / limit:4.0f} %" if limit else "unjudged"
-        print(f"{2**step:8.2f} {len(found):8d} {most:11d} {limit:6.1f} {share:>7s}  {worst.what}")
-    shares = [max(each.differences) / each.limit for each in bench.still if each.limit and each.differences]
-    print(f"the nearest comes to {100 * max(shares, default=0):.0f} % of its limit")
+        worst = max(found, key=lambda each: max(each.differences))
+        print(f"{2**step:8.2f} {len(found):8d}  {100 * max(worst.differences):4.0f} %  {worst.what}")
+    coarse = sum(each.limit is None for each in bench.still)
+    print(f"{coarse} keyframes were too coarse to be judged")
     if bench.living:
         print("\nliving: cleared after so many pictures")
     names = sorted({each.what.split(":")[0] for each in bench.living})
     for name in [*names, ""] if names else []:
         found = [each for each in bench.living if not name or each.what.startswith(f"{name}:")]
-        cells = [
-            sum(
-                each.limit is not None and max(each.differences[:n], default=0) > each.limit for each in found
-            )
-            for n in (1, 2, 4, PICTURES)
-        ]
+        cells = [sum(max(each.differences[:n], default=0) > 1 for each in found) for n in (1, 2, 4, PICTURES)]
         fractions = "  ".join(f"{100 * cell / len(found):3.0f} %" for cell in cells)
         print(f"  {name or 'all of them':30s}{fractions}")
     print("\nCPU a picture behind the keyframe")

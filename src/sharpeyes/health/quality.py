@@ -275,6 +275,7 @@ class Quality:
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._apart: dict[str, _Apart] = {}
+        self._unusable: set[tuple[str, str]] = set()
 
     def set_apart(self, camera: str) -> None:
         """A camera that is in no registry: looked at as any other, what is learnt of it stays in memory, and
@@ -336,7 +337,7 @@ class Quality:
             seen = Seen(at=at, mode=opened.mode)
             if self.patient:
                 return self._look_later(camera, memory, opened, seen, before, cadence_s)
-            await self._learn(camera, memory, keyframe, seen)
+            await self._learn(camera, memory, keyframe, seen, before)
             return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
         if first is None and not self.patient:
             memory.before = opened.picture
@@ -356,7 +357,7 @@ class Quality:
         if first is None:
             return self._look_later(camera, memory, opened, seen, before, cadence_s)
         await self._keep(camera, result, seen, checked)
-        await self._learn(camera, memory, keyframe, seen)
+        await self._learn(camera, memory, keyframe, seen, before)
         return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
 
     def _look_later(
@@ -536,7 +537,9 @@ class Quality:
             try:
                 found[mode] = await self._run("check_s", self._examiner.load, reference.data or b"")
             except ValueError as error:  # of another version: learnt anew
-                log.warning("the reference of %s by %s is not used: %s", camera, mode, error)
+                if (camera, mode) not in self._unusable:
+                    self._unusable.add((camera, mode))
+                    log.warning("the reference of %s by %s is not used: %s", camera, mode, error)
         memory.known = {mode: (stored[mode].version, stored[mode].pictures) for mode in found}
         self._references[camera] = found
         while len(self._references) > REFERENCES:
@@ -549,16 +552,21 @@ class Quality:
             return None
         return LEARN_SOON_S
 
-    async def _learn(self, camera: str, memory: _Memory, keyframe: Keyframe, seen: Seen) -> None:
+    async def _learn(
+        self, camera: str, memory: _Memory, keyframe: Keyframe, seen: Seen, before: Sight | None
+    ) -> None:
         """Keep this normal picture if it is wanted, and learn when there are enough."""
         mode, evidence, database = seen.mode, self.evidence, self._database
         if evidence is None or database is None or mode is None or seen.findings:
             return
+        if before is not None and any(defect.kind in VIEW_FAULTS for defect in before.defects):
+            return  # without its reference, a view that is covered or turned away would pass for normal
         _, learnt_from = (memory.known or {}).get(mode, (0, 0))
         if learnt_from >= LEARN_BEST:
             return
         spaced = LEARN_SPACED_MS if learnt_from else round(LEARN_SOON_S * 900)
-        if mode in memory.sampled and seen.at - memory.sampled[mode] < spaced:
+        # below 0: our clock was set back
+        if mode in memory.sampled and 0 <= seen.at - memory.sampled[mode] < spaced:
             return
         memory.sampled[mode] = seen.at
         if (apart := self._apart.get(camera)) is not None:

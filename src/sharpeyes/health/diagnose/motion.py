@@ -5,10 +5,9 @@ live, and a coded picture that depends on the one before costs a tenth of a keyf
 here can only clear a camera, never accuse it: who shows nothing that moves may watch a quiet street.
 
 Two things change in a picture that stands still. Encoders *refine* it: a keyframe that was coded coarsely
-for want of bits gets sharper with each picture behind it. That is detail, up to a whole tree's; the mean of a
-block hardly changes, for it is what is coded first and best, and by how much is bounded by the quantiser,
-which is the coarser the fewer bits the keyframe has (ITU-T H.264 8.5: the step doubles every six QP). So it
-is means that are compared. And a burned-in clock runs on, in the upper or lower margin.
+for want of bits gets sharper with each picture behind it. That changes the mean of a block the more, the
+more detail the block has; what moves changes it by more than its detail explains. And a burned-in clock runs
+on, in the upper or lower margin.
 """
 
 from __future__ import annotations
@@ -18,37 +17,37 @@ import math
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
+from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Plane
 
-_COLUMNS, _ROWS = 40, 24
-"""Blocks, of 16x15 pixels of 640x360."""
-_BLOCKS = 6
-"""So many of them must differ: a digit that changes somewhere is less."""
-_LEAST = 6.0
-"""Steps of luma by which the mean of each must differ, however fine the keyframe is."""
-_REFINED = 36.0
-"""The same for a keyframe of ``_FINE`` bytes, and the less the more bytes it has. Refinement stays an eighth
-below it, whatever the picture and the control of the bit rate (tests/bench/bench_motion.py)."""
-_FALLS = 0.75
-"""By this power of the bytes."""
-_FINE = 5760
-"""Bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled down; a
-smaller one as many, as its blocks are means of fewer pixels."""
-_COARSEST = 0.8
-"""Share of ``_FINE`` below which nothing is said."""
+_SIZE = (WIDTH // 2, HEIGHT // 2)
+_COLUMNS, _ROWS = 40, 20
+"""Blocks, of 8x9 pixels at half size."""
 _MARGIN = 2
 """Rows of blocks at the top and at the bottom that are left out: burned-in text."""
+_FINE = 5760
+"""Least bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled
+down; a smaller one as many, as its blocks are means of fewer pixels."""
+_CHANGED = 6
+"""So many blocks must change, ..."""
+_REFINED, _LEAST = 40.0, 6.0
+"""... their mean by so many steps of luma behind a keyframe of ``_FINE`` bytes, fewer behind a finer; or"""
+_BEYOND = 4
+"""so many, ..."""
+_EXPLAINED, _REST = 0.35, 4.5
+"""... by so many steps beyond this part of the deviation within the block. Refinement stays below both,
+whatever the picture and the control of the bit rate (tests/bench/bench_motion.py)."""
 
 
 def limit_of(size: int, width: int, height: int) -> float | None:
-    """By how much blocks must differ behind a keyframe of ``size`` bytes, None if it is too coarse."""
+    """By how much means may change behind a keyframe of ``size`` bytes, None if it is too coarse to tell."""
     fineness = size / (_FINE * math.sqrt(max(1.0, width * height / (WIDTH * HEIGHT))))
-    return max(_LEAST, _REFINED / fineness**_FALLS) if fineness >= _COARSEST else None
+    return max(_LEAST, _REFINED / fineness**0.75) if fineness >= 1 else None
 
 
 def luma_of(frame: VideoFrame) -> Plane | None:
-    """(24, 40) uint8, means of the nearest pixels. None unless luma has eight bits and a plane of its own."""
+    """(180, 320) uint8, the nearest pixels. None unless luma has eight bits and a plane of its own."""
     if not frame.format.name.startswith(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "nv12", "gray")):
         return None
     if any(component.bits != 8 for component in frame.format.components):
@@ -56,12 +55,25 @@ def luma_of(frame: VideoFrame) -> Plane | None:
     plane = frame.planes[0]
     pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     whole = pixels[: plane.height, : plane.width]
-    near = cv2.resize(whole, (WIDTH, HEIGHT), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(cv2.resize(near, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(whole, _SIZE, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def difference(first: Plane, later: Plane) -> int:
-    """What the most changed blocks differ by, in steps of luma; both pictures as of :func:`luma_of`."""
-    blocks = cv2.absdiff(first, later)[_MARGIN:-_MARGIN]
-    rank = blocks.size - _BLOCKS
-    return int(np.partition(blocks, rank, axis=None)[rank])
+def difference(first: Plane, later: Plane, limit: float) -> float:
+    """How much differs, as a share of what refinement may change: above 1, something moved.
+
+    Both pictures as of :func:`luma_of`, ``limit`` as of :func:`limit_of`.
+    """
+    before, after = first.astype(np.float32), later.astype(np.float32)
+    mean = _means(after)
+    change = np.abs(mean - _means(before))
+    detail = np.sqrt(np.maximum(_means(after * after) - mean * mean, 0))
+    return max(_largest(change, _CHANGED) / limit, _largest(change - _EXPLAINED * detail, _BEYOND) / _REST)
+
+
+def _largest(blocks: NDArray[np.float32], rank: int) -> float:
+    """The last of so many that are largest, outside the margins."""
+    return float(np.partition(blocks[_MARGIN:-_MARGIN], -rank, axis=None)[-rank])
+
+
+def _means(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.resize(plane, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32)
