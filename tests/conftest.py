@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# The ONVIF library needs it, and it keeps a warning about itself from being one while it is imported: that
+# must not happen in a thread of a service while pytest makes warnings errors, for every test after it.
+import requests  # noqa: F401
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -62,6 +62,8 @@ async def test_from_the_map_to_the_picture(site: Site, tab: Tab) -> None:
     await tab.type("input[placeholder^=Latitude]", "30.2101, 120.18")
     await tab.click("form[role=search] button", "Cameras near")
     await tab.until("() => /公园门\\s*11 m/.test(document.querySelector('aside').innerText)")
+    # Only a map that has come to rest there says where it is.
+    await tab.until("() => new URLSearchParams(location.search).get('view')?.startsWith('30.2101')")
     at = await tab.call(
         "() => { const box = document.querySelector('.leaflet-container').getBoundingClientRect();"
         " return [box.x + box.width / 2, box.y + box.height / 2]; }"
