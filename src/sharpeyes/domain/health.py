@@ -224,7 +224,7 @@ class State(StrEnum):
 
 
 CLOCK_SET_BACK = "clock_set_back"
-"""Cause of an unknown state: our own clock was ahead, and what was observed by it is of no time that has come."""
+"""Cause of an unknown state: our own clock was ahead, and what was observed by it is of a time to come."""
 UPSTREAM = "upstream"
 """Cause of an offline state: the fault is above the camera, in its recorder, switch, link or site."""
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, insert, select
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.schema import event
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One line. The message and the detail hold no secret."""
