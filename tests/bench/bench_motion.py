@@ -43,7 +43,7 @@ from sharpeyes.wire.h265 import H265Depacketiser
 FPS = 25
 FRAMES = 36
 PICTURES = 8
-FINE = 5760
+FINE = 11_520
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
 Show = Callable[[int], Frame]
 

@@ -138,7 +138,7 @@ def test_a_still_picture_that_gets_sharper_does_not_move(codec: Codec, kbps: int
     assert not judged(encode(still, codec, kbps=kbps), codec).moves
 
 
-@pytest.mark.parametrize("kbps", [800, 1500, 3000])
+@pytest.mark.parametrize("kbps", [1500, 3000])
 def test_nor_does_one_whose_detail_comes_behind_the_keyframe(kbps: int) -> None:
     key, following = encode(lambda _: grain(), kbps=kbps)
     assert limit_of(len(key), WIDTH, HEIGHT) is not None, "it is fine enough to be judged"
@@ -216,10 +216,10 @@ def test_a_keyframe_without_a_picture_moves_nothing() -> None:
 
 
 def test_the_limit_falls_with_the_bytes_and_rises_with_the_area() -> None:
-    limits = [limit_of(size, WIDTH, HEIGHT) for size in (1000, 6000, 12_000, 24_000, 10**6)]
+    limits = [limit_of(size, WIDTH, HEIGHT) for size in (10_000, 12_000, 24_000, 10**6)]
     assert limits[0] is None
     known = [limit for limit in limits if limit is not None]
-    assert len(known) == 4
+    assert len(known) == 3
     assert known == sorted(known, reverse=True)
     assert known[-1] > 0
     assert limit_of(36_000, 1920, 1080) == pytest.approx(limit_of(12_000, WIDTH, HEIGHT))

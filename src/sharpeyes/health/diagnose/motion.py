@@ -26,14 +26,14 @@ _COLUMNS, _ROWS = 40, 20
 """Blocks, of 8x9 pixels at half size."""
 _MARGIN = 2
 """Rows of blocks at the top and at the bottom that are left out: burned-in text."""
-_FINE = 5760
+_FINE = 11_520
 """Least bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled
 down; a smaller one as many, as its blocks are means of fewer pixels."""
 _CHANGED = 6
 """So many blocks must change, ..."""
-_REFINED, _LEAST = 40.0, 6.0
+_REFINED, _LEAST = 24.0, 6.0
 """... their mean by so many steps of luma behind a keyframe of ``_FINE`` bytes, fewer behind a finer; or"""
-_BEYOND = 4
+_BEYOND = 5
 """so many, ..."""
 _EXPLAINED, _REST = 0.35, 4.5
 """... by so many steps beyond this part of the deviation within the block. Refinement stays below both,
