@@ -22,6 +22,8 @@ export const detail = {
   'detail.what': 'what',
   'detail.roles': 'roles',
   'detail.username': 'login name',
+  'detail.made_by': 'password from',
+  'detail.tokens': 'tokens ended',
   'detail.before': 'before',
   'detail.after': 'after',
   'detail.users': 'viewers',

@@ -23,6 +23,8 @@ export const detailZh: Record<keyof typeof detail, string> = {
   'detail.what': '内容',
   'detail.roles': '角色',
   'detail.username': '登录名',
+  'detail.made_by': '密码设置人',
+  'detail.tokens': '失效的令牌',
   'detail.before': '变更前',
   'detail.after': '变更后',
   'detail.users': '观看人',
