@@ -40,7 +40,7 @@ guides: $(VENV)/.dev ## Take the guides' pictures anew and print the guides to p
 	@$(PIP) --no-deps --editable .
 	$(BIN)/python console/guide_pictures.py --pdf pictures
 
-screenshots: $(VENV)/.dev ## Every page as each role sees it, to pictures/ (half an hour; needs Chromium)
+screenshots: $(VENV)/.dev ## Every page as each role sees it, to pictures/ (half an hour, says how far it is; needs Chromium)
 	$(BIN)/python console/screenshots.py --out pictures
 
 lock: $(VENV)/.dev ## Resolve the dependencies again and write the lock files

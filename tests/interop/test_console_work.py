@@ -42,6 +42,24 @@ async def add(site: Site, name: str, *roles: Role) -> None:
     )
 
 
+async def exclude(tab: Tab, reason: str) -> int:
+    """Have whoever is logged in apply for an exclusion of the dead camera; the status of the answer."""
+    status: int = await tab.call(
+        """async reason => {
+          const {csrf} = await (await fetch('/api/v1/session')).json();
+          const hour = n => new Date(Date.now() + n * 3600e3).toISOString();
+          return (await fetch('/api/v1/exclusions', {
+            method: 'POST',
+            headers: {'Content-Type': 'application/json', 'X-CSRF-Token': csrf},
+            body: JSON.stringify({scope: 'camera', subjects: ['dead'], from: hour(1), to: hour(5),
+              reason, evidence: 'Notice 118'}),
+          })).status;
+        }""",
+        reason,
+    )
+    return status
+
+
 async def leave(tab: Tab) -> None:
     await tab.click("header button[aria-label='Sign out']")
     await tab.sees("User name")
@@ -75,21 +93,37 @@ async def test_from_the_map_to_the_picture(site: Site, tab: Tab) -> None:
     assert tab.complaints == []
 
 
-async def test_a_map_that_still_moves_does_not_call_the_way_to_the_next_page_off(
-    site: Site, tab: Tab
-) -> None:
+async def slowly(tab: Tab, page: str) -> None:
+    """Let the code of a page come late: when what is done a moment after a click has been done."""
+
     async def late(route: Route) -> None:
-        # By then the map has come to rest, and would have put where into the address.
         await tab.call("() => new Promise(done => setTimeout(done, 1500))")
         await route.continue_()
 
+    await tab.page.route(f"**/{page}-*.js", late)
+
+
+async def test_a_map_that_still_moves_does_not_call_the_way_to_the_next_page_off(
+    site: Site, tab: Tab
+) -> None:
     await add(site, "wang", Role.OPERATOR)
     await log_in(tab, site, "wang")
-    await tab.page.route("**/LivePage-*.js", late)
+    await slowly(tab, "LivePage")
     await tab.open(site.url + "/map")
     await tab.click(".leaflet-control-zoom-in")
     await tab.click("nav a", "Live")
     await tab.until("() => location.pathname === '/live'")
+
+
+async def test_nor_does_a_search_that_was_just_typed(site: Site, tab: Tab) -> None:
+    await add(site, "chen", Role.ADMIN)
+    await log_in(tab, site, "chen")
+    await slowly(tab, "JournalPage")
+    await tab.open(site.url + "/discovery")
+    await tab.sees("Nothing was searched yet")
+    await tab.type(".search input", "127")
+    await tab.click("nav a", "Journal")
+    await tab.until("() => location.pathname + location.search === '/journal'")
 
 
 async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disables_accounts(
@@ -98,19 +132,7 @@ async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disa
     await add(site, "wang", Role.OPERATOR)
     await add(site, "chen", Role.ADMIN)
     await log_in(tab, site, "wang")
-    asked = await tab.call(
-        """async () => {
-          const {csrf} = await (await fetch('/api/v1/session')).json();
-          const hour = n => new Date(Date.now() + n * 3600e3).toISOString();
-          return (await fetch('/api/v1/exclusions', {
-            method: 'POST',
-            headers: {'Content-Type': 'application/json', 'X-CSRF-Token': csrf},
-            body: JSON.stringify({scope: 'camera', subjects: ['dead'], from: hour(1), to: hour(5),
-              reason: 'Power cut', evidence: 'Notice 118'}),
-          })).status;
-        }"""
-    )
-    assert asked == 201
+    assert await exclude(tab, "Power cut") == 201
     await tab.open(site.url + "/disputes")
     await tab.sees("Power cut")
     await tab.sees("Your own: another person decides")
@@ -159,3 +181,48 @@ async def test_an_exclusion_takes_two_people_and_an_administrator_makes_and_disa
     known = await tab.call("async d => (await fetch('/api/v1/reports/manifests/' + d)).status", digest)
     assert known == 200
     assert tab.complaints == []
+
+
+async def test_who_was_given_a_password_is_nobody_else_until_another_says_so(site: Site, tab: Tab) -> None:
+    await add(site, "chen", Role.ADMIN)
+    await add(site, "deng", Role.ADMIN)
+    await log_in(tab, site, "chen")
+    assert await exclude(tab, "Power cut") == 201
+    await tab.open(site.url + "/settings?tab=users")
+    await tab.click("button", "New account")
+    for number, text in ((1, "zhou"), (2, "Zhou")):
+        await tab.type(f"#user > label:nth-of-type({number}) input", text)
+    await tab.click("#user .el-select__wrapper")
+    await tab.click(".el-select-dropdown__item", "Public Security")
+    await tab.click("#user .el-checkbox", "Operator")
+    await tab.type("#user input[type=password]", PASSWORD)
+    await tab.sees("You know this password")
+    await tab.click(".el-dialog button", "Confirm")
+    await tab.sees("Another administrator confirms it")
+    await leave(tab)
+
+    await log_in(tab, site, "zhou")
+    await tab.open(site.url + "/disputes")
+    await tab.click("td button", "Approve")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("One person may be behind both accounts")
+    await tab.sees("confirms the account under Settings → Users")
+    await leave(tab)
+
+    await log_in(tab, site, "deng")
+    await tab.open(site.url + "/settings?tab=users")
+    await tab.sees("Not confirmed")
+    await tab.click("td button", "Confirm")
+    await tab.sees("Chen gave this account its password")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.until("() => !document.querySelector('table').innerText.includes('Not confirmed')")
+    await tab.open(site.url + "/journal")
+    await tab.click("tr:has-text('zhou, by Deng') .tag", "confirmed")
+    await tab.sees("zhou, by Deng; password from: Chen")
+    await leave(tab)
+
+    await log_in(tab, site, "zhou")
+    await tab.open(site.url + "/disputes")
+    await tab.click("td button", "Approve")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.until("() => document.querySelector('td .stage')?.classList.contains('approved')")
