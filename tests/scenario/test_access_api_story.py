@@ -148,6 +148,7 @@ async def test_asked_approved_seen_revoked_and_all_of_it_proven(tmp_path: Path) 
         # Disabled from the command line: the session of the running service dies with the account.
         assert (await staff["wang"].get("/api/v1/session")).status_code == 200
         assert (await run("user", "disable", "wang", *where)).exit_code == 0
+        await client.service.database.awrite(lambda _: None)  # as the sign of life does, once a second
         assert (await staff["wang"].get("/api/v1/session")).status_code == 401
         assert (await staff.ticket("wang", "gate-1")).status_code == 401
         listed = json.loads((await run("user", "list", "--json", *where)).stdout)

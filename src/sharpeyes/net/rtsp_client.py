@@ -109,7 +109,7 @@ class RtspConnection(asyncio.Protocol):
     error if there was one, unless :meth:`close` was called before.
     """
 
-    __slots__ = ("_closing", "_dialogue", "_on_closed", "_on_data", "_on_event", "_transport")
+    __slots__ = ("_closing", "_dialogue", "_on_closed", "_on_data", "_on_event", "_secured", "_transport")
 
     def __init__(
         self,
@@ -124,7 +124,7 @@ class RtspConnection(asyncio.Protocol):
         self._on_data = on_data
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
-        self._closing = False
+        self._closing = self._secured = False
 
     async def connect(self, address: str, port: int) -> None:
         """Connect to a literal address. NetworkError."""
@@ -156,7 +156,7 @@ class RtspConnection(asyncio.Protocol):
             ) from error
         if transport is None:
             raise NetworkError(FailureKind.CLOSED, "no TLS: the camera closed the connection")
-        self._closing = False
+        self._closing, self._secured = False, True
         self._transport = transport
         certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
         found = hashlib.sha256(certificate).hexdigest()
@@ -194,7 +194,11 @@ class RtspConnection(asyncio.Protocol):
         """Say what is left to be said, and close. No callback comes after this."""
         self.flush()
         self._closing = True
-        if self._transport is not None:
+        if self._transport is None:
+            return
+        if self._secured:  # TLS would wait for the other side's farewell, for half a minute
+            self._transport.abort()
+        else:
             self._transport.close()
 
     # asyncio.Protocol

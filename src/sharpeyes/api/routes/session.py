@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from sharpeyes.access import totp
 from sharpeyes.access.people import LoggedIn
@@ -36,6 +36,8 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 class TotpWanted(Shape):
+    model_config = ConfigDict(json_schema_extra={"example": {"code": True}})
+
     code: Annotated[bool, Field(description="Whether a log-in takes a code of an authenticator app.")]
 
 
