@@ -17,7 +17,6 @@ from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadableP
 Codec = Literal["h264", "h265"]
 
 _FFMPEG_NAME = {"h264": "h264", "h265": "hevc"}
-_COMPARED = 3
 _contexts = threading.local()
 
 
@@ -91,17 +90,14 @@ def _in_motion(
     limit, before = limit_of(len(data), first.width, first.height), luma_of(first)
     if limit is None or before is None or first.is_corrupt:
         return False
-    for number, each in enumerate(following, 1):
+    for each in following:
         try:
             frames = context.decode(av.Packet(each))
         except av.FFmpegError:
             return False
-        if any(frame.is_corrupt for frame in frames):
-            return False
-        # little moves from one picture to the next: every third one is compared, and the last
-        if number % _COMPARED == 0 or number == len(following):
-            for frame in frames:
-                after = luma_of(frame)
-                if after is not None and difference(before, after, limit) > 1:
-                    return True
+        for frame in frames:
+            if frame.is_corrupt or (after := luma_of(frame)) is None:
+                return False
+            if difference(before, after, limit) > 1:
+                return True
     return False
