@@ -660,6 +660,19 @@ async def test_one_that_fails_does_not_hold_up_the_others(office: Office) -> Non
     assert len(hanging.received) == 1
 
 
+async def test_who_failed_while_our_clock_was_ahead_is_told_what_comes(office: Office) -> None:
+    async with HttpServer() as server:
+        server.answers = [b"HTTP/1.1 503 Busy\r\n\r\n"]
+        office.staff(room(hook(server.url)))
+        office.now = Ms(NOW + 90 * 86_400_000)
+        office.say()
+        await office.drain()
+        office.now = NOW
+        office.say()
+        await office.drain()
+    assert sorted(office.states) == ["pending", "sent"]
+
+
 async def test_a_stop_lets_go_of_what_is_under_way(office: Office) -> None:
     async with HttpServer(b"") as server:
         office.staff(room(hook(server.url)))

@@ -68,6 +68,8 @@ class CourierPolicy:
         return round(whole * (0.5 + draw / 2))
 
 
+LONGEST_REST_MS = 60_000
+"""The longest that all messages to a recipient wait for one that failed."""
 CHANNELS = {Email: "email", Webhook: "webhook", WeCom: "wecom", DingTalk: "dingtalk"}
 GONE = "gone"
 """The channel of recipients that are no longer configured."""
@@ -229,7 +231,8 @@ class Courier:
     async def deliver_due(self) -> int:
         """One round: at most one message to each recipient, all at the same time; how many were tried."""
         now, policy = self._clock(), self._policy
-        resting = [recipient for recipient, until in self._resting.items() if until > now]
+        # whoever rests for longer was told so by a clock that has been set back since
+        resting = [one for one, until in self._resting.items() if 0 < until - now <= LONGEST_REST_MS]
         messages = await self._database.awrite(
             lambda connection: outbox.claim(
                 connection,
@@ -307,7 +310,7 @@ class Courier:
         if dead:
             log.error("a message to %s is given up: %s", first.recipient, reason)
         else:
-            self._resting[first.recipient] = Ms(now + min(pause, 60_000))
+            self._resting[first.recipient] = Ms(now + min(pause, LONGEST_REST_MS))
             if first.recipient not in self._failing:
                 self._failing.add(first.recipient)
                 log.warning("messages to %s fail: %s", first.recipient, reason)
