@@ -151,6 +151,12 @@ def headlights(image: np.ndarray) -> np.ndarray:
     return np.clip(image + cv2.GaussianBlur(glow, (0, 0), 12)[:, :, None] * 1.5, 0, 255)
 
 
+def glare(image: np.ndarray, radius: int) -> np.ndarray:
+    lamp = np.zeros((HEIGHT, WIDTH), np.float32)
+    cv2.circle(lamp, (330, 120), radius, 255.0, -1)
+    return np.clip(image + cv2.GaussianBlur(lamp, (0, 0), radius / 3)[:, :, None] * 1.3, 0, 255)
+
+
 NORMALS = [
     ("day", "day", DAY),
     ("brighter", "day", DAY * 1.08),
@@ -159,6 +165,8 @@ NORMALS = [
     ("infrared", "ir", infrared(DAY)),
     ("light fog", "day", fog(DAY, 0.3)),
     ("fog", "day", fog(DAY, 0.55)),
+    ("glare", "day", glare(DAY, 60)),
+    ("wide glare", "day", glare(DAY, 100)),
     ("headlights at night", "night", headlights(night(DAY))),
     ("headlights, infrared", "ir", headlights(infrared(DAY))),
 ]
@@ -198,6 +206,30 @@ def test_a_mode_never_seen_holds_what_needs_it() -> None:
         assert reading.outcome is Outcome.NOT_ASSESSABLE
         assert reading.explanation.key == "diagnose.mode_not_learned"
         assert "ir" in reading.explanation.text("en")
+
+
+@pytest.mark.parametrize("image", [cover(0, 40, 250, 250), cover(0, 0, 460, 360)])
+def test_a_cover_of_the_first_night_is_seen_by_the_edges_of_the_day(image: np.ndarray) -> None:
+    only_day = {"day": references()["day"]}
+    before, after = pair(infrared(image))
+    found = diagnose(after, before, only_day, mode="ir")
+    reading = found.reading(PictureFault.OCCLUDED)
+    assert reading.outcome is Outcome.FAULT
+    assert reading.severity >= 1
+    assert reading.region[0][0] <= 40
+    assert "nan" not in reading.explanation.text("en")
+    # what is in one picture alone may be passing
+    alone = diagnose(after, None, only_day, mode="ir").reading(PictureFault.OCCLUDED)
+    assert alone.outcome is Outcome.NOT_ASSESSABLE
+
+
+def test_what_the_first_night_hides_in_the_dark_is_no_cover() -> None:
+    only_day = {"day": references()["day"]}
+    dark = infrared(DAY)
+    dark[:, :300] *= 0.1
+    before, after = pair(dark)
+    reading = diagnose(after, before, only_day, mode="ir").reading(PictureFault.OCCLUDED)
+    assert reading.outcome is Outcome.NOT_ASSESSABLE
 
 
 def test_one_picture_cannot_be_frozen() -> None:

@@ -14,11 +14,11 @@ from sharpeyes.health.diagnose import model as models
 from sharpeyes.health.diagnose.checks import CHECKS, margins, measure
 from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.picture import Picture
-from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome, Reading
+from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome, Reading, settled
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode
 from sharpeyes.health.diagnose.words import names_of
 
-CHECKS_VERSION = "4"
+CHECKS_VERSION = "5"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
 
 MAY_LACK_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
@@ -28,7 +28,6 @@ _AGAINST_NORMAL = frozenset(
 )
 _FEW = 3
 _FEW_MARGIN = 2.5
-_LONE_MARGIN = 0.7
 
 # A pair wants some fifteen megabytes for as many milliseconds. glibc gives such blocks back to the kernel and
 # asks for them again, a third of the whole cost, until it has once seen a larger one freed (mallopt(3),
@@ -126,11 +125,7 @@ def diagnose(
     values |= margins(values)
     values["has_ref"] = float(reference is not None)
     scores = {check.kind: _margin(check, values) for check in CHECKS}
-    if reference is None:
-        # fences, kerbs and house fronts have stripes of their own, and windows that may stand on the grid
-        scores[PictureFault.STRIPES] -= _FEW_MARGIN
-        scores[PictureFault.CORRUPT] -= _LONE_MARGIN
-    elif reference.pictures < _FEW:
+    if reference is not None and reference.pictures < _FEW:
         # how much normal pictures differ is not known from one or two: only what is plain counts
         for kind in _AGAINST_NORMAL:
             scores[kind] -= _FEW_MARGIN
@@ -152,7 +147,7 @@ def _margin(check: Check, values: Mapping[str, float]) -> float:
     margin = models.load().forests[str(check.kind)].margin(values)
     if check.rule_weight:
         margin += check.rule_weight * rule
-    return margin if check.certain is None else max(margin, 2 * check.certain(values))
+    return settled(check, margin, values)
 
 
 def _missing(check: Check, features: Features, mode: str) -> Message | None:
@@ -173,11 +168,11 @@ def _read(
     scores: Mapping[PictureFault, float],
     mode: str,
 ) -> Reading:
-    missing = _missing(check, features, mode)
-    if missing is not None:
-        return Reading(check.kind, Outcome.NOT_ASSESSABLE, 0.0, 0, (), (), missing)
     margin = scores[check.kind]
     fault = margin > 0
+    missing = _missing(check, features, mode)
+    if missing is not None and not (fault and check.by_other_mode is not None):
+        return Reading(check.kind, Outcome.NOT_ASSESSABLE, 0.0, 0, (), (), missing)
     # without a signal there is no scene to be blurred or covered
     if fault and scores[PictureFault.SIGNAL_LOST] > 0 and check.kind not in MAY_LACK_SIGNAL:
         fault, margin = False, min(margin, -0.1)

@@ -100,10 +100,28 @@ class Check:
     """Beside a trained model: the rule's part in the sum of both."""
     certain: Callable[[Values], float] | None = None
     """Beside a trained model: a rule that needs no other opinion where it is > 0."""
+    unless: Callable[[Values], float] | None = None
+    """What looks like the fault and has another cause: a rule that takes it back where it is > 0."""
+    by_other_mode: Callable[[Values], float] | None = None
+    """Where only another mode was learned: a rule that says what is plain even so; else nothing is said."""
+    lone: float = 0.0
+    """Taken off the margin without a reference of the mode."""
     needs_reference: bool = False
     uses_foreign: bool = False
     """A reference of another mode will do."""
     needs_two: bool = False
+
+
+def settled(check: Check, margin: float, values: Values) -> float:
+    """A margin after the rules that need no other opinion."""
+    if values["has_ref"] != 1:
+        if check.by_other_mode is not None:
+            return 2 * check.by_other_mode(values)
+        margin -= check.lone
+    if check.unless is not None:
+        other = check.unless(values)
+        margin = min(margin, -2 * other) if other > 0 else margin
+    return margin if check.certain is None else max(margin, 2 * check.certain(values))
 
 
 def grade(value: float, second: float, third: float) -> int:

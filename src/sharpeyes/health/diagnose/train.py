@@ -26,7 +26,7 @@ import pickle
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ from sharpeyes.health.diagnose.diagnosis import CHECKS_VERSION, MAY_LACK_SIGNAL
 from sharpeyes.health.diagnose.drawn import DRAWN, drawn_scene
 from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.picture import Picture
-from sharpeyes.health.diagnose.reading import Check
+from sharpeyes.health.diagnose.reading import Check, settled
 from sharpeyes.health.diagnose.reference import ModeReference, learn
 
 TREES, DEPTH, RATE, SEEDS = 50, 3, 0.13, 2
@@ -347,13 +347,15 @@ def train(rows: Sequence[Row], out: Path, jobs: int = 2, *, data: str = "") -> d
             margin = check.rule_weight * rule + unseen
             least = -4.0 if kind in CUT_BY_MADE else EVEN
             judged = used & can & (own | (real & (kind in CUT_BY_MADE)))
-            if check.certain is not None:
-                margin[[check.certain(row.values) > 0 for row in rows]] = 30.0
+            # what is taken back of the scenes at hand shall not let the cut fall
+            lenient = replace(check, unless=None, lone=0.0)
+            given = np.array([_settled(lenient, *each) for each in zip(margin, rows, strict=True)])
+            margin = np.array([_settled(check, *each) for each in zip(margin, rows, strict=True)])
             # the cut for a scene is chosen without it as well
             for scene in np.unique(scenes[own]):
                 rest = judged & (scenes != scene)
-                cuts[scenes == scene] = choose_cut(margin[rest], y[rest], normal[rest], weight[rest], least)
-            cut = choose_cut(margin[judged], y[judged], normal[judged], weight[judged], least)
+                cuts[scenes == scene] = choose_cut(given[rest], y[rest], normal[rest], weight[rest], least)
+            cut = choose_cut(given[judged], y[judged], normal[judged], weight[judged], least)
             kinds[kind] = {"names": columns, "cut": round(cut, 4), "trees": trees}
         for i in np.flatnonzero(own & can).tolist():
             value = float(np.clip(margin[i] - cuts[i], -30, 30))
@@ -375,9 +377,16 @@ def train(rows: Sequence[Row], out: Path, jobs: int = 2, *, data: str = "") -> d
     return predictions
 
 
+def _settled(check: Check, margin: float, row: Row) -> float:
+    """The margin, out of every cut's reach where a rule decides alone."""
+    least, most = (settled(check, end, row.values) for end in (-1000.0, 1000.0))
+    return 30.0 if least > 0 else -30.0 if most <= 0 else settled(check, margin, row.values)
+
+
 def _can(check: Check, values: Mapping[str, float]) -> bool:
     known = not check.needs_reference or values["has_ref"] == 1
-    return known or (check.uses_foreign and values["shift_foreign"] == 1)
+    other_mode = check.uses_foreign or check.by_other_mode is not None
+    return known or (other_mode and values["shift_foreign"] == 1)
 
 
 def report(rows: Sequence[Row], predictions: Mapping[str, Mapping[str, Any]]) -> None:

@@ -73,9 +73,9 @@ SENTENCES: dict[str, dict[Language, str]] = {
         " {stripes_columns_wide_shared:.1f} 个灰度级的贯穿起伏。",
     },
     "diagnose.occluded": {
-        "en": "Something covers {cover_any:.0%} of the picture: the structure that is always there is gone"
+        "en": "Something covers {covered:.0%} of the picture: the structure that is always there is gone"
         " and nothing moves there.",
-        "zh": "画面的 {cover_any:.0%} 被遮挡：一直存在的景物消失，且该处没有任何运动。",
+        "zh": "画面的 {covered:.0%} 被遮挡：一直存在的景物消失，且该处没有任何运动。",
     },
     "diagnose.scene_shift": {
         "en": "The camera looks elsewhere: only {shift_zero:.0%} of its usual edges are in place; they are"

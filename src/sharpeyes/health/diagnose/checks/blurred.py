@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import Features, Look, median, percentile, percentiles
-from sharpeyes.health.diagnose.reading import Check, Values, above, both, grade, usual
+from sharpeyes.health.diagnose.reading import Check, Values, above, below, both, grade, usual
 
 # burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
 _INNER = np.s_[54:306]
@@ -126,6 +126,19 @@ def margin(v: Values) -> float:
     )
 
 
+def unless(v: Values) -> float:
+    """A starved encoder or a denoiser took the grain: fine structure fell no more than coarse. No lens does
+    that. And where not even grain is left, how sharp a place should be is known from its reference alone.
+    """
+    starved = min(
+        above(v["blur_slope"], -0.14, 0.02),
+        above(v["blur_coarse"], -0.45, 0.05),
+        below(v["grain_noise_p50_ratio"], -0.35, 0.1),
+    )
+    unknown = min(below(v["has_ref"], 0.5, 0.1), below(v["grain_noise_p50"], 0.06, 0.02))
+    return max(starved, unknown)
+
+
 def severity(v: Values) -> int:
     return grade(float(np.nanmax([v["blur_width_x"], v["blur_width_y"], 0])), 3.2, 5.0)
 
@@ -138,6 +151,7 @@ CHECK = Check(
     values=values,
     profiles=profiles,
     margin=margin,
+    unless=unless,
     inputs=(
         "blur_",
         "shift_tiles",

@@ -282,8 +282,10 @@ def margin(v: Values) -> float:
 
 
 def certain(v: Values) -> float:
-    """The grey that a decoder starts from, with what moved drawn on it: no scene is that."""
-    return min(above(v["damage_unfilled"], 0.62, 0.05), above(v["lost_std"], 0.5, 0.1))
+    """The grey that a decoder starts from, with what moved drawn on it, or the green of an empty buffer: no
+    scene is that."""
+    grey = min(above(v["damage_unfilled"], 0.62, 0.05), above(v["lost_std"], 0.5, 0.1))
+    return max(grey, above(v["damage_green_share"], 0.05, 0.02))
 
 
 def severity(v: Values) -> int:
@@ -339,4 +341,5 @@ CHECK = Check(
     ),
     rule_weight=0.5,
     certain=certain,
+    lone=0.7,  # windows of a house front may stand on the grid
 )

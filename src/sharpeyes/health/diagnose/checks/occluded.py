@@ -23,6 +23,7 @@ from sharpeyes.health.diagnose.features import (
     median,
     percentile,
     percentiles,
+    product,
 )
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, below, grade, rectangles
 
@@ -42,6 +43,7 @@ _UNSEEN = (
     "even",
     "rest",
 )
+_HIDDEN = ("by_day", "part", "flat", "lost", "rest", "dark", "light", "moved", "cosine")
 _REST = (
     "lost_median",
     "lost_best",
@@ -348,6 +350,46 @@ def _unseen(
     return {f"unseen_{k}": v for k, v in values.items()}
 
 
+def _gone_elsewhere(features: Features) -> tuple[dict[str, float], NDArray[np.bool_]]:
+    """The largest part where the edges of another mode are missing in both pictures, and its blocks (9, 16).
+
+    How bright or coloured it is means nothing between modes; where the edges are does.
+    """
+    values, part = dict.fromkeys(_HIDDEN, float("nan")), np.zeros((9, 16), np.bool_)
+    foreign, before = features.foreign, features.before
+    if foreign is None or before is None:
+        return values, part
+    values["by_day"] = float(foreign.mode == "day")
+    usual = foreign.usual_agreement
+    known = (foreign.persistence_blocks >= 0.08) & (usual > 0.35)
+    now = np.nan_to_num(np.max([foreign.agreement(look.field) for look in features.looks], axis=0))
+    lost = np.where(known, np.clip((usual - now) / np.maximum(usual, 0.2), 0, 1), 0)
+    middle = np.max([look.middle_blocks for look in features.looks], axis=0)
+    flat = np.log((foreign.profiles["middle"] + 0.4) / (middle + 0.4))
+    there = known & (lost < 0.5)
+    if there.sum() > 5:
+        flat = flat - median(flat[there])
+    size, part = _largest(known & (lost > 0.75) & (flat > 0.5))
+    if not size:
+        return values | {"part": 0.0}, part
+    along, strength = product(features.field, foreign.field), features.strength * foreign.persistence
+    rest = known & ~part
+    one, two = before.thumb_planes[0], features.after.thumb_planes[0]
+    light = _thumb_blocks(np.asarray(cv2.min(one, two), np.float32))
+    moved = _thumb_blocks(np.asarray(cv2.absdiff(one, two), np.float32))
+    values |= {
+        "part": size / part.size,
+        "flat": float(flat[part].mean()),
+        "lost": float(lost[part].mean()),
+        "rest": median(lost[rest]) if rest.any() else 1.0,
+        "dark": percentile(light[part], 20),
+        "light": float(light[part].mean()),
+        "moved": float(moved[part].mean()),
+        "cosine": float(block_means(along)[part].sum() / (block_means(strength)[part].sum() + 1e-3)),
+    }
+    return values, part
+
+
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
     return {"grain": np.asarray(cv2.resize(look.detail, (80, 45), interpolation=cv2.INTER_AREA), np.float32)}
 
@@ -375,15 +417,20 @@ def _masks(m: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.bool_]]:
 
 def measure(features: Features) -> dict[str, float]:
     maps = block_maps(features)
+    hidden, _ = _gone_elsewhere(features)
+    out = {f"hidden_{name}": value for name, value in hidden.items()}
     if maps is None or features.reference is None:
-        return dict.fromkeys(
-            [f"cover_{n}{s}" for n in _MAPS for s in ("", "_part")]
-            + [f"cover_{n}" for n in _REST]
-            + [f"unseen_{n}" for n in _UNSEEN],
-            float("nan"),
+        return (
+            dict.fromkeys(
+                [f"cover_{n}{s}" for n in _MAPS for s in ("", "_part")]
+                + [f"cover_{n}" for n in _REST]
+                + [f"unseen_{n}" for n in _UNSEEN],
+                float("nan"),
+            )
+            | out
+            | {"covered": hidden["part"]}
         )
     masks = _masks(maps)
-    out: dict[str, float] = {}
     part = np.zeros((9, 16), np.bool_)
     for name in _MAPS:
         size, where = _largest(masks[name])
@@ -438,7 +485,7 @@ def measure(features: Features) -> dict[str, float]:
         "cover_contrast_lost": float(median(maps["flat"])),
         "cover_part_even": float(np.sqrt(np.maximum(even, 0))[part].mean()) if inside else 0.0,
     }
-    return out | _things(features) | _faint(features, maps)
+    return out | _things(features) | _faint(features, maps) | {"covered": out["cover_any"]}
 
 
 def margin(v: Values) -> float:
@@ -454,31 +501,72 @@ def margin(v: Values) -> float:
 
 def certain(v: Values) -> float:
     """A large, still area of a colour or an evenness never seen there, ending at once, with none of the usual
-    edges, in a view that has not moved: a cover, however the place changes through the year."""
-    colour = min(above(v["unseen_chroma"], 7, 1), above(v["unseen_part"], 0.12, 0.03))
+    edges, in a view that has not moved: a cover, however the place changes through the year.
+
+    The harder it ends, the less of it is enough. A shadow or a lamp leaves the colour nearly as it is: where
+    there are no edges to lose (a bare road), a foreign colour that ends hard is enough too.
+    """
+    part, step = v["unseen_part"], v["unseen_step"]
+    no_edges = below(v["unseen_kept"], 0.3, 0.06)
+    colour = min(above(v["unseen_chroma"], 7, 1), above(part, 0.12, 0.03), no_edges)
+    hard = min(
+        above(v["unseen_chroma"], 3.5, 0.5),
+        above(part, 0.14, 0.03),
+        above(step, 0.75, 0.08),
+        max(no_edges, below(v["unseen_known"], 0.02, 0.01)),
+    )
     even = min(
         above(v["unseen_flat"], 0.9, 0.1),
-        above(v["unseen_luma"], 12, 4),
-        above(v["unseen_part"], 0.06, 0.03),
+        max(
+            min(above(v["unseen_luma"], 12, 4), above(part, 0.06, 0.03)),
+            min(above(v["unseen_luma"], 20, 4), above(part, 0.035, 0.02), above(step, 0.6, 0.08)),
+        ),
+        no_edges,
     )
     return min(
-        max(colour, even),
+        max(colour, even, hard),
         below(v["unseen_cosine"], 0.5, 0.08),
-        below(v["unseen_kept"], 0.3, 0.06),
-        above(v["unseen_step"], 0.45, 0.08),
+        above(step, 0.45, 0.08),
         below(v["unseen_light"], 215, 5),
         below(v["shift_gain"], 0.1, 0.03),
     )
 
 
+def unless(v: Values) -> float:
+    """Fog takes contrast from all of the picture, but what it leaves of the edges points as it always did;
+    glare is brighter than any cover."""
+    fog = min(
+        above(v["cover_lost_cosine"], 0.62, 0.05),
+        above(v["unseen_cosine"], 0.62, 0.05),
+        above(v["cover_contrast_lost"], 0.7, 0.1),
+    )
+    return max(fog, above(v["cover_part_light"], 203, 4))
+
+
+def by_other_mode(v: Values) -> float:
+    """The first night, by the edges of the day: a still, even, well lit part has none of them, the rest has
+    them. What the dark hides is dark, and what a lamp bleaches is white. The larger the part, the more of the
+    rest may be missing. The other way round, lamps draw edges of their own, which are gone by day."""
+    return min(
+        above(v["hidden_part"], 0.08, 0.03),
+        above(v["hidden_flat"], 1.0 if v["hidden_by_day"] == 1 else 1.7, 0.2),
+        above(v["hidden_lost"], 0.9, 0.03),
+        below(v["hidden_rest"], 0.41 + 0.5 * v["hidden_part"], 0.1),
+        below(v["hidden_cosine"], 0.5, 0.1),
+        above(v["hidden_dark"], 30, 5),
+        below(v["hidden_light"], 200, 5),
+        below(v["hidden_moved"], 5, 1),
+    )
+
+
 def severity(v: Values) -> int:
-    return grade(max(v["cover_any"], v["unseen_part"]), 0.3, 0.6)
+    return grade(float(np.nanmax([v["covered"], v["unseen_part"], 0.0])), 0.3, 0.6)
 
 
 def region(features: Features) -> Region:
     maps = block_maps(features)
     if maps is None:
-        return ()
+        return rectangles(_gone_elsewhere(features)[1])
     found = rectangles(_masks(maps)["any"])
     return found or rectangles(_thumb_blocks(_strange(features)[2].astype(np.float32)) > 0.5)
 
@@ -495,4 +583,6 @@ CHECK = Check(
     inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
     rule_weight=0.5,
     certain=certain,
+    unless=unless,
+    by_other_mode=by_other_mode,
 )

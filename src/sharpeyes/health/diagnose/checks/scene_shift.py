@@ -319,6 +319,18 @@ def margin(v: Values) -> float:
     return max(moved, turned, warped, elsewhere)
 
 
+def unless(v: Values) -> float:
+    """A mount gives a little with wind and warmth: all is found within a fiftieth of the picture's width, and
+    more clearly than the learned pictures are found in each other."""
+    return min(
+        below(v["shift_gain"], 0.02, 0.01),
+        below(v["shift_distance"], 3.0, 0.3),
+        below(v["shift_tiles_shift"], 3.0, 0.3),
+        above(v["shift_sharpness"], 18, 3),
+        above(v["shift_least_zero"], 1.5, 0.2),
+    )
+
+
 def severity(v: Values) -> int:
     if v["shift_gain"] > 0.1 and v["shift_distance"] > 2:
         return grade(v["shift_distance"], 12, 40)
@@ -333,6 +345,7 @@ CHECK = Check(
     needs_reference=True,
     uses_foreign=True,
     margin=margin,
+    unless=unless,
     inputs=(
         "shift_",
         "cover_kept",

@@ -180,4 +180,5 @@ CHECK = Check(
         "still_p50",
     ),
     rule_weight=0.25,
+    lone=2.5,  # fences, kerbs and house fronts have stripes of their own
 )

@@ -1,0 +1,144 @@
+"""What rules settle alone: what has another cause is no fault, what is certain needs no other opinion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from sharpeyes.domain.health import PictureFault
+from sharpeyes.health.diagnose.checks import CHECKS, blurred, corrupt, occluded, scene_shift
+from sharpeyes.health.diagnose.reading import Check, Values, settled
+
+NAN = float("nan")
+
+STARVED = {
+    "blur_slope": -0.07,
+    "blur_coarse": -0.31,
+    "grain_noise_p50_ratio": -0.64,
+    "grain_noise_p50": 0.2,
+    "has_ref": 1.0,
+}
+BLANK = STARVED | {"blur_slope": NAN, "grain_noise_p50": 0.02, "has_ref": 0.0}
+FOG = {
+    "cover_lost_cosine": 0.72,
+    "unseen_cosine": 0.71,
+    "cover_contrast_lost": 1.28,
+    "cover_part_light": 120.0,
+}
+GLARE = FOG | {"cover_lost_cosine": 0.1, "cover_part_light": 217.0}
+GIVES = {
+    "shift_gain": 0.0,
+    "shift_distance": 2.8,
+    "shift_tiles_shift": 2.8,
+    "shift_sharpness": 30.0,
+    "shift_least_zero": 2.0,
+}
+PATCH = {
+    "unseen_part": 0.2,
+    "unseen_chroma": 5.3,
+    "unseen_luma": 19.0,
+    "unseen_flat": 0.4,
+    "unseen_step": 0.85,
+    "unseen_kept": 0.6,
+    "unseen_known": 0.0,
+    "unseen_cosine": 0.1,
+    "unseen_light": 80.0,
+    "shift_gain": 0.0,
+}
+SMALL_PAINT = PATCH | {
+    "unseen_part": 0.045,
+    "unseen_chroma": 0.0,
+    "unseen_luma": 33.0,
+    "unseen_flat": 1.8,
+    "unseen_step": 0.7,
+    "unseen_kept": 0.01,
+    "unseen_known": 0.25,
+}
+FIRST_NIGHT = {
+    "hidden_by_day": 1.0,
+    "hidden_part": 0.2,
+    "hidden_flat": 1.5,
+    "hidden_lost": 0.97,
+    "hidden_rest": 0.3,
+    "hidden_cosine": 0.1,
+    "hidden_dark": 60.0,
+    "hidden_light": 70.0,
+    "hidden_moved": 0.5,
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "values", "change"),
+    [
+        *((blurred.unless, STARVED, {name: -0.9}) for name in ("blur_slope", "blur_coarse")),
+        (blurred.unless, STARVED, {"grain_noise_p50_ratio": -0.13}),
+        (blurred.unless, BLANK, {"grain_noise_p50": 0.2}),
+        (blurred.unless, BLANK, {"has_ref": 1.0}),
+        *((occluded.unless, FOG, {name: 0.3}) for name in ("cover_lost_cosine", "unseen_cosine")),
+        (occluded.unless, FOG, {"cover_contrast_lost": 0.2}),
+        (occluded.unless, GLARE, {"cover_part_light": 190.0}),
+        (scene_shift.unless, GIVES, {"shift_gain": 0.2}),
+        (scene_shift.unless, GIVES, {"shift_distance": 8.0}),
+        (scene_shift.unless, GIVES, {"shift_tiles_shift": 8.0}),
+        (scene_shift.unless, GIVES, {"shift_sharpness": 5.0}),
+        (scene_shift.unless, GIVES, {"shift_least_zero": 0.6}),
+        (occluded.certain, PATCH, {"unseen_chroma": 1.3}),
+        (occluded.certain, PATCH, {"unseen_part": 0.08}),
+        (occluded.certain, PATCH, {"unseen_step": 0.6}),
+        (occluded.certain, PATCH, {"unseen_known": 0.2}),
+        (occluded.certain, PATCH, {"unseen_cosine": 0.8}),
+        (occluded.certain, PATCH, {"unseen_light": 230.0}),
+        (occluded.certain, PATCH, {"shift_gain": 0.2}),
+        (occluded.certain, SMALL_PAINT, {"unseen_step": 0.5}),
+        (occluded.certain, SMALL_PAINT, {"unseen_luma": 15.0}),
+        (occluded.certain, SMALL_PAINT, {"unseen_kept": 0.5}),
+        (
+            corrupt.certain,
+            {"damage_green_share": 0.17, "damage_unfilled": 0.0, "lost_std": 0.0},
+            {"damage_green_share": 0.02},
+        ),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_part": 0.05}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_flat": 0.6}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_by_day": 0.0}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_lost": 0.8}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_rest": 0.6}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_cosine": 0.7}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_dark": 10.0}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_light": 220.0}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_moved": 9.0}),
+        (occluded.by_other_mode, FIRST_NIGHT, {"hidden_moved": NAN}),
+    ],
+)
+def test_a_rule_holds_by_every_one_of_its_limits(
+    rule: Callable[[Values], float], values: Values, change: Values
+) -> None:
+    assert rule(values) > 0
+    assert rule({**values, **change}) <= 0
+
+
+def test_the_larger_the_cover_the_more_of_the_rest_may_be_missing() -> None:
+    assert occluded.by_other_mode(FIRST_NIGHT | {"hidden_rest": 0.6, "hidden_part": 0.45}) > 0
+
+
+def of(kind: PictureFault) -> Check:
+    return next(check for check in CHECKS if check.kind == kind)
+
+
+def test_what_has_another_cause_is_taken_back_and_what_is_certain_stands() -> None:
+    here = {"has_ref": 1.0}
+    fog = FOG | PATCH | here
+    assert occluded.unless(fog) <= 0 < occluded.certain(fog)
+    check = of(PictureFault.OCCLUDED)
+    nothing = dict.fromkeys(PATCH, NAN) | here
+    assert settled(check, 3.0, nothing | FOG) < 0
+    assert settled(check, 3.0, nothing | FOG | {"cover_contrast_lost": 0.0}) == 3.0
+    assert settled(check, -3.0, nothing | FOG | PATCH) > 0
+
+
+def test_without_a_reference_of_the_mode_less_is_said() -> None:
+    nothing = {"has_ref": 0.0, "damage_green_share": 0.0, "damage_unfilled": 0.0, "lost_std": 0.0}
+    assert settled(of(PictureFault.STRIPES), 3.0, nothing) == 0.5
+    assert settled(of(PictureFault.CORRUPT), 3.0, nothing) == pytest.approx(2.3)
+    assert settled(of(PictureFault.OCCLUDED), 9.0, {"has_ref": 0.0} | dict.fromkeys(FIRST_NIGHT, NAN)) < 0
+    assert settled(of(PictureFault.OCCLUDED), -9.0, {"has_ref": 0.0} | FIRST_NIGHT) > 0
