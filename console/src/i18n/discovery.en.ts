@@ -42,7 +42,7 @@ export const discoveryEn = {
   'discovery.as': 'as {account}',
   'discovery.anonymous': 'without an account',
   'discovery.notAllowed': 'Only administrators search and approve.',
-  'discovery.refusing': '{n} cameras in the registry refuse their login',
+  'discovery.refusing': 'Cameras in the registry that refuse their login: {n}',
   'discovery.all': 'All declared networks',
   'discovery.some': 'Some of them',
   'discovery.given': 'Addresses',
