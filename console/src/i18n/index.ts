@@ -1,5 +1,5 @@
 /** Words of the console. Messages are plain text with {places}: nothing is compiled, so no eval is needed. */
-import { ref, shallowRef, watchEffect } from 'vue'
+import { computed, ref, shallowRef, watchEffect } from 'vue'
 import type { Language } from 'element-plus/es/locale'
 import { en, type Key } from './en'
 
@@ -18,6 +18,8 @@ function preferred(): Locale {
 export const locale = ref<Locale>(preferred())
 const messages = shallowRef<Messages>(en)
 const service = shallowRef((sentence: string, _reason?: string): string => sentence)
+/** What stands between a name and its value, between values, and between such pairs. */
+export const signs = computed(() => (locale.value === 'en' ? { is: ': ', and: ', ', then: '; ' } : { is: '：', and: '、', then: '；' }))
 export const widgets = shallowRef<Language>()
 
 /** Only the language in use is fetched. */

@@ -8,6 +8,7 @@ export const JOURNAL: readonly (readonly [RegExp, string])[] = [
   [/^filed by (\S+): (.*)$/s, '由 $1 提出：$2'],
   [/^upheld by (\S+): (.*)$/s, '由 $1 认定成立：$2'],
   [/^dismissed by (\S+): (.*)$/s, '由 $1 驳回：$2'],
+  [/^imported from (.+) by the demo$/, '演示自动从 $1 导入'],
   [/^imported from (.+) by (.+)$/, '由 $2 从 $1 导入'],
   [/^numbered (\S+)$/, '编号为 $1'],
   [/^device found at (.+)$/, '在 $1 发现设备'],

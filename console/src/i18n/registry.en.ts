@@ -147,6 +147,7 @@ export const registryEn = {
   'imports.codes': 'Codes of: {field}',
   'imports.networkedWhy': '0 and 1 mean the opposite in other systems: say what they mean in this file.',
   'imports.codesWhy': 'Only what differs from the usual codes need be said.',
+  'imports.inFile': 'In its first rows: {values}.',
   'imports.code': 'Stands in the file',
   'imports.codeMeans': 'Means',
   'imports.addCode': 'Add a code',

@@ -148,6 +148,7 @@ export const registryZh: Record<keyof typeof registryEn, string> = {
   'imports.codes': '代码对照：{field}',
   'imports.networkedWhy': '0 和 1 在不同系统中含义相反：请说明本文件中的含义。',
   'imports.codesWhy': '只需填写与常用代码不同的值。',
+  'imports.inFile': '前几行中有：{values}。',
   'imports.code': '文件中的值',
   'imports.codeMeans': '含义',
   'imports.addCode': '添加代码',
