@@ -238,9 +238,11 @@ class Quality:
     ``database`` and ``evidence`` None: nothing is learnt and nothing kept (a sweep without a store).
     ``pair_s``: seconds between the two pictures of a full check.
     ``patient``: for a sweep. A probe waits for a place rather than going without a look, and one look is a
-    verdict. If the first picture shows something, a second one must show it, too; if not, the second one is
-    only to differ from it: a picture that stands still is checked in full beside a third.
-    ``quick``: the same, but where nothing was found no second one is asked for, and *frozen* stays open.
+    verdict. If the first picture shows something, a second one must show it, too. If not, and nothing moves
+    in the pictures right behind it, the second one is only to differ from it: a picture that stands still is
+    checked in full beside a third.
+    ``quick``: the same, but where nothing was found no second one is asked for: if nothing moves, *frozen*
+    stays open.
     ``reported``: faults of a camera's picture that its own reports speak for.
     """
 
