@@ -36,7 +36,7 @@ def sweep(
         bool,
         typer.Option(
             "--quick",
-            help="With --diagnose: meet each camera once; where nothing moves, *frozen* stays open.",
+            help="With --diagnose: one picture a camera, in half the time; frozen ones are not found.",
         ),
     ] = False,
     tier: Annotated[Tier | None, typer.Option(help="Only cameras of this tier.")] = None,

@@ -241,8 +241,8 @@ class Quality:
     verdict. If the first picture shows something, a second one must show it, too. If not, and nothing moves
     in the pictures right behind it, the second one is only to differ from it: a picture that stands still is
     checked in full beside a third.
-    ``quick``: the same, but where nothing was found no second one is asked for: if nothing moves, *frozen*
-    stays open.
+    ``quick``: the same, but where nothing was found no second one is asked for, nor those right behind the
+    first: *frozen* stays open.
     ``reported``: faults of a camera's picture that its own reports speak for.
     """
 
@@ -404,7 +404,7 @@ class Quality:
         """How many pictures behind the next keyframe of the camera are of use."""
         memory = self._memories.get(camera)
         first = memory is None or (memory.before is None and memory.trace is None)
-        return FOLLOW if self.patient and first else 0
+        return FOLLOW if self.patient and first and not self.quick else 0
 
     def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:
         """Once, until a look succeeds again: what fails for one camera may fail for all."""
