@@ -63,6 +63,11 @@ export function utc(at: string | number | Date): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')
 }
 
+/** 0.4 s, −1.25 s: short times, with so many digits. */
+export function seconds(value: number, digits = 1): string {
+  return `${value.toFixed(digits)} ${locale.value === 'zh-CN' ? '秒' : 's'}`
+}
+
 /** 45 s, 12 min, 3 h 20 min, 5 d 4 h. */
 export function duration(seconds: number): string {
   const zh = locale.value === 'zh-CN'
