@@ -355,7 +355,7 @@ class Viewer:
     async def accept(self, answer: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=answer, type="answer"))
 
-    async def see(self, count: int, within_s: float = 10) -> None:
+    async def see(self, count: int, within_s: float = 60) -> None:
         """Wait until ``count`` more pictures were decoded."""
         wanted = self.frames + count
         async with asyncio.timeout(within_s):

@@ -166,7 +166,7 @@ class TestSessions:
         own = await feng.delete(f"/api/v1/users/{staff.id('feng')}/totp")
         assert kind(own) == (403, "forbidden")
         assert "another administrator" in own.json()["mend"]
-        shown = {"password": PASSWORD, "code": code()}  # when it was confirmed
+        shown = {"password": PASSWORD, "code": wanted["code"]}  # when it was confirmed
         for wrong in (shown, {**proof, "password": "another", "code": code(1)}, {**proof, "code": "12"}):
             assert kind(await feng.post(removal, json=wrong)) == (403, "forbidden"), wrong
         assert (await feng.post(removal, json={**proof, "code": code(1)})).status_code == 204
