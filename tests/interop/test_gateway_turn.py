@@ -38,7 +38,7 @@ async def coturn(folder: Path) -> AsyncIterator[int]:
         COTURN, "-n", *options.split(), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
     )
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 with contextlib.suppress(OSError):
                     _, writer = await asyncio.open_connection(RELAY, port)

@@ -102,7 +102,7 @@ async def until_received(server: HttpServer | SmtpServer, number: int) -> None:
     def received() -> int:
         return len(server.received) if isinstance(server, HttpServer) else len(server.mails)
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while received() < number:
             server.arrived.clear()
             await server.arrived.wait()

@@ -83,7 +83,7 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     assert made.processes() == [], "a process outlived the gateway"
 
 
-async def until(condition: object, within_s: float = 10) -> None:
+async def until(condition: object, within_s: float = 60) -> None:
     async with asyncio.timeout(within_s):
         while not condition():  # type: ignore[operator]
             await asyncio.sleep(0.02)

@@ -60,7 +60,7 @@ class Scene:
 
     async def ended(self, view: str) -> dict[str, object]:
         """The register's word on the end of a view."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while True:
                 for entry in self.town.entries("view_ended"):
                     if entry.details["view"] == view:

@@ -123,7 +123,7 @@ async def test_asked_approved_watched_revoked_registered(tmp_path: Path) -> None
                 assert (await staff.ticket("wang", "square", grant["id"])).status_code == 403
             finally:
                 await viewer.close()
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(ended := await staff.register(kind="view_ended")) < 2:
                     await asyncio.sleep(0.05)
             assert {entry["user"] for entry in ended} == {staff.id("wang")}
@@ -232,14 +232,14 @@ async def test_every_other_way_in_is_refused_and_registered(tmp_path: Path) -> N
                 f"/api/v1/grants/{grant['id']}/revoke", json={"reason": "The jam is over"}
             )
             assert revoked.status_code == 200, revoked.text
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(60):
                 async for _ in watching:  # ends when the server closes
                     pass
             await refused(await http.get(segment), 403, "revoked")
             assert (await http.get(playlist)).status_code == 403
             await refused(await whep(last), 403, "revoked")
             await refused(await staff.ticket("wang", "square", grant["id"]), 403, "revoked")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 while len(ended := await staff.register(kind="view_ended")) < 2:
                     await asyncio.sleep(0.05)
             assert {entry["details"]["path"] for entry in ended} == {"hls", "fmp4"}

@@ -211,7 +211,7 @@ async def test_one_run_at_a_time_and_it_can_be_stopped(tmp_path: Path) -> None:
             refused = await client.post("/api/v1/discovery", json=wanted)
             assert refused.status_code == 409
             assert "token:" in refused.json()["detail"]
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await listed(client):  # it is on the list before the run has ended
                     await asyncio.sleep(0.05)
             stopped = await client.delete("/api/v1/discovery")
@@ -409,7 +409,7 @@ async def test_a_run_that_the_end_of_the_service_cut_short_is_told_so_and_loses_
         async with city(tmp_path) as client:
             wanted = {"addresses": ["127.0.30.1-2"], "ports": [slow.port, quick.port]}
             await client.post("/api/v1/discovery", json=wanted)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 while not await listed(client):
                     await asyncio.sleep(0.05)
         hold.set()

@@ -70,7 +70,7 @@ class Hall:
 
     async def look_until(self, stage: str) -> dict[str, Any]:
         """Look until there is a ticket in this stage."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 await self.look()
                 if found := await self.tickets(f"stage={stage}"):

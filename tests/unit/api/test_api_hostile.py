@@ -110,7 +110,7 @@ class TestSessions:
         async def look(grant: str, ahead_ms: int, *, lapsed: bool = False) -> Decision:
             """The answer of a service that starts at this time of the clock, once it saw what there is."""
             clock.ahead_ms = ahead_ms
-            async with client_of(tmp_path, clock=clock) as client, asyncio.timeout(20):
+            async with client_of(tmp_path, clock=clock) as client, asyncio.timeout(60):
                 desk = client.service.access.desk  # type: ignore[union-attr]
                 get = partial(get_grant, grant_id=grant)
                 while lapsed and (await client.service.database.aread(get)).lapsed is None:

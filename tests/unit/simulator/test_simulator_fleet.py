@@ -156,7 +156,7 @@ async def test_the_command_prints_where_everything_is_and_ends_cleanly(
     assert [each["id"] for each in document["cameras"]] == ["camera-0001"]
     assert document["control"].startswith("http://127.0.0.1:")
     assert b"simulated" not in line
-    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(10):
+    async with httpx.AsyncClient(trust_env=False) as client, asyncio.timeout(60):
         while (await client.get(f"{document['control']}/cameras/camera-0001")).json()["fault"] is None:
             await asyncio.sleep(0.05)
     process.send_signal(signal.SIGTERM)
