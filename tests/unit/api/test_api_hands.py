@@ -13,23 +13,13 @@ import pytest
 from sqlalchemy import exists, select
 
 from api_client import client_of
-from api_people import PASSWORD, Browser, Staff, staff_of
-from sharpeyes.app import wall_clock
+from api_people import PASSWORD, Browser, Clock, Staff, staff_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.time import Ms
 from sharpeyes.store.access_schema import user_session
 from sharpeyes.store.schema import api_token
 
 DAY = 86_400_000
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def __call__(self) -> Ms:
-        return Ms(wall_clock() + self.ahead_ms)
 
 
 @pytest.fixture

@@ -14,25 +14,13 @@ import httpx
 import pytest
 
 from api_client import Client, client_of
-from api_people import PASSWORD, Staff, staff_of
+from api_people import PASSWORD, Clock, Staff, staff_of
 from sharpeyes.access import requests, totp
 from sharpeyes.access.grants import MOST_UNREVIEWED
 from sharpeyes.api.bodies import MOST_BYTES
-from sharpeyes.app import wall_clock
 from sharpeyes.domain.access import Action, Allowed, Decision, Reason, Refused
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.time import Ms
 from sharpeyes.store.access import get_grant, put_grant
-
-
-class Clock:
-    """The service's clock, which somebody can put back."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-
-    def __call__(self) -> Ms:
-        return Ms(wall_clock() + self.ahead_ms)
 
 
 @pytest.fixture

@@ -18,15 +18,14 @@ import pytest
 from test_api_rights import BY_ADDRESS, GUARDED, OPEN, TABLE, path_of
 
 from api_client import Client, client_of
-from api_people import PASSWORD, Browser, Staff, staff_of
+from api_people import PASSWORD, Browser, Clock, Staff, staff_of
 from sharpeyes.access import refusals
 from sharpeyes.access.refusals import Allowance
 from sharpeyes.api.app import create_api
 from sharpeyes.api.auth import DISPUTE, STILLS, TAKE_PART
-from sharpeyes.app import context_of, wall_clock
+from sharpeyes.app import context_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.domain.time import Ms
 
 OPEN_BECAUSE = {
     "GET /healthz": "a load balancer asks whether the process lives",
@@ -52,13 +51,6 @@ FORMS: dict[str, dict[str, Any]] = {
 """Where the form of the body is looked at before the credential."""
 
 ROLES = frozenset(Role) - {Role.AUDITOR}
-
-
-class Clock:
-    ahead_ms = 0
-
-    def __call__(self) -> Ms:
-        return Ms(wall_clock() + self.ahead_ms)
 
 
 @pytest.fixture
