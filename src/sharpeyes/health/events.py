@@ -88,6 +88,8 @@ _NOT_RENEWED = frozenset(
 """Answers to a Renew by which a device may mean that it does not know the word."""
 _STILL_THERE = frozenset({Trouble.MALFORMED, Trouble.TOO_LARGE, Trouble.HTTP_STATUS, Trouble.NOT_ONVIF})
 """Endings after which the device still holds our subscription, and can be told to end it."""
+_SILENT = frozenset({Trouble.REFUSED, Trouble.UNREACHABLE, Trouble.CLOSED, Trouble.TIMEOUT})
+"""Endings that tell nothing of our subscription: a device that was busy, or away for a moment, holds it."""
 
 
 class _NoEventsError(Exception):
@@ -112,6 +114,8 @@ class _Line:
     ends: float = 0.0
     """When the subscription ends unless it is renewed, by the loop's time."""
     failures: int = 0
+    silent: bool = False
+    """It gave no answer the last time, and was not asked since."""
     refusal: Refusal | None = None
     place: bool = False
 
@@ -276,7 +280,7 @@ class Events:
         except OnvifError as error:
             self.stats.failed += 1
             return self._failed(line, error)
-        line.failures, line.refusal = 0, None
+        line.failures, line.silent, line.refusal = 0, False, None
         self._stands(line, EventsStatus.SUBSCRIBED)
         if self._waiting and loop.time() - line.since >= TENURE_S:
             await self._end(line)
@@ -403,7 +407,10 @@ class Events:
         """When to try again. The login is kept out of harm's way, as it is with streams."""
         if error.kind is Trouble.NO_RESOURCES:  # ours, not the device's: all stays as it is
             return asyncio.get_running_loop().time() + self._pull_s
-        had = line.since > 0.0
+        had, silent = line.since > 0.0, line.silent
+        line.silent = error.kind in _SILENT
+        if had and line.silent and not silent:  # or it would hold one more for every answer that was late
+            return asyncio.get_running_loop().time() + self._pull_s
         line.subscription, line.since = None, 0.0
         line.failures += 1
         if error.kind in _REFUSED:
@@ -413,7 +420,7 @@ class Events:
             line.refusal = Refusal.after(line.refusal, self._clock())
             self._give_place(line)
             return self._left(line, EventsStatus.REFUSED, error.message, line.refusal.until - self._clock())
-        if had and line.failures == 1:  # it forgot us, or was restarted: subscribe anew
+        if had and line.failures == 1 and not line.silent:  # it forgot us, or was restarted: subscribe anew
             return asyncio.get_running_loop().time() + self._pull_s
         line.device = None
         self._give_place(line)
