@@ -57,7 +57,7 @@ async def serving(folder: Path, **more: object) -> AsyncIterator[Site]:
     stop = asyncio.Event()
     running = asyncio.create_task(run(settings, load(file, environ={}), stop=stop, started=up.set_result))
     try:
-        done, _ = await asyncio.wait({up, running}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait({up, running}, timeout=90, return_when=asyncio.FIRST_COMPLETED)
         if running in done:
             running.result()
         started = up.result()
