@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,8 @@ VIEW_FAULTS = frozenset(PictureFault) - {
     PictureFault.NOISE,
 }
 """Faults found by comparing with what is normal for the camera: void when its view is accepted anew."""
+STOP_S = 10.0
+"""A decoder that does not come back holds up the end of the service for so long."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
 
@@ -208,6 +211,8 @@ class _Memory:
     known: dict[str, tuple[int, int]] | None = None
     """Modes with a reference: version, and from how many pictures. None: not read yet."""
     sampled: dict[str, Ms] = field(default_factory=dict)
+    unusable: frozenset[str] = frozenset()
+    """Modes whose reference cannot be read, as was said once."""
 
 
 @dataclass(slots=True)
@@ -277,7 +282,6 @@ class Quality:
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
         self._apart: dict[str, _Apart] = {}
-        self._unusable: set[tuple[str, str]] = set()
 
     def set_apart(self, camera: str) -> None:
         """A camera that is in no registry: looked at as any other, what is learnt of it stays in memory, and
@@ -285,8 +289,15 @@ class Quality:
         self._apart[camera] = _Apart()
 
     async def stop(self) -> None:
-        """No more looks; those in a thread end first."""
-        await asyncio.get_running_loop().run_in_executor(None, self._executor.shutdown)
+        """No more looks; those in a thread end first, if they do so in :data:`STOP_S`."""
+        await asyncio.get_running_loop().run_in_executor(None, self._drain)
+
+    def _drain(self) -> None:
+        end = threading.Thread(target=self._executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
+        end.start()
+        end.join(STOP_S)
+        if end.is_alive():
+            log.error("a picture is still being looked at after %.0f s: not waited for", STOP_S)
 
     # --- one look ------------------------------------------------------------------------------------
 
@@ -539,8 +550,8 @@ class Quality:
             try:
                 found[mode] = await self._run("check_s", self._examiner.load, reference.data or b"")
             except ValueError as error:  # of another version: learnt anew
-                if (camera, mode) not in self._unusable:
-                    self._unusable.add((camera, mode))
+                if mode not in memory.unusable:
+                    memory.unusable |= {mode}
                     log.warning("the reference of %s by %s is not used: %s", camera, mode, error)
         memory.known = {mode: (stored[mode].version, stored[mode].pictures) for mode in found}
         self._references[camera] = found
@@ -594,6 +605,7 @@ class Quality:
         log.info("camera %s: its normal by %s is learnt, version %d", camera, mode, version)
         self._references.pop(camera, None)
         memory.known = (memory.known or {}) | {mode: (version, len(keyframes))}
+        memory.unusable -= {mode}
 
     async def _learn_apart(self, apart: _Apart, memory: _Memory, keyframe: Keyframe, seen: Seen) -> None:
         """The same in memory; a camera set apart shows the same view always, so the first reference lasts."""
