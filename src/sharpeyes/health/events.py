@@ -18,7 +18,7 @@ import logging
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection
@@ -506,7 +506,9 @@ class Events:
 
         def write(connection: Connection) -> None:
             store.put_device_events(connection, standing)
-            store.add_reports(connection, reports, expires=Ms(self._clock() + KEPT_MS))
+            now = self._clock()
+            said = [replace(each, at=Ms(min(each.at, now))) for each in reports]  # ours may have been ahead
+            store.add_reports(connection, said, expires=Ms(now + KEPT_MS))
 
         try:
             await self._database.awrite(write)

@@ -15,9 +15,9 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -30,6 +30,8 @@ from sharpeyes.store.database import Database
 from sharpeyes.store.evidence import Exhibit, ProbeRecord
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T", Exhibit, ProbeRecord)
 
 HOUR_MS = 3_600_000
 SWEEP_S = 60.0
@@ -156,15 +158,15 @@ class Evidence:
         if len(self._records) >= WAITING:
             self.dropped += 1
             return
-        keep_ms = self.retention.failure_ms if bad else self.retention.success_ms
+        keep_ms, now = self.retention.failure_ms if bad else self.retention.success_ms, self._clock()
         self._records.append(
             ProbeRecord(
                 camera=camera,
-                at=result.at,
+                at=Ms(min(result.at, now)),  # our own clock may have been set back since the probe began
                 ok=not bad,
                 found={**working(result), **found},
                 still=still,
-                expires=Ms(self._clock() + keep_ms),
+                expires=Ms(now + keep_ms),
             )
         )
 
@@ -179,8 +181,10 @@ class Evidence:
         keep = self.retention
 
         def write(connection: Connection) -> None:
-            index.add_exhibits(connection, exhibits)
-            index.add_records(connection, records, failures=keep.failures, successes=keep.successes)
+            now = self._clock()  # within the transaction: a clock set back later puts right what is stored
+            index.add_exhibits(connection, _no_later(exhibits, now))
+            in_time = _no_later(records, now)
+            index.add_records(connection, in_time, failures=keep.failures, successes=keep.successes)
 
         try:
             await self._database.awrite(write)
@@ -248,6 +252,15 @@ def working(result: ProbeResult) -> dict[str, Any]:
         "total_ms": timings.total_ms,
         "transcript": list(result.transcript),
     }
+
+
+def _no_later(waiting: list[T], now: Ms) -> list[T]:
+    """What our own clock dated ahead until it was set back is dated back by as much, and so ends in time."""
+    ahead = max((one.at for one in waiting), default=now) - now
+    return [
+        one if one.at <= now else replace(one, at=Ms(one.at - ahead), expires=Ms(one.expires - ahead))
+        for one in waiting
+    ]
 
 
 def _make_private(folder: Path) -> None:
