@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 
 from sqlalchemy import Connection
 
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.rates.background import in_background
 from sharpeyes.rates.rate import Climb
 from sharpeyes.store import rungs, telemetry
 from sharpeyes.store.database import Database
@@ -44,14 +45,8 @@ class Census:
         self.tiers = await self._database.aread(partial(climbs, now=now))
         self.at = now
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run(), name="rates-census")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return in_background(self._run(), "rates-census")
 
     async def _run(self) -> None:
         broken = False

@@ -16,7 +16,8 @@ import hashlib
 import itertools
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from functools import partial
@@ -27,6 +28,7 @@ from sqlalchemy import Connection
 from sharpeyes.domain.errors import SharpEyesError, UnavailableError
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
+from sharpeyes.rates.background import in_background
 from sharpeyes.store import rollups
 from sharpeyes.store.database import Database
 from sharpeyes.store.rollups import Filed, Kind
@@ -139,14 +141,8 @@ class Retention:
     def __init__(self, database: Database, folder: Path, zone: tzinfo, clock: Callable[[], Ms]) -> None:
         self._turn = lambda: retain(database, folder, zone, clock())
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run(), name="rates-retention")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return in_background(self._run(), "rates-retention")
 
     async def _run(self) -> None:
         await asyncio.sleep(SOON_S)

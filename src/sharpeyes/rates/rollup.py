@@ -9,10 +9,10 @@ changed between the two: whenever the process dies, the next turn makes up for i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, tzinfo
 from functools import partial
 
@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
+from sharpeyes.rates.background import in_background
 from sharpeyes.rates.rates import excluded_of
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
@@ -152,14 +153,8 @@ class Roller:
             await database.awrite(partial(ranking.put_month, within=within, month=month, rows=rows))
         return done
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self._run(), name="rates-rollup")
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+    def running(self) -> AbstractAsyncContextManager[None]:
+        return in_background(self._run(), "rates-rollup")
 
     async def _run(self) -> None:
         broken = False
