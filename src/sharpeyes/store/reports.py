@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple, TypedDict
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from sharpeyes.domain.errors import ConflictError, LimitError, NotFoundError
 from sharpeyes.domain.time import Ms
@@ -211,11 +211,13 @@ def tell_mailed(connection: Connection, key: str, recipients: Sequence[str]) -> 
 
 
 def end_cut_short(connection: Connection) -> None:
-    """At a start: what somebody's report was doing when the process ended is over."""
+    """At a start: what was being made when the process ended is over. A schedule's is made anew if it is the
+    last one of its schedule; what somebody waits for goes on waiting."""
     r = report_made.c
+    begun = r.stage.in_((ReportStage.GATHERING, ReportStage.WRITING))
     connection.execute(
         update(report_made)
-        .where(r.stage.in_((ReportStage.GATHERING, ReportStage.WRITING)), r.author.is_not(None))
+        .where(or_(begun, and_(r.stage == ReportStage.WAITING, r.author.is_(None))))
         .values(stage=ReportStage.FAILED, problem=CUT_SHORT)
     )
 

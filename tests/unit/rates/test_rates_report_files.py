@@ -279,3 +279,79 @@ def test_what_a_stop_cut_short_is_said_and_what_waits_goes_on(tmp_path: Path) ->
         assert reporter.make_next() is None
         cut = database.read(lambda c: reports.get_made(c, asked[0].id))
         assert (cut.stage, cut.problem) == (ReportStage.FAILED, reports.CUT_SHORT)
+
+
+def ask(database: Database, author: str | None = "li") -> Made:
+    return database.write(
+        lambda c: reports.ask_for(
+            c, label="2026-09-30", every="day", by="tier", lang="zh", formats=["csv"], author=author, now=NOW
+        )
+    )
+
+
+def test_a_schedule_s_report_that_a_stop_cut_short_is_not_under_way_for_ever(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        schedules = of_settings([Every.DAY], ["tier"], ["zh"], [])
+        reporter = Reporter(
+            database, tmp_path / "reports", tmp_path / "k", schedules, "Town", ZONE, lambda: NOW
+        )
+        reporter.turn()
+        (made,) = database.read(reports.list_made)
+        old = made._replace(id="old", label="2026-09-29", stage=ReportStage.WRITING)
+        database.write(lambda c: reports.put_made(c, old))
+        # it died when all files were there, and the list did not say so yet
+        database.write(lambda c: reports.tell_stage(c, made.id, ReportStage.WRITING))
+        reporter.take_up()
+        reporter.turn()
+        found = {one.label: (one.stage, one.problem) for one in database.read(reports.list_made)}
+        assert found == {
+            "2026-09-29": (ReportStage.FAILED, reports.CUT_SHORT),
+            "2026-09-30": (ReportStage.MADE, None),
+        }
+
+
+def test_a_file_that_cannot_be_removed_spoils_no_new_report(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        folder = tmp_path / "reports"
+        reporter = Reporter(
+            database, folder, tmp_path / "k", [], "Town", ZONE, lambda: NOW, room=Room(reports=1)
+        )
+        ask(database)
+        first = reporter.make_next()
+        assert first is not None
+        (folder / first.files[0]["name"]).unlink()
+        (folder / first.files[0]["name"]).mkdir()
+        ask(database)
+        second = reporter.make_next()
+        assert second is not None
+        assert (second.stage, second.problem) == (ReportStage.MADE, None)
+
+
+def test_a_schedule_of_another_version_holds_no_other_up(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        for n, by in enumerate(("street", "tier")):
+            item = Schedule(f"s{n}", "day", by, "zh", ["csv"], [], "u-1", Ms(NOW + n))
+            database.write(lambda c, item=item: reports.add_schedule(c, item))
+        reporter = Reporter(database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW)
+        with pytest.raises(KeyError, match="street"):
+            reporter.turn()
+        found = {one.by: one.stage for one in database.read(reports.list_made)}
+        assert found == {"street": ReportStage.FAILED, "tier": ReportStage.MADE}
+
+
+def test_what_a_person_asked_for_is_never_taken_for_a_schedule_s(tmp_path: Path) -> None:
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        reporter = Reporter(database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW)
+        asked = ask(database)
+        assert reporter.make_next() is not None
+        database.write(lambda c: reports.forget_made(c, [asked.id]))  # as if it had died before the list knew
+        reporter.take_up()
+        assert database.read(reports.list_made) == []

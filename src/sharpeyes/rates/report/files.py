@@ -5,19 +5,26 @@ A file is whole or not there, and its manifest is there first.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from sharpeyes.domain.errors import NotFoundError, UnavailableError
+from sharpeyes.domain.time import Ms
 from sharpeyes.rates.report.manifest import SUFFIX, NotGenuineError
-from sharpeyes.store.reports import File, Made
+from sharpeyes.rates.report.render import Format
+from sharpeyes.rates.report.words import Lang
+from sharpeyes.store.reports import File, Made, ReportStage
 
 FOLDER = "reports"
+MAILED = ".mailed"
+"""Behind the name of a report's first file, before there was a list: who got it by e-mail, an id a line."""
+MOST_LEFT = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +56,53 @@ def surplus(made: Iterable[Made], room: Room) -> list[Made]:
         gone.append(one)
         number, size = number - 1, size - one.bytes
     return gone
+
+
+def file_name(label: str, by: str, lang: Lang, form: Format, whose: str | None = None) -> str:
+    """``whose``: id of the report, if somebody asked for it; None: it is a schedule's."""
+    of = "" if lang is Lang.ZH else f"-{lang}"
+    return f"sharpeyes-{label}-{by}{of}{'' if whose is None else f'-{whose}'}.{form}"
+
+
+def files_left(folder: Path, known: Container[str]) -> list[Made]:
+    """Reports of schedules whose files are in the folder, but for files that are ``known``: from before there
+    was a list, or of a process that died before it was told."""
+    found: dict[tuple[str, str, str], Made] = {}
+    for place in sorted(folder.glob(f"*{SUFFIX}"))[:MOST_LEFT]:
+        file = place.with_name(place.name.removesuffix(SUFFIX))
+        if file.name in known or not file.exists():
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no manifest of ours
+            told = json.loads(place.read_text("utf-8"))
+            about, lang, form = told["report"], Lang(told["lang"]), Format(told["format"])
+            key = label, by, _ = str(about["period"]), str(about["by"]), lang.value
+            if file.name != file_name(label, by, lang, form):
+                continue
+            sha256, at = str(told["sha256"]), Ms(int(about["made_ms"]))
+            row: File = {"form": form.value, "name": file.name, "bytes": int(told["bytes"]), "sha256": sha256}
+            note = file.with_name(file.name + MAILED)
+            mailed = note.read_text("utf-8").split() if note.exists() else []
+            made = found.get(key) or Made(
+                id=sha256[:16],
+                label=label,
+                every=str(about["every"]),
+                by=by,
+                lang=lang.value,
+                author=None,
+                asked=at,
+                made=at,
+                stage=ReportStage.MADE,
+                formats=[],
+                files=[],
+                mailed=[],
+                problem=None,
+            )
+            found[key] = made._replace(
+                formats=[*made.formats, form.value],
+                files=[*made.files, row],
+                mailed=[*made.mailed, *mailed],
+            )
+    return list(found.values())
 
 
 def write_report(file: Path, data: bytes, manifest: Mapping[str, Any]) -> None:

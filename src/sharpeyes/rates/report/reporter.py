@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,9 +22,18 @@ from sqlalchemy import Connection
 
 from sharpeyes.domain.errors import InvalidInputError, SharpEyesError, UnavailableError
 from sharpeyes.domain.time import Ms
+from sharpeyes.rates.background import in_background
 from sharpeyes.rates.report import render
-from sharpeyes.rates.report.files import Room, read_report, remove_report, surplus, write_report
-from sharpeyes.rates.report.manifest import SUFFIX, Signer
+from sharpeyes.rates.report.files import (
+    Room,
+    file_name,
+    files_left,
+    read_report,
+    remove_report,
+    surplus,
+    write_report,
+)
+from sharpeyes.rates.report.manifest import Signer
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.report.render import Format
 from sharpeyes.rates.report.report import gather
@@ -41,11 +49,8 @@ log = logging.getLogger(__name__)
 FORMS = (Format.XLSX, Format.PDF)
 """Of the schedules that the settings name."""
 EVERY_S = 300.0
-MAILED = ".mailed"
-"""Behind the name of a report's first file, before there was a list: who got it by e-mail, an id a line."""
 MOST_MAILED = 20 * 1024 * 1024
 """Bytes of all files of one e-mail; mail servers refuse more."""
-MOST_ADOPTED = 2000
 UNEXPECTED = "An unexpected error; the service's log has the details"
 
 Post = Callable[[str, str, Sequence[Path]], Awaitable[None]]
@@ -180,54 +185,13 @@ class Reporter:
         """At a start: what was cut short, and files of which the list knows nothing yet."""
         self._database.write(reports.end_cut_short)
         known = {file["name"] for made in self._database.read(reports.list_made) for file in made.files}
-        found: dict[tuple[str, str, str], Made] = {}
-        for place in sorted(self._folder.glob(f"*{SUFFIX}"))[:MOST_ADOPTED]:
-            file = place.with_name(place.name.removesuffix(SUFFIX))
-            if file.name in known or not file.exists():
-                continue
-            with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                told = json.loads(place.read_text("utf-8"))
-                about, at = told["report"], Ms(int(told["report"]["made_ms"]))
-                one: File = {
-                    "form": Format(told["format"]).value,
-                    "name": file.name,
-                    "bytes": int(told["bytes"]),
-                    "sha256": str(told["sha256"]),
-                }
-                key = (str(about["period"]), str(about["by"]), Lang(told["lang"]).value)
-                made = found.setdefault(
-                    key,
-                    Made(
-                        id=one["sha256"][:16],
-                        label=key[0],
-                        every=str(about["every"]),
-                        by=key[1],
-                        lang=key[2],
-                        author=None,
-                        asked=at,
-                        made=at,
-                        stage=ReportStage.MADE,
-                        formats=[],
-                        files=[],
-                        mailed=[],
-                        problem=None,
-                    ),
-                )
-                note = file.with_name(file.name + MAILED)
-                mailed = note.read_text("utf-8").split() if note.exists() else []
-                found[key] = made._replace(
-                    formats=[*made.formats, one["form"]],
-                    files=[*made.files, one],
-                    mailed=[*made.mailed, *mailed],
-                )
 
         def adopt(connection: Connection) -> None:
-            for made in found.values():
+            for made in files_left(self._folder, known):
                 if reports.scheduled(connection, made.label, made.by, made.lang) is None:
                     reports.put_made(connection, made)
 
-        if found:
-            self._database.write(adopt)
+        self._database.write(adopt)
 
     def make_next(self) -> Made | None:
         """Make the report that somebody has waited for longest; gives it, made or failed."""
@@ -246,7 +210,7 @@ class Reporter:
     def turn(self) -> list[Path]:
         """Make what the schedules want; returns the files."""
         written: list[Path] = []
-        failed: list[SharpEyesError] = []
+        failed: list[Exception] = []
         for plan, period in self._due():
             made = self._listed(plan, period)
             if made is not None and made.stage is ReportStage.REMOVED:
@@ -257,7 +221,11 @@ class Reporter:
                 else set()
             )
             missing = [form for form in plan.formats if form not in there]
-            if not missing or not self._database.read(partial(_added_up, period=period)):
+            if made is not None and not missing:
+                if made.stage is not ReportStage.MADE:  # something came between the last file and that word
+                    self._tell(made, ReportStage.MADE, self._clock())
+                continue
+            if not self._database.read(partial(_added_up, period=period)):
                 continue
             if made is None:
                 made = self._database.write(
@@ -274,14 +242,11 @@ class Reporter:
                 )
             try:
                 written += self._make(made, missing)
-            except SharpEyesError as error:
-                self._fail(made, str(error))
+            except Exception as error:  # noqa: BLE001 (whatever it is, the others are made)
+                self._fail(made, str(error) if isinstance(error, SharpEyesError) else UNEXPECTED)
                 failed.append(error)
-            except Exception:
-                self._fail(made, UNEXPECTED)
-                raise
-        if failed:
-            raise failed[0]
+        if failed:  # one that the log tells all of, if there is any
+            raise min(failed, key=lambda error: isinstance(error, SharpEyesError))
         return written
 
     async def send(self) -> list[str]:
@@ -354,9 +319,8 @@ class Reporter:
         for form in formats:
             data = render.render(report, form, lang)
             told = signer.manifest(report, form, lang, data)
-            of = "" if lang is Lang.ZH else f"-{lang}"
-            whose = "" if made.author is None else f"-{made.id}"
-            file = self._folder / f"sharpeyes-{made.label}-{made.by}{of}{whose}.{form}"
+            whose = None if made.author is None else made.id
+            file = self._folder / file_name(made.label, made.by, lang, form, whose)
             write_report(file, data, told)
             row: File = {"form": form.value, "name": file.name, "bytes": len(data), "sha256": told["sha256"]}
 
@@ -380,7 +344,10 @@ class Reporter:
             else:
                 self._database.write(partial(reports.forget_made, keys=[one.id]))
             for file in one.files:
-                remove_report(self._folder, file)
+                try:
+                    remove_report(self._folder, file)
+                except UnavailableError as error:  # that of the new one is made all the same
+                    log.warning("%s", error)
         if old := [one.id for one in listed[self.room.rows :] if one.stage is ReportStage.REMOVED]:
             self._database.write(partial(reports.forget_made, keys=old[:500]))
 
@@ -397,12 +364,8 @@ class Reporter:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         await asyncio.to_thread(self.take_up)
-        task = asyncio.create_task(self._run(), name="rates-reports")
-        try:
+        async with in_background(self._run(), "rates-reports"):
             yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     async def _run(self) -> None:
         said: dict[str, str] = {}
