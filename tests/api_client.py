@@ -74,3 +74,8 @@ async def until_probed(client: Client) -> None:
     """Wait until every camera was looked at once."""
     while any(entry.probe is None for entry in client.service.board):
         await asyncio.sleep(0.02)
+
+
+def kind(answer: httpx.Response) -> tuple[int, str]:
+    """A refusal's status, and the last word of its type."""
+    return answer.status_code, str(answer.json()["type"]).rpartition(":")[2]

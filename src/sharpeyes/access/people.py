@@ -45,7 +45,6 @@ from sharpeyes.store.access import (
     get_account,
     get_subject,
     in_one_hand,
-    keyholders,
     lapse_sessions,
     list_requests,
     list_sessions,
@@ -400,8 +399,7 @@ class People:
             account = get_account(connection, user_id)
             if account.keyed_by is None:
                 raise ConflictError("this account needs no confirmation")
-            held = keyholders(connection, user_id)
-            if by is not None and (by.id in held or in_one_hand(connection, by.id, held)):
+            if by is not None and in_one_hand(connection, by.id, {account.keyed_by}):
                 raise OneHandError("nobody confirms an account of their own")
             change_user(connection, user_id, now, keyed_by=None)
             said: dict[str, Detail] = {"made_by": account.keyed_by}

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from api_client import Client
+from api_client import Client, kind
 from api_people import Staff, staff_of
 from sharpeyes.domain.time import from_datetime
 from sharpeyes.store.access import count_reviews
@@ -19,10 +18,6 @@ from sharpeyes.store.access import count_reviews
 async def staff(client: Client) -> AsyncIterator[Staff]:
     async with staff_of(client) as staff:
         yield staff
-
-
-def kind(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, str(answer.json()["type"]).rpartition(":")[2]
 
 
 class TestRequests:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import exists, select
 
-from api_client import client_of
+from api_client import client_of, kind
 from api_people import PASSWORD, Browser, Clock, Staff, staff_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
@@ -31,10 +31,6 @@ def clock() -> Clock:
 async def staff(tmp_path: Path, clock: Clock) -> AsyncIterator[Staff]:
     async with client_of(tmp_path, clock=clock) as client, staff_of(client) as staff:
         yield staff
-
-
-def kind(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, answer.json()["type"].rpartition(":")[2]
 
 
 async def engage(staff: Staff, by: str, name: str, department: str, *roles: str) -> Browser:
@@ -183,6 +179,25 @@ class TestOneHand:
         assert await staff.approve(theirs, "deng") is None
         assert kind(await decide(staff, theirs, "third")) == (403, "one_hand"), "two approvers are two people"
         assert await staff.approve(theirs, "zhao")
+
+    async def test_two_accounts_of_one_maker_decide_on_nothing_of_each_other(self, staff: Staff) -> None:
+        await make(staff, "deng", "edu", Role.ADMIN)
+        first = await engage(staff, "deng", "first", "edu", "requester")
+        second = await engage(staff, "deng", "second", "psb", "approver")
+        wish = await staff.ask("gate-1", by="first")
+        refused = await decide(staff, wish, "second")
+        assert kind(refused) == (403, "one_hand")
+        assert "from the same administrator" in refused.json()["detail"]
+        named = await staff.ask("gate-1", by="wang", users=[staff.id("wang"), first.id])
+        assert kind(await decide(staff, named, "second")) == (403, "one_hand")
+        third = await engage(staff, "deng", "third", "psb", "approver")
+        theirs = await staff.ask("gate-1", by="wang")
+        assert (await decide(staff, theirs, "second")).status_code == 200
+        assert kind(await decide(staff, theirs, "third")) == (403, "one_hand"), "two approvers are two people"
+        assert kind(await staff["deng"].post(f"/api/v1/users/{third.id}/confirm")) == (403, "one_hand")
+        assert (await staff["feng"].post(f"/api/v1/users/{second.id}/confirm")).status_code == 204
+        assert (await decide(staff, wish, "second")).status_code == 200, "they are another person than deng"
+        assert kind(await decide(staff, wish, "third")) == (403, "one_hand"), "and these are not yet"
 
     async def test_another_administrator_confirms_it_and_nobody_of_the_same_hand(self, staff: Staff) -> None:
         deng = await make(staff, "deng", "edu", Role.ADMIN, Role.REQUESTER)

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from api_client import Client, client_of
+from api_client import Client, client_of, kind
 from api_people import PASSWORD, Clock, Staff, staff_of
 from sharpeyes.access import requests, totp
 from sharpeyes.access.grants import MOST_UNREVIEWED
@@ -32,10 +32,6 @@ def clock() -> Clock:
 async def staff(tmp_path: Path, clock: Clock) -> AsyncIterator[Staff]:
     async with client_of(tmp_path, clock=clock) as client, staff_of(client) as staff:
         yield staff
-
-
-def kind(answer: httpx.Response) -> tuple[int, str]:
-    return answer.status_code, str(answer.json()["type"]).rpartition(":")[2]
 
 
 class TestSessions:
