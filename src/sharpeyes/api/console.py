@@ -15,6 +15,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse, Response
 from starlette.exceptions import HTTPException
 
+from sharpeyes.api.packed import takes_gzip
+
 ASSETS = Path(__file__).parents[1] / "console"
 """Where the build puts them: index.html and assets/."""
 
@@ -102,10 +104,7 @@ def _file(request: Request, folder: Path, name: str, caching: str, security: dic
         raise HTTPException(HTTPStatus.NOT_FOUND)
     headers = security | {"Cache-Control": caching, "Vary": "Accept-Encoding"}
     kind = mimetypes.guess_type(name, strict=False)[0] or "application/octet-stream"
-    accepted = {
-        part.partition(";")[0].strip() for part in request.headers.get("accept-encoding", "").split(",")
-    }
     packed = file.with_name(name + PACKED)
-    if "gzip" in accepted and packed.is_file():
+    if takes_gzip(request) and packed.is_file():
         return FileResponse(packed, media_type=kind, headers=headers | {"Content-Encoding": "gzip"})
     return FileResponse(file, media_type=kind, headers=headers)

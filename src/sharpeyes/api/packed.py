@@ -5,6 +5,7 @@ would do it unasked."""
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ LEAST = 1024
 LEVEL = 5
 """Of zlib: beyond it a table takes twice the time for one part in a hundred."""
 JSON = "application/json"
+_NOT_WANTED = re.compile(r"q=0(\.0{0,3})?")
 
 
 class Packed:
@@ -46,9 +48,9 @@ class Packed:
         headers = {"Vary": "Accept-Encoding", "Cache-Control": "no-store"}
         if self._version:
             headers["ETag"] = tag = f'W/"{self._version}"'
-            if tag in _listed(request.headers.get("if-none-match", "")):
+            if tag in (one.strip() for one in request.headers.get("if-none-match", "").split(",")):
                 return Response(status_code=304, headers=headers)
-        if self._zipped is not None and "gzip" in _listed(request.headers.get("accept-encoding", "")):
+        if self._zipped is not None and takes_gzip(request):
             headers["Content-Encoding"] = "gzip"
             return Response(self._zipped, media_type=self._media_type, headers=headers)
         return Response(self.body, media_type=self._media_type, headers=headers)
@@ -64,5 +66,10 @@ def plain_json(shape: BaseModel) -> Response:
     return Response(shape.model_dump_json(by_alias=True).encode(), media_type=JSON)
 
 
-def _listed(header: str) -> set[str]:
-    return {part.partition(";")[0].strip() for part in header.split(",")}
+def takes_gzip(request: Request) -> bool:
+    """Whether the client names it, and not with a weight of nothing (RFC 9110, 12.4.2)."""
+    for part in request.headers.get("accept-encoding", "").split(","):
+        name, *rest = (word.strip().lower() for word in part.split(";"))
+        if name == "gzip":
+            return not any(_NOT_WANTED.fullmatch(word) for word in rest)
+    return False

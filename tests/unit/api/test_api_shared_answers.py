@@ -183,6 +183,8 @@ async def test_the_table_is_the_same_in_every_coding(client: Client, monkeypatch
     assert stream.decompress(bytes(zipped.body)) == made.body, "in one member: browsers read no second one"
     assert stream.eof
     assert stream.unused_data == b""
+    for header in ("gzip;q=0", "br, GZIP; q=0.000", "", "x-gzip"):
+        assert "content-encoding" not in made.response(request(accept_encoding=header)).headers
 
 
 # --- answers that stand for a while ---------------------------------------------------------------------
