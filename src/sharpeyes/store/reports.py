@@ -20,6 +20,7 @@ MOST_WAITING = 3
 """Reports of one person, or token, that are not made yet."""
 MOST_WAITING_ALL = 20
 CUT_SHORT = "the service stopped while this was made"
+CLOCK_AHEAD = "our own clock was ahead: it is made anew when its time is over"
 
 
 def put_manifest(connection: Connection, manifest: Mapping[str, Any], *, now: Ms) -> None:
@@ -219,6 +220,19 @@ def end_cut_short(connection: Connection) -> None:
         update(report_made)
         .where(or_(begun, and_(r.stage == ReportStage.WAITING, r.author.is_(None))))
         .values(stage=ReportStage.FAILED, problem=CUT_SHORT)
+    )
+
+
+def retract_early(connection: Connection, now: Ms) -> None:
+    """Our own clock was ahead, and it is ``now``: what a schedule made of times to come is not made yet. What
+    somebody asked for says itself up to when it is reckoned."""
+    r = report_made.c
+    connection.execute(
+        update(report_made)
+        .where(r.author.is_(None), r.asked_ms > now)
+        .values(
+            stage=ReportStage.FAILED, problem=CLOCK_AHEAD, asked_ms=now, made_ms=None, files=[], mailed=[]
+        )
     )
 
 

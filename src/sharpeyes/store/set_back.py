@@ -8,7 +8,8 @@ in the transaction that notices it:
   they reach the present, those beyond it go. What was so meanwhile is unknown, not offline.
 - **What happened** (a ticket, an outage of our own, a kept probe, a membership) did happen, only not then: it
   is dated back by as much as the clock was ahead, and what was to follow from its time with it.
-- **Days added up** that are not over are forgotten, and added up when they are.
+- **Days added up** that are not over are forgotten, and added up when they are; what schedules reported of
+  them is made anew then.
 - **What people have said and signed** (the register of accesses, grants, sessions, exclusions, the journal)
   stays as it was written; its own rooms see to it that nothing opens by that.
 
@@ -39,7 +40,7 @@ from sqlalchemy import (
 from sharpeyes.domain.faults import DeliveryState
 from sharpeyes.domain.health import CLOCK_SET_BACK, State
 from sharpeyes.domain.time import AHEAD_MS, Ms
-from sharpeyes.store import rollups
+from sharpeyes.store import reports, rollups
 from sharpeyes.store.device_schema import camera_report, clock_interval, device_clock, device_events
 from sharpeyes.store.discovery_schema import discovery_run, found_device
 from sharpeyes.store.dossier_schema import shift, shift_note
@@ -118,6 +119,7 @@ def set_back(connection: Connection, now: Ms, ahead_ms: int) -> None:
     _cut(connection, now)
     _unknow(connection, now)
     _forget_days(connection, now)
+    reports.retract_early(connection, now)
     _rejoin(connection, now, ahead_ms)
     _tickets(connection, now, ahead_ms)
     _messages(connection, now, ahead_ms)

@@ -19,9 +19,11 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.rates import rollup, timeline
 from sharpeyes.rates.report.files import Room, surplus
 from sharpeyes.rates.report.manifest import check
+from sharpeyes.rates.report.render import Format
 from sharpeyes.rates.report.reporter import Reporter, last_over, of_settings
+from sharpeyes.rates.report.words import Lang
 from sharpeyes.rates.timeline import Every
-from sharpeyes.store import reports, telemetry
+from sharpeyes.store import reports, set_back, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.reports import File, Made, ReportStage, Schedule
 from unit.rates.test_rates_rollup import standing
@@ -29,6 +31,7 @@ from unit.rates.test_rates_rollup import standing
 ZONE = ZoneInfo("Asia/Shanghai")
 FIRST = timeline.day(date(2026, 9, 20), ZONE).start
 NOW = Ms(timeline.day(date(2026, 10, 1), ZONE).start + 1_000_000)
+DAY_MS = 24 * 3_600_000
 
 
 @pytest.mark.parametrize(
@@ -60,9 +63,10 @@ def watch(database: Database) -> None:
     database.write(lambda c: telemetry.write_batch(c, standings=[standing(online)], beat=NOW))
 
 
-def roll_up(database: Database) -> None:
-    for day in database.read(lambda c: rollup.due(c, ZONE, NOW)):
-        database.write(lambda c, day=day: rollup.roll_up(c, day, NOW))
+def roll_up(database: Database, now: Ms = NOW) -> None:
+    database.write(lambda c: telemetry.set_heartbeat(c, now))
+    for day in database.read(lambda c: rollup.due(c, ZONE, now)):
+        database.write(lambda c, day=day: rollup.roll_up(c, day, now))
 
 
 def add_up(database: Database) -> None:
@@ -355,3 +359,38 @@ def test_what_a_person_asked_for_is_never_taken_for_a_schedule_s(tmp_path: Path)
         database.write(lambda c: reports.forget_made(c, [asked.id]))  # as if it had died before the list knew
         reporter.take_up()
         assert database.read(reports.list_made) == []
+
+
+async def test_what_a_clock_ahead_made_of_times_to_come_is_made_anew_when_they_are_over(
+    tmp_path: Path,
+) -> None:
+    posted: list[str] = []
+    now = Ms(NOW + 5 * DAY_MS)  # five days ahead, for a minute
+
+    async def post(recipient: str, subject: str, files: Sequence[Path]) -> None:
+        posted.append(f"{recipient} {len(files)}")
+
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        watch(database)
+        folder = tmp_path / "reports"
+        schedules = of_settings([Every.DAY], ["tier"], ["zh"], ["li"])
+        reporter = Reporter(database, folder, tmp_path / "k", schedules, "Town", ZONE, lambda: now, post=post)
+        roll_up(database, now)
+        names = [file.name for file in reporter.turn()]
+        asked = await reporter.ask("2026-10-05", "tier", Lang.ZH, [Format.CSV], "wu")
+        assert reporter.make_next() is not None
+        await reporter.send()
+        now = NOW
+        database.write(lambda c: set_back.set_back(c, NOW, 5 * DAY_MS))
+        reporter.take_up()
+        assert (await reporter.send(), posted) == ([], ["li 2"])
+        (told,) = (one for one in database.read(reports.list_made) if one.author is None)
+        assert (told.stage, told.files, told.problem) == (ReportStage.FAILED, [], reports.CLOCK_AHEAD)
+        now = Ms(NOW + 5 * DAY_MS)
+        roll_up(database, now)
+        assert [file.name for file in reporter.turn()] == names
+        await reporter.send()
+        assert posted == ["li 2", "li 2"]
+        kept = database.read(lambda c: reports.get_made(c, asked.id))
+        assert kept.stage is ReportStage.MADE  # it says itself when it was made
