@@ -40,12 +40,13 @@ class Settings:
     host: str = "127.0.0.1"
     """Address to listen on."""
     port: int = 8080
+    """Port to listen on; 0 for any."""
     metrics_allow: tuple[IPv4Network | IPv6Network, ...] = ()
     """Networks that may read ``/metrics`` without a token, besides this machine."""
     camera_metrics: bool = False
     """Whether ``/metrics/cameras`` is served: up to three series a camera."""
     reports: tuple[str, ...] = ("day", "week", "month")
-    """Periods whose reports are written by themselves, to ``data_dir``/reports; empty: none."""
+    """Periods whose reports are written by themselves, to ``data_dir``/reports; ``none`` for none."""
     report_by: tuple[str, ...] = ("tier",)
     """What they are broken down by: tier, department, area, zone, all; a report each."""
     report_languages: tuple[str, ...] = ("zh",)
@@ -64,7 +65,9 @@ class Settings:
     view_turn: str | None = None
     """``turn:host:port?transport=udp``, with ``view_turn_username`` and ``view_turn_password``."""
     view_turn_username: str = ""
+    """Account at the TURN server."""
     view_turn_password: Secret | None = None
+    """Its password."""
     view_transcodes: int | None = None
     """Pictures coded anew at a time (masks, watermarks, H.265), each by a process of up to a third of a core;
     None: two a core."""
@@ -75,6 +78,7 @@ class Settings:
     oidc_issuer: str | None = None
     """OpenID Connect provider for single sign-on, by the issuer's address; with ``oidc_client_id``."""
     oidc_client_id: str = ""
+    """This service's id at the provider."""
     oidc_client_secret: Secret | None = None
     """None for a public client, which PKCE alone protects."""
     oidc_username_claim: str = "preferred_username"
@@ -95,6 +99,7 @@ class Settings:
     transparency_public: bool = False
     """Whether anybody may read the figures of past months, coarse, without logging in."""
     log_level: str = "info"
+    """debug, info, warning or error."""
     max_in_flight: int = 512
     """Probes under way at the same time."""
     max_connections: int = 2000
@@ -213,7 +218,7 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _periods(text: str) -> tuple[str, ...]:
-    return _known(text, ("day", "week", "month"))
+    return () if text.lower() == "none" else _known(text, ("day", "week", "month"))
 
 
 def _scopes(text: str) -> tuple[str, ...]:

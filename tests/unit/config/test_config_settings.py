@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sharpeyes.config import Settings
+from sharpeyes.config import Settings, variables
 from sharpeyes.domain.errors import InvalidInputError
 
 
@@ -40,6 +40,18 @@ def test_every_setting_from_the_environment() -> None:
     assert settings.reports == ("month", "week")
     assert settings.metrics_allow == (ip_network("10.0.0.0/8"), ip_network("192.0.2.7/32"))
     assert (settings.log_level, settings.max_in_flight) == ("debug", 64)
+
+
+def test_no_reports_at_all_can_be_said() -> None:
+    assert Settings.read({"SHARPEYES_REPORTS": "none"}).reports == ()
+    assert Settings.read({"SHARPEYES_REPORTS": ""}).reports == Settings().reports  # nothing was said
+
+
+def test_the_docs_have_every_setting_as_it_is() -> None:
+    docs = Path(__file__).parents[3] / "docs" / "settings.md"
+    assert docs.read_text(encoding="utf-8") == variables.draw(), (
+        "run: python -m sharpeyes.config.variables > docs/settings.md"
+    )
 
 
 def test_any_folder_can_hold_the_data() -> None:
