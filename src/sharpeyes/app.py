@@ -55,16 +55,18 @@ from sharpeyes.gateway.leases import Access as Rights
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings, TurnServer
 from sharpeyes.gateway.source import registered
 from sharpeyes.health.board import Board, Subscription
+from sharpeyes.health.decoders import Processes
 from sharpeyes.health.devices import Devices
 from sharpeyes.health.evidence import Evidence
-from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.judge import Standing, begin_maintenance
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
+from sharpeyes.health.target import host_of
 from sharpeyes.net.oidc import Provider, ProviderSettings
 from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit, share_often
+from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.files import FOLDER as REPORTS
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
@@ -73,6 +75,7 @@ from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry, staged
+from sharpeyes.registry.trust import Trust
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.selfwatch.stage import SimulatedStage
@@ -153,7 +156,7 @@ class Service:
         )
         self.metrics.show_connections(self.connections)
         self.evidence = Evidence(self.database, settings.data_dir / "evidence", clock=clock)
-        self.quality = Quality(PictureExaminer(), clock=clock, database=self.database, evidence=self.evidence)
+        self.quality = Quality(Processes(), clock=clock, database=self.database, evidence=self.evidence)
         self.fleet = Fleet(
             self.metrics.timed(probe),
             board=self.board,
@@ -171,6 +174,7 @@ class Service:
             clock=clock,
             hurry=self.fleet.hurry,
             networks=config.networks,
+            trust=config.trust,
             policy=config.clocks,
         )
         self.quality.reported = self.devices.events.speaks_for
@@ -199,7 +203,7 @@ class Service:
             token = await self.database.awrite(self._prepare)
             await self.retell()
             targets, policies = await self.database.aread(
-                lambda connection: read_targets(connection, self._vault)
+                lambda connection: read_targets(connection, self._vault, self.config.trust)
             )
             self._promises.update(policies)
             self.metrics.show(self.board, self.fleet, self.recorder, self._promises)
@@ -208,6 +212,7 @@ class Service:
             self.metrics.registry.register(LadderCollector(self._census))
             self.metrics.registry.register(OutboxCollector(self.faults.courier))
             await self.evidence.start()
+            await self.quality.start()
             await self.own_outages.resume()
             await self.fleet.start(targets)
             await self._show_unwatched()
@@ -264,7 +269,7 @@ class Service:
             register=access.register,
             changes=access.changes,
         )
-        sources = registered(self.database, self._vault)
+        sources = registered(self.database, self._vault, self.config.trust)
         return Gateway(
             rights, sources, gateway_settings(self.settings), self.clock, viewing=self.fleet.viewed
         )
@@ -320,7 +325,7 @@ class Service:
     async def reload(self) -> None:
         """Watch what the registry says now."""
         targets, policies = await self.database.aread(
-            lambda connection: read_targets(connection, self._vault)
+            lambda connection: read_targets(connection, self._vault, self.config.trust)
         )
         self._promises.update(policies)
         for key in self._unwatched:  # one that has a stream by now begins as the fleet has it
@@ -400,7 +405,9 @@ def sole_user(folder: Path) -> Iterator[None]:
         yield
 
 
-def read_targets(connection: Connection, vault: Vault) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
+def read_targets(
+    connection: Connection, vault: Vault, trust: Trust
+) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
     """All cameras of the registry, and what is promised for each tier."""
     policies = {tier: TierPolicy(tier=tier) for tier in Tier}
     policies |= {policy.tier: policy for policy in list_tiers(connection)}
@@ -408,7 +415,7 @@ def read_targets(connection: Connection, vault: Vault) -> tuple[list[Target], Ma
     accounts = open_credentials(connection, vault)
     changed = changes(connection)
     cameras = list_cameras(connection)
-    return list(targets_of(cameras, devices, accounts, changed, policies)), policies
+    return list(targets_of(cameras, devices, accounts, changed, policies, trust)), policies
 
 
 def targets_of(
@@ -417,6 +424,7 @@ def targets_of(
     accounts: Mapping[str, Credentials],
     changed: Mapping[str, Ms],
     policies: Mapping[Tier, TierPolicy],
+    trust: Trust,
 ) -> Iterator[Target]:
     """How to look at each camera: at its sub-stream if it has one, with its own or its device's account.
 
@@ -427,12 +435,14 @@ def targets_of(
             continue
         device = devices.get(camera.device or "")
         account = camera.credential or (device.credential if device else None)
+        url = camera.stream(StreamRole.SUB).url
         yield Target(
             camera=camera,
             request=ProbeRequest(
-                url=camera.stream(StreamRole.SUB).url,
+                url=url,
                 credentials=accounts.get(account or ""),
                 transport=camera.transport,
+                tls=trust.of(host_of(url), camera) or TlsPolicy(),
             ),
             cadence_s=camera.liveness_s or policies[camera.tier].liveness_s,
             quality_s=camera.quality_s or policies[camera.tier].quality_s,

@@ -30,7 +30,7 @@ from sharpeyes.domain.health import ProbeResult
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.board import Board
-from sharpeyes.health.examine import PictureExaminer
+from sharpeyes.health.decoders import Processes
 from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
@@ -89,7 +89,7 @@ async def bench(targets: list[Target], *, diagnose: bool, quick: bool) -> None:
             continue
         quality = None
         if with_pictures:
-            quality = Quality(PictureExaminer(), clock=clock, patient=True, quick=quick, places=SWEEP_PLACES)
+            quality = Quality(Processes(), clock=clock, patient=True, quick=quick, places=SWEEP_PLACES)
         swept = await sweep(targets, probe, clock=clock, limits=limits, quality=quality)
         print(f"{name}: {dict(swept.by_state)} {dict(swept.by_rung)} {dict(swept.by_fault)}")
         show("wall", swept.wall_s, "s")

@@ -28,6 +28,7 @@ from sharpeyes.domain.health import Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.faults.faults import Faults, FaultSettings
 from sharpeyes.health.board import Board, Subscription
+from sharpeyes.health.decoders import Threads
 from sharpeyes.health.fleet import Fleet
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
@@ -91,7 +92,7 @@ class Monitor:
         self.place = place
         self.board = Board()
         self.recorder = Recorder(place.database, clock=place.clock)
-        self.quality = Quality(Examiner(place), clock=place.clock)
+        self.quality = Quality(Threads(Examiner(place)), clock=place.clock)
         self.fleet = Fleet(
             place.probe,
             board=self.board,

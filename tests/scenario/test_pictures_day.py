@@ -17,9 +17,11 @@ from typing import Any
 from scenario.virtual_city import EPOCH, City, city, seconds
 from sharpeyes.domain.health import Keyframe, PictureFault, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.health.decoders import Threads
 from sharpeyes.health.evidence import Evidence, Retention
+from sharpeyes.health.examiner import Checked, Opened
 from sharpeyes.health.fleet import Limits
-from sharpeyes.health.quality import LEARN_BEST, Checked, Opened, Quality
+from sharpeyes.health.quality import LEARN_BEST, Quality
 from sharpeyes.health.sight import Finding
 from sharpeyes.store import evidence as index
 from sharpeyes.store import pictures
@@ -71,7 +73,7 @@ class Examiner:
 
 def quality_of(place: City, **given: Any) -> tuple[Quality, Examiner]:
     examiner = Examiner(place)
-    return Quality(examiner, clock=place.clock, database=place.database, **given), examiner
+    return Quality(Threads(examiner), clock=place.clock, database=place.database, **given), examiner
 
 
 def rungs(place: City, camera: str) -> list[tuple[str, str, float, float]]:

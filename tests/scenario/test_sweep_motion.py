@@ -20,7 +20,7 @@ from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import PictureFault, ProbeResult, Rung, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
-from sharpeyes.health.examine import PictureExaminer
+from sharpeyes.health.decoders import Processes
 from sharpeyes.health.fleet import Limits, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
@@ -111,7 +111,7 @@ def target(name: str, url: str, **changes: object) -> Target:
 async def swept(
     targets: list[Target], told: list[int], ask: Callable[[ProbeRequest], object] = probe
 ) -> Swept:
-    quality = Quality(PictureExaminer(), clock=clock, patient=True, pair_s=0.3)
+    quality = Quality(Processes(), clock=clock, patient=True, pair_s=0.3)
     try:
         async with asyncio.timeout(120):
             return await sweep(

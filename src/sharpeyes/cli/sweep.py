@@ -12,9 +12,10 @@ import typer
 from sharpeyes.domain.organisation import Tier
 
 if TYPE_CHECKING:
-    from sharpeyes.config import Settings
+    from sharpeyes.config import Config, Settings
     from sharpeyes.health.fleet import Target
     from sharpeyes.health.sweep import Swept
+    from sharpeyes.registry.trust import Trust
     from sharpeyes.store.database import Database
 
 SWEEP_PLACES = 128
@@ -27,7 +28,10 @@ def sweep(
     ] = None,
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Take the cameras, accounts and references of the registry there as well."),
+        typer.Option(
+            help="Take the cameras, accounts and references of the registry there as well."
+            " Which certificates are trusted says the file of SHARPEYES_CONFIG or --config."
+        ),
     ] = None,
     diagnose: Annotated[
         bool, typer.Option("--diagnose", help="Decode the keyframes and check the pictures.")
@@ -51,17 +55,23 @@ def sweep(
 
     import uvloop
 
-    from sharpeyes.config import Settings
+    from sharpeyes.config import Settings, load
+    from sharpeyes.registry.trust import Trust
 
     settings = Settings.read(config=config, data_dir=data_dir)
     with contextlib.ExitStack() as stack:
         found: dict[str, Target] = {}
         database = None
-        if config is not None or data_dir is None:
-            found = _declared(settings.config)
+        registry_alone = config is None and data_dir is not None
+        trust = Trust()
+        if not registry_alone or settings.config.is_file():
+            read = load(settings.config)
+            trust = read.trust
+            if not registry_alone:
+                found = _declared(read)
         if data_dir is not None:
             database = stack.enter_context(_registry(settings))
-            found |= _registered(database, settings)
+            found |= _registered(database, settings, trust)
         targets = [target for target in found.values() if tier is None or target.camera.tier is tier]
         swept = uvloop.run(_sweep(targets, database, diagnose=diagnose, quick=quick, in_flight=in_flight))
     if as_json:
@@ -72,19 +82,18 @@ def sweep(
     raise typer.Exit(0 if delivering == len(swept.entries) else 1)
 
 
-def _declared(file: Path) -> dict[str, Target]:
+def _declared(config: Config) -> dict[str, Target]:
     from sharpeyes.app import targets_of
-    from sharpeyes.config import load
     from sharpeyes.domain.credentials import Credentials
 
-    declared = load(file).declared
+    declared = config.declared
     accounts = {
         one.id: Credentials(one.username, one.password, allow_basic=one.allow_basic)
         for one in declared.credentials
         if one.password is not None
     }
     policies = {policy.tier: policy for policy in declared.tiers}
-    targets = targets_of(declared.cameras, {}, accounts, {}, policies)
+    targets = targets_of(declared.cameras, {}, accounts, {}, policies, config.trust)
     return {target.camera.id: target for target in targets}
 
 
@@ -101,11 +110,13 @@ def _registry(settings: Settings) -> Database:
     return Database(settings.database)
 
 
-def _registered(database: Database, settings: Settings) -> dict[str, Target]:
+def _registered(database: Database, settings: Settings, trust: Trust) -> dict[str, Target]:
     from sharpeyes.app import read_targets
     from sharpeyes.store.vault import Vault
 
-    targets, _ = database.read(lambda connection: read_targets(connection, Vault.at(settings.key_file)))
+    targets, _ = database.read(
+        lambda connection: read_targets(connection, Vault.at(settings.key_file), trust)
+    )
     return {target.camera.id: target for target in targets}
 
 
@@ -133,11 +144,11 @@ async def _sweep(
     ) as bars:
         bar = bars.add_task("Cameras", total=len(targets))
         if diagnose:
-            from sharpeyes.health.examine import PictureExaminer
+            from sharpeyes.health.decoders import Processes
             from sharpeyes.health.quality import Quality
 
             quality = Quality(
-                PictureExaminer(),
+                Processes(),
                 clock=wall_clock,
                 database=database,
                 patient=True,

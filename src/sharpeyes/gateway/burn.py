@@ -8,12 +8,9 @@ ends, and with its parent, however that ends.
 from __future__ import annotations
 
 import base64
-import ctypes
 import json
 import os
-import resource
 import select
-import signal
 import struct
 import sys
 import time
@@ -31,6 +28,7 @@ from av.video.frame import PictureType
 from sharpeyes.domain.masks import Mask
 from sharpeyes.gateway.glyphs import HEIGHT
 from sharpeyes.gateway.overlay import Painter, own
+from sharpeyes.net.process import confine
 
 HEADER = struct.Struct(">BQI")
 """Of a message either way: its kind, RTP time, bytes that follow."""
@@ -44,7 +42,6 @@ _MEMORY = 2 * 1024**3
 _BEHIND = 2
 """With more pictures than this waiting, pictures are decoded but not shown until it has caught up."""
 _INBOX = 32 * 1024 * 1024
-_PR_SET_PDEATHSIG = 1
 
 
 class Burner:
@@ -193,17 +190,8 @@ def _write(sink: int, data: bytes) -> None:
 
 def main() -> None:
     """Argument: the parent's process id."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != int(sys.argv[1]):
-        return  # it ended before it could be bound to
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    for what, most in (
-        (resource.RLIMIT_AS, _MEMORY),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, 64),
-    ):
-        resource.setrlimit(what, (most, most))
+    if not confine(int(sys.argv[1]), memory=_MEMORY):
+        return
     os.nice(5)  # who watches goes behind who monitors
     cv2.setNumThreads(1)
     try:

@@ -26,6 +26,7 @@ from sharpeyes.gateway.hub import Picture, Watcher
 from sharpeyes.gateway.overlay import Mark
 from sharpeyes.gateway.picture import StreamFacts
 from sharpeyes.gateway.upstream import Upstream
+from sharpeyes.net.process import bare_environment
 from sharpeyes.wire import h264
 from sharpeyes.wire.nal import START, BitError
 
@@ -41,7 +42,6 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
 _SHOWN = frozenset((1, 5, 7, 8))
 """H.264 units that go to viewers: slices and parameter sets."""
-_PASSED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL")
 
 
 class Places:
@@ -103,7 +103,7 @@ async def _started() -> asyncio.subprocess.Process:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        env={name: os.environ[name] for name in _PASSED if name in os.environ},
+        env=bare_environment(),
         limit=2 * MAX_MESSAGE,
     )
 

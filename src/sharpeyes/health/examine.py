@@ -20,7 +20,7 @@ from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn
 from sharpeyes.health.diagnose.screen import Glance, is_unremarkable, screen
 from sharpeyes.health.diagnose.still import marked_still
-from sharpeyes.health.quality import Checked, Opened
+from sharpeyes.health.examiner import Checked, Opened
 from sharpeyes.health.sight import Finding
 
 _STILL = 1.0

@@ -295,8 +295,9 @@ def resume(standing: Standing, alive: Ms | None, policy: Policy) -> Judgement:
     if standing.observed is not None:
         known = Ms(min(known, standing.observed + policy.validity_ms))
     known = Ms(max(known, standing.since))
+    latest = Ms(max(known, standing.latest))
     standing, closed = _become(standing, State.UNKNOWN, known, RESTART)
-    return Judgement(_unseen(standing, Ms(max(known, standing.since))), closed)
+    return Judgement(_unseen(standing, latest), closed)
 
 
 def disown(standing: Standing, at: Ms, cause: str) -> Judgement:

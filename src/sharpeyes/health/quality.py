@@ -1,8 +1,7 @@
 """Looks at pictures: which keyframes are decoded, how many at once, what is asked of them, what is learnt.
 
 A look costs a hundred times what a liveness probe costs, so it rides on one: when a camera's picture is due,
-the keyframe that its probe brings goes to one of two decode threads (the decoder and OpenCV let go of the
-interpreter; more threads than cores gain nothing). The order of a look:
+the keyframe that its probe brings goes to a decoder (:mod:`.decoders`). The order of a look:
 
 1. decode and *screen*: is the picture plainly the camera's normal one?
 2. if not, or when it is time for it: the camera is met again some seconds later, and the *full checks* see
@@ -21,15 +20,11 @@ pictures soon, a better one from more of them at different hours.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
@@ -38,8 +33,10 @@ from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.health import Keyframe, PictureFault, ProbeResult
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import sight as sights
+from sharpeyes.health.decoders import Decoders
 from sharpeyes.health.evidence import HOUR_MS, Evidence
-from sharpeyes.health.sight import Finding, Seen, Sight
+from sharpeyes.health.examiner import Answer, Checked, Turn
+from sharpeyes.health.sight import Seen, Sight
 from sharpeyes.store import pictures
 from sharpeyes.store.database import Database
 from sharpeyes.store.pictures import StoredReference
@@ -79,66 +76,8 @@ VIEW_FAULTS = frozenset(PictureFault) - {
     PictureFault.NOISE,
 }
 """Faults found by comparing with what is normal for the camera: void when its view is accepted anew."""
-STOP_S = 10.0
-"""A decoder that does not come back holds up the end of the service for so long."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
-
-
-# --- what is asked of pictures ------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """A keyframe, decoded and screened."""
-
-    picture: Any | None
-    """None: no picture came out of it."""
-    mode: str | None = None
-    plain: bool = False
-    """It is plainly the camera's normal picture: nothing more needs to be asked."""
-    normal: Any = None
-    """What the next screening compares with; small."""
-    moves: bool = False
-    """Something moves in the pictures behind it: the stream does not stand still."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checked:
-    """The full checks' word."""
-
-    mode: str | None
-    findings: tuple[Finding, ...]
-    unassessed: frozenset[PictureFault]
-    document: Mapping[str, Any]
-    """The diagnosis in full, as JSON."""
-    still: bytes | None = None
-    """A marked-up JPEG, if there is something to show."""
-    normal: Any = None
-
-
-class Examiner(Protocol):
-    """The checks of pictures. All of it blocks and runs in a decode thread."""
-
-    def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened: ...
-
-    def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked: ...
-
-    def trace(self, picture: Any) -> Any:
-        """What is kept of a picture to tell later whether another one shows the very same; small."""
-        ...
-
-    def moved(self, trace: Any, picture: Any) -> bool:
-        """Whether this picture plainly is another one than that of the trace."""
-        ...
-
-    def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
-        """A reference from normal pictures, None if they do not do."""
-        ...
-
-    def load(self, data: bytes) -> Any:
-        """A reference from what :meth:`learn` made. ValueError if it is of another version."""
-        ...
 
 
 # --- places -------------------------------------------------------------------------------------------
@@ -188,9 +127,9 @@ class QualityStats:
     late_s: float = 0.0
     """How long after it was due the latest look began."""
     decode_s: float = 0.0
-    """Time in decode threads: decoding and screening."""
+    """CPU of decoding and screening."""
     check_s: float = 0.0
-    """Time in decode threads: full checks and learning."""
+    """CPU of full checks and learning."""
 
 
 @dataclass(slots=True)
@@ -253,12 +192,11 @@ class Quality:
 
     def __init__(
         self,
-        examiner: Examiner,
+        decoders: Decoders,
         *,
         clock: Callable[[], Ms],
         database: Database | None = None,
         evidence: Evidence | None = None,
-        threads: int = 2,
         places: int = 48,
         patient: bool = False,
         quick: bool = False,
@@ -274,10 +212,9 @@ class Quality:
         self.pair_s = pair_s
         self.evidence = evidence
         self.reported = reported
-        self._examiner = examiner
+        self.decoders = decoders
         self._clock = clock
         self._database = database
-        self._executor = ThreadPoolExecutor(threads, thread_name_prefix="decode")
         self._failing = False
         self._memories: dict[str, _Memory] = {}
         self._references: OrderedDict[str, dict[str, Any]] = OrderedDict()
@@ -288,16 +225,12 @@ class Quality:
         no evidence of it is kept."""
         self._apart[camera] = _Apart()
 
-    async def stop(self) -> None:
-        """No more looks; those in a thread end first, if they do so in :data:`STOP_S`."""
-        await asyncio.get_running_loop().run_in_executor(None, self._drain)
+    async def start(self) -> None:
+        await self.decoders.start()
 
-    def _drain(self) -> None:
-        end = threading.Thread(target=self._executor.shutdown, kwargs={"cancel_futures": True}, daemon=True)
-        end.start()
-        end.join(STOP_S)
-        if end.is_alive():
-            log.error("a picture is still being looked at after %.0f s: not waited for", STOP_S)
+    async def stop(self) -> None:
+        """No more looks; those under way end first, if they do so soon."""
+        await self.decoders.stop()
 
     # --- one look ------------------------------------------------------------------------------------
 
@@ -332,43 +265,41 @@ class Quality:
         elif memory.repeats < REPEATS and hash(keyframe.data) == memory.coded:
             memory.before, memory.repeats = first, memory.repeats + 1
             return Look(None, again=True)
-        checked: Checked | None = None
-        if self.patient and first is None and memory.normal is None:
-            references = await self._references_of(camera, memory)
-            opened, checked = await self._open_and_check(keyframe, at, references)
+        if first is None and not self.patient:
+            enough_in = self._enough_in(camera, memory, before)
+            answer = await self._ask("glance", keyframe, at, memory.normal, enough_in)
+            if answer.plain:
+                stats.plain += 1
+                memory.plain_run += 1
+                memory.normal = answer.normal
+                seen = Seen(at=at, mode=answer.mode)
+                await self._learn(camera, memory, keyframe, seen, before)
+                return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
+            if answer.decoded:
+                memory.before = answer.picture
+                return Look(None, again=True)
         else:
-            opened = await self._run("decode_s", self._examiner.open, keyframe, at, memory.normal)
-        if opened.picture is None:
+            references = await self._references_of(camera, memory)
+            if first is None:
+                answer = await self._ask("meet", keyframe, at, references)
+            else:
+                answer = await self._ask("compare", first, keyframe, at, references)
+        checked = answer.checked
+        if checked is None:
             stats.undecodable += 1
             seen = Seen(at=at, decoded=False)
             await self._keep(camera, result, seen, None)
             return self._done(camera, before, seen, cadence_s)
-        if first is None and opened.plain and not self._full_is_due(camera, memory, opened, before):
-            stats.plain += 1
-            memory.plain_run += 1
-            memory.normal = opened.normal
-            seen = Seen(at=at, mode=opened.mode)
-            if self.patient:
-                return self._look_later(camera, memory, opened, seen, before, cadence_s)
-            await self._learn(camera, memory, keyframe, seen, before)
-            return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
-        if first is None and not self.patient:
-            memory.before = opened.picture
-            return Look(None, again=True)
         stats.full += 1
         memory.plain_run = 0
-        if checked is None:
-            references = await self._references_of(camera, memory)
-            checked = await self._run("check_s", self._examiner.check, first, opened.picture, references)
-        assert checked is not None
         if first is None and checked.findings:
-            memory.before = opened.picture
+            memory.before = answer.picture
             return Look(None, again=True)
         if not checked.findings:
             memory.normal = checked.normal
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
         if first is None:
-            return self._look_later(camera, memory, opened, seen, before, cadence_s)
+            return self._look_later(camera, memory, answer, seen, before, cadence_s)
         await self._keep(camera, result, seen, checked)
         await self._learn(camera, memory, keyframe, seen, before)
         return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
@@ -377,19 +308,19 @@ class Quality:
         self,
         camera: str,
         memory: _Memory,
-        opened: Opened,
+        answer: Answer,
         seen: Seen,
         before: Sight | None,
         cadence_s: float,
     ) -> Look:
         """Nothing was found. Is it the same picture for ever?"""
-        if opened.moves:
+        if answer.moves:
             seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
         if self.quick:
             seen = replace(seen, unassessed=seen.unassessed | {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
-        memory.trace, memory.seen = self._examiner.trace(opened.picture), seen
+        memory.trace, memory.seen = answer.trace, seen
         return Look(None, later=True)
 
     async def _see_again(
@@ -403,12 +334,12 @@ class Quality:
         if memory.repeats < REPEATS and coded == memory.coded:
             memory.repeats += 1
             return Look(None, later=True)
-        opened = await self._run("decode_s", self._examiner.open, keyframe, result.at, None)
-        trace, seen, memory.trace, memory.seen = memory.trace, memory.seen, None, None
-        if opened.picture is None or self._examiner.moved(trace, opened.picture):
+        answer = await self._ask("see_again", keyframe, result.at, memory.trace)
+        seen, memory.trace, memory.seen = memory.seen, None, None
+        if not answer.decoded or answer.moves:
             seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
-        memory.before, memory.coded, memory.repeats = opened.picture, coded, 0
+        memory.before, memory.coded, memory.repeats = answer.picture, coded, 0
         return Look(None, again=True)
 
     def follow(self, camera: str) -> int:
@@ -456,12 +387,11 @@ class Quality:
             await self.evidence.discard_samples(camera)
         self.forget(camera)
 
-    def _full_is_due(self, camera: str, memory: _Memory, opened: Opened, before: Sight | None) -> bool:
-        if self.reported(camera):
-            return True
-        if before is None or before.defects or before.unsettled or memory.plain_run >= FULL_EVERY:
-            return True
-        return opened.mode != before.mode
+    def _enough_in(self, camera: str, memory: _Memory, before: Sight | None) -> str | None:
+        """The mode in which a plain picture needs no full checks, None if they are due whatever it shows."""
+        if self.reported(camera) or before is None or before.defects or before.unsettled:
+            return None
+        return before.mode if memory.plain_run < FULL_EVERY else None
 
     def _done(
         self,
@@ -480,42 +410,19 @@ class Quality:
             soon = min(max(SOONEST_S, cadence_s * FAULTY), cadence_s)
         return Look(sight, soon_s=None if soon is None else min(soon, cadence_s))
 
-    async def _run(self, account: str, work: Callable[..., Any], *arguments: Any) -> Any:
-        """In a decode thread, its time taken down."""
-        spent = 0.0
+    async def _ask(self, turn: Turn, *arguments: Any) -> Answer:
+        """A turn at a keyframe, its time taken down."""
+        answer: Answer
+        answer, spent = await self.decoders.turn(turn, *arguments)
+        self.stats.decode_s += answer.decode_s
+        self.stats.check_s += spent - answer.decode_s
+        return answer
 
-        def timed() -> Any:
-            nonlocal spent
-            began = time.thread_time()
-            try:
-                return work(*arguments)
-            finally:
-                spent = time.thread_time() - began
-
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, timed)
-        finally:
-            setattr(self.stats, account, getattr(self.stats, account) + spent)
-
-    async def _open_and_check(
-        self, keyframe: Keyframe, at: Ms, references: Mapping[str, Any]
-    ) -> tuple[Opened, Checked | None]:
-        """Both in one turn of a decode thread: where nothing is known, one never goes without the other."""
-
-        def work() -> tuple[Opened, Checked | None, float, float]:
-            began = time.thread_time()
-            opened = self._examiner.open(keyframe, at, None)
-            middle = time.thread_time()
-            checked = None
-            if opened.picture is not None:
-                checked = self._examiner.check(None, opened.picture, references)
-            return opened, checked, middle - began, time.thread_time() - middle
-
-        loop = asyncio.get_running_loop()
-        opened, checked, decoding, checking = await loop.run_in_executor(self._executor, work)
-        self.stats.decode_s += decoding
-        self.stats.check_s += checking
-        return opened, checked
+    async def _learnt(self, turn: Turn, *arguments: Any) -> Any:
+        """A turn at what is normal, its time taken down."""
+        found, spent = await self.decoders.turn(turn, *arguments)
+        self.stats.check_s += spent
+        return found
 
     # --- evidence ------------------------------------------------------------------------------------
 
@@ -548,7 +455,7 @@ class Quality:
         found = {}
         for mode, reference in stored.items():
             try:
-                found[mode] = await self._run("check_s", self._examiner.load, reference.data or b"")
+                found[mode] = await self._learnt("load", reference.data or b"")
             except ValueError as error:  # of another version: learnt anew
                 if mode not in memory.unusable:
                     memory.unusable |= {mode}
@@ -592,7 +499,7 @@ class Quality:
         if len(samples) < wanted:
             return
         keyframes = [_keyframe(content) for _, content in samples[-LEARN_BEST:]]
-        reference = await self._run("check_s", self._examiner.learn, keyframes, mode, seen.at)
+        reference = await self._learnt("learn", keyframes, mode, seen.at)
         if wanted == LEARN_BEST or reference is None:
             await evidence.discard([exhibit.id for exhibit, _ in samples])
         if reference is None:
@@ -614,11 +521,11 @@ class Quality:
         samples.append(keyframe)
         if len(samples) < LEARN_FIRST:
             return
-        data = await self._run("check_s", self._examiner.learn, samples, mode, seen.at)
+        data = await self._learnt("learn", samples, mode, seen.at)
         samples.clear()
         if data is None:
             return
-        apart.references[mode] = await self._run("check_s", self._examiner.load, data)
+        apart.references[mode] = await self._learnt("load", data)
         memory.known = (memory.known or {}) | {mode: (1, LEARN_BEST)}
         self.stats.learnt += 1
 

@@ -31,9 +31,9 @@ class Swept:
     entries: Sequence[Entry]
     wall_s: float
     cpu_s: float
-    """Of this process, all threads."""
+    """Of this process and its decoders."""
     max_rss_bytes: int
-    """The most memory that this process ever had."""
+    """The most memory that this process and its decoders ever had."""
 
     @property
     def by_state(self) -> Counter[str]:
@@ -69,7 +69,10 @@ async def sweep(
         quality=quality,
     )
     once = [replace(target, cadence_s=_FOREVER_S, quality_s=_FOREVER_S) for target in targets]
-    wall, cpu = time.perf_counter(), time.process_time()
+    if quality is not None:
+        await quality.start()
+    decoders = quality.decoders if quality is not None else None
+    wall, cpu = time.perf_counter(), time.process_time() + (decoders.cpu_s if decoders else 0.0)
     await fleet.start(once)
     try:
         while (done := sum(entry.probe is not None for entry in board)) < len(once) or not fleet.is_at_rest:
@@ -83,6 +86,7 @@ async def sweep(
     return Swept(
         entries=list(board),
         wall_s=time.perf_counter() - wall,
-        cpu_s=time.process_time() - cpu,
-        max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        cpu_s=time.process_time() + (decoders.cpu_s if decoders else 0.0) - cpu,
+        max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        + (decoders.max_rss_bytes if decoders else 0),
     )

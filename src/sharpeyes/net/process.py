@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import os
 import resource
+import signal
 import sys
 
 MOST_FILES = 65_536
 _MACOS_FILES = 10_240
+_PR_SET_PDEATHSIG = 1
+_PASSED = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL")
 _TRIM, _OWN_MAPPING, _ARENAS = -1, -3, -8
 """Parameters of mallopt(3): M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX."""
 _LARGE = 128 * 1024
@@ -40,6 +44,31 @@ def raise_file_limit(wanted: int = MOST_FILES) -> int:
         else:
             return ceiling
     return soft
+
+
+def bare_environment() -> dict[str, str]:
+    """What a process of ours that reads what strangers send needs of the environment: none of the secrets."""
+    return {name: os.environ[name] for name in _PASSED if name in os.environ}
+
+
+def confine(parent: int, *, memory: int) -> bool:
+    """In a process of ours that reads what strangers send, before it does: it ends with ``parent``, leaves
+    the interrupt key to it, and has ``memory`` bytes of addresses, few files, none to write and no core.
+
+    False if the parent ended before it could be bound to.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        return False
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for what, most in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        resource.setrlimit(what, (most, most))
+    return True
 
 
 def share_often() -> None:

@@ -16,9 +16,11 @@ from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.health import Keyframe, ProbeResult, Rung, Timings
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
-from sharpeyes.health import quality as room
+from sharpeyes.health import decoders as room
+from sharpeyes.health.decoders import Threads
 from sharpeyes.health.evidence import HOUR_MS, Evidence, Retention
-from sharpeyes.health.quality import Checked, Opened, Quality
+from sharpeyes.health.examiner import Checked, Opened
+from sharpeyes.health.quality import Quality
 from sharpeyes.store import evidence as index
 from sharpeyes.store import pictures
 from sharpeyes.store.database import Database
@@ -130,7 +132,7 @@ async def test_a_decoder_that_hangs_does_not_hold_up_the_end(
     monkeypatch.setattr(room, "STOP_S", 0.1)
     examiner = Examiner()
     examiner.release.clear()
-    quality = Quality(examiner, clock=clock)
+    quality = Quality(Threads(examiner), clock=clock)
     look = asyncio.create_task(quality.look("c", probe(NOW), None, 300.0))
     try:
         await asyncio.to_thread(examiner.begun.wait, 60)
@@ -147,7 +149,7 @@ async def test_a_reference_that_cannot_be_read_is_warned_of_once_for_as_long_as_
 ) -> None:
     stored = StoredReference(camera="c", mode="day", version=0, learned=NOW, pictures=3, data=b"old")
     database.write(lambda c: pictures.put_reference(c, stored))
-    quality = Quality(Examiner(), clock=clock, database=database)
+    quality = Quality(Threads(Examiner()), clock=clock, database=database)
 
     async def looked() -> int:
         caplog.clear()

@@ -12,7 +12,7 @@ import numpy as np
 from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.examine import PictureExaminer
-from sharpeyes.health.quality import Checked, Opened
+from sharpeyes.health.examiner import Checked, Opened
 
 AT = Ms(1_790_000_000_000)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sharpeyes.domain.health import (
@@ -230,6 +230,7 @@ policies = st.builds(
 
 
 @given(inputs, policies)
+@example([(0, Outcome.PASS), (1, Outcome.PASS), (-1, "restart")], Policy(fails=1, passes=1, validity_ms=1))
 def test_intervals_tile_time_whatever_comes(story: list[tuple[int, object]], policy: Policy) -> None:
     standing = Standing.newcomer("c", Ms(1000))
     closed: list[Interval] = []
