@@ -39,6 +39,7 @@ from sharpeyes.gateway.gateway import Gateway
 from sharpeyes.gateway.leases import Access
 from sharpeyes.gateway.settings import GatewaySettings, IceSettings
 from sharpeyes.gateway.source import registered
+from sharpeyes.registry.trust import Trust
 from sharpeyes.store.cameras import put_cameras
 from sharpeyes.store.credentials import put_credential
 from sharpeyes.store.database import Database
@@ -268,7 +269,7 @@ async def town(folder: Path, urls: dict[str, str]) -> AsyncIterator[Town]:
 
 
 def gateway(city: Town, settings: GatewaySettings = LOOPBACK) -> Gateway:
-    return Gateway(city.access, registered(city.database, city.vault), settings, city.clock)
+    return Gateway(city.access, registered(city.database, city.vault, Trust()), settings, city.clock)
 
 
 @contextlib.asynccontextmanager

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
-import ipaddress
 import json
 import socket
 import subprocess
@@ -17,17 +15,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit" / "diagnose"))
 
 from made_scene import scene
 
+from certificates import Certificate, certificate
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import FailureKind, Phase, Rung
-from sharpeyes.health.probe import ProbeRequest, TlsPolicy, probe
+from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.net.tls import SYSTEM, TlsPolicy, read_authorities
 
 PYTHON = "/usr/bin/python3"  # Debian's, which has the GObject bindings
 SERVER = Path(__file__).with_name("gst_scene.py")
@@ -47,47 +44,24 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Signed by itself as cameras do, with its key in one file; and its SHA-256."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "camera")])
-    now = datetime.datetime.now(datetime.UTC)
-    places = [x509.IPAddress(ipaddress.ip_address(place)) for place in ("127.0.0.1", "::1")]
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName(places), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    file = tmp_path_factory.mktemp("tls") / "camera.pem"
-    file.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-    )
-    return file, made.fingerprint(hashes.SHA256()).hex()
+def own(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 @contextlib.contextmanager
-def playing(films: Path, address: str, certificate: Path | None = None) -> Iterator[str]:
+def playing(films: Path, address: str, secure: Path | None = None) -> Iterator[str]:
     """The stream's URL."""
     if not Path(PYTHON).exists() or subprocess.run([PYTHON, SERVER, "--check"], check=False).returncode:
         pytest.skip("SKIPPED: gst-rtsp-server is not installed; apt install gir1.2-gst-rtsp-server-1.0")
-    command = [PYTHON, SERVER, films, ACCOUNT, PASSWORD, address, *([certificate] if certificate else [])]
+    command = [PYTHON, SERVER, films, ACCOUNT, PASSWORD, address, *([secure] if secure else [])]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
-            if not line.strip() and certificate is not None:
+            if not line.strip() and secure is not None:
                 pytest.skip("SKIPPED: GLib has no TLS; apt install glib-networking")
             host = f"[{address}]" if ":" in address else address
-            yield f"rtsp{'s' if certificate else ''}://{host}:{int(line)}/scene"
+            yield f"rtsp{'s' if secure else ''}://{host}:{int(line)}/scene"
         finally:
             process.kill()
 
@@ -102,10 +76,10 @@ def has_ipv6() -> bool:
 
 
 @pytest.fixture(scope="module", params=["127.0.0.1", "::1"])
-def secure(request: pytest.FixtureRequest, films: Path, certificate: tuple[Path, str]) -> Iterator[str]:
+def secure(request: pytest.FixtureRequest, films: Path, own: Certificate) -> Iterator[str]:
     if request.param == "::1" and not has_ipv6():
         pytest.skip("SKIPPED: this machine has no IPv6 loopback")
-    with playing(films, request.param, certificate[0]) as url:
+    with playing(films, request.param, own.file) as url:
         yield url
 
 
@@ -151,25 +125,36 @@ def asked(url: str, policy: TlsPolicy) -> ProbeRequest:
 
 
 async def test_a_certificate_that_signs_itself_is_refused_where_it_must_be_verified(secure: str) -> None:
-    result = await probe(asked(secure, TlsPolicy(verify=True)))
+    result = await probe(asked(secure, TlsPolicy(authorities=SYSTEM)))
     assert result.failure is not None
     found = (result.rung, result.failure.phase, result.failure.kind)
-    assert found == (Rung.REACHABLE, Phase.TLS, FailureKind.TLS)
+    assert found == (Rung.REACHABLE, Phase.TLS, FailureKind.CERTIFICATE)
     assert "self-signed certificate" in result.failure.message
 
 
-async def test_it_is_trusted_where_it_is_named(secure: str, certificate: tuple[Path, str]) -> None:
-    file, fingerprint = certificate
-    for policy in (TlsPolicy(), TlsPolicy(ca_file=str(file)), TlsPolicy(fingerprint=fingerprint)):
+async def test_it_is_trusted_where_it_is_named(secure: str, own: Certificate) -> None:
+    for policy in (
+        TlsPolicy(),
+        TlsPolicy(authorities=read_authorities(own.file)),
+        TlsPolicy(fingerprints=(own.fingerprint,)),
+    ):
         result = await probe(asked(secure, policy))
         assert result.ok, (policy, result.failure)
-        assert any(fingerprint in line for line in result.transcript), "recorded as evidence"
+        assert any(own.fingerprint in line for line in result.transcript), "recorded as evidence"
 
 
-async def test_another_one_than_was_pinned_is_refused_and_shown(
-    secure: str, certificate: tuple[Path, str]
-) -> None:
-    result = await probe(asked(secure, TlsPolicy(fingerprint="00" * 32)))
+async def test_another_one_than_was_pinned_is_refused_and_shown(secure: str, own: Certificate) -> None:
+    result = await probe(asked(secure, TlsPolicy(fingerprints=("00" * 32,))))
     assert result.failure is not None
-    assert (result.failure.phase, result.failure.kind) == (Phase.TLS, FailureKind.TLS)
-    assert certificate[1] in result.failure.message
+    assert (result.failure.phase, result.failure.kind) == (Phase.TLS, FailureKind.CERTIFICATE)
+    assert own.fingerprint in result.failure.message
+
+
+async def test_pictures_are_diagnosed_if_the_certificate_is_the_one_that_is_named(
+    secure: str, own: Certificate
+) -> None:
+    code, found = await diagnose(secure, "--tls-fingerprint", own.fingerprint.upper())
+    assert (code, found["failed"]) == (0, 0), found
+    code, found = await diagnose(secure, "--tls-fingerprint", "00" * 32)
+    assert (code, found["failed"]) == (1, 1), found
+    assert found["files"][0]["error"]["kind"] == "certificate"

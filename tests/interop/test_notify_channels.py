@@ -8,21 +8,17 @@ import hashlib
 import hmac
 import json
 import logging
-import ssl
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, timedelta, timezone
-from datetime import datetime as DateTime  # noqa: N812
-from ipaddress import ip_address, ip_network
+from datetime import timedelta, timezone
+from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from notify_peers import HttpServer, SmtpServer
 
+from certificates import certificate
 from sharpeyes.domain.access import Schedule
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.faults import (
@@ -287,43 +283,11 @@ async def test_nothing_goes_where_it_may_not(office: Office, guard: Guard) -> No
     assert office.states == ["dead"]
 
 
-def certificate(path: Path) -> ssl.SSLContext:
-    """A server's context with a fresh certificate for 127.0.0.1; ``path`` gets the certificate."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
-    today = DateTime.now(UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(today - timedelta(days=1))
-        .not_valid_after(today + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1")), x509.DNSName("localhost")]),
-            critical=False,
-        )
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = made.public_bytes(serialization.Encoding.PEM)
-    secret = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(pem)
-    both = path.with_suffix(".both")
-    both.write_bytes(secret + pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
-    return context
-
-
 async def test_https_with_a_certificate_of_our_own_authority(office: Office, tmp_path: Path) -> None:
     async with HttpServer() as server:
         pass
     server = HttpServer()
-    server.tls = certificate(tmp_path / "ca.pem")
+    server.tls = certificate(tmp_path, "ca").context
     async with server:
         url = server.url.replace("http:", "https:").replace("127.0.0.1", "localhost")
         office.staff(room(hook(url)))
@@ -459,7 +423,7 @@ async def test_reports_come_as_they_are_to_mailboxes_alone(office: Office, tmp_p
 
 
 async def test_a_mail_over_starttls_with_a_password(office: Office, tmp_path: Path) -> None:
-    async with SmtpServer(starttls=certificate(tmp_path / "ca.pem")) as server:
+    async with SmtpServer(starttls=certificate(tmp_path, "ca").context) as server:
         channel = mailbox(
             server,
             security="starttls",

@@ -180,6 +180,7 @@ export const en = {
   'cause.timeout': 'Time-out',
   'cause.closed': 'Connection closed',
   'cause.tls': 'TLS failed',
+  'cause.certificate': 'Certificate refused',
   'cause.auth_failed': 'Login refused',
   'cause.auth_unsupported': 'Login method unknown',
   'cause.not_found': 'Stream not found',

@@ -181,6 +181,7 @@ export const zh: Record<Key, string> = {
   'cause.timeout': '超时',
   'cause.closed': '连接被关闭',
   'cause.tls': 'TLS 失败',
+  'cause.certificate': '证书不受信任',
   'cause.auth_failed': '登录被拒绝',
   'cause.auth_unsupported': '不支持的认证方式',
   'cause.not_found': '码流不存在',

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpeyes.cli.account import account
+from sharpeyes.cli.tls import AnyHostOption, CaOption, FingerprintOption, trusted
 from sharpeyes.domain.errors import InvalidInputError, SharpEyesError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from sharpeyes.health.diagnose.picture import Picture
     from sharpeyes.health.diagnose.reference import ModeReference
     from sharpeyes.health.probe import ProbeRequest
+    from sharpeyes.net.tls import TlsPolicy
 
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
@@ -59,6 +61,9 @@ def diagnose(
     timeout: Annotated[
         float, typer.Option(min=0.1, max=300, help="Seconds until a URL must have given a keyframe.")
     ] = 10.0,
+    tls_ca: CaOption = None,
+    tls_any_host: AnyHostOption = False,
+    tls_fingerprint: FingerprintOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Say what is wrong with pictures, and where: dark, blurred, covered, turned, frozen, damaged and more.
@@ -74,7 +79,8 @@ def diagnose(
     if not inputs or out is not None:
         raise InvalidInputError("give pictures, clips or URLs to diagnose, or --set DIR --out FILE")
     credentials = account(username, password_file)
-    given = [_stream(each, credentials, timeout) if "://" in each else Path(each) for each in inputs]
+    tls = trusted(inputs, tls_ca, tls_any_host, tls_fingerprint)
+    given = [_stream(each, credentials, timeout, tls) if "://" in each else Path(each) for each in inputs]
     if credentials is not None and all(isinstance(each, Path) for each in given):
         raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")
     found = _files(given, reference or [], mode, still_dir)
@@ -120,7 +126,7 @@ class _Stream:
         return re.sub(r"[^A-Za-z0-9]+", "-", self.shown.partition("://")[2]).strip("-")[:100] or "stream"
 
 
-def _stream(url: str, credentials: Credentials | None, timeout: float) -> _Stream:
+def _stream(url: str, credentials: Credentials | None, timeout: float, tls: TlsPolicy) -> _Stream:
     from sharpeyes.health.probe import ProbeRequest
     from sharpeyes.wire.rtsp.url import parse_url
 
@@ -130,7 +136,7 @@ def _stream(url: str, credentials: Credentials | None, timeout: float) -> _Strea
             f"{scheme[:20]}:// URLs are not fetched", mend="Save the picture and give the file"
         )
     target, from_url = parse_url(url)
-    request = ProbeRequest(url=target.text, credentials=credentials or from_url, timeout_s=timeout)
+    request = ProbeRequest(url=target.text, credentials=credentials or from_url, timeout_s=timeout, tls=tls)
     return _Stream(request, target.masked)
 
 

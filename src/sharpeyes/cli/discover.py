@@ -63,8 +63,9 @@ def discover(
     from sharpeyes.discovery.discover import discover as search_for
     from sharpeyes.discovery.found import document
     from sharpeyes.discovery.sweep import PORTS, networks
-    from sharpeyes.net.onvif import TlsTrust
+    from sharpeyes.net.tls import SYSTEM, TlsPolicy
     from sharpeyes.net.ws_discovery import interfaces
+    from sharpeyes.registry.trust import Trust
 
     multicast = bool(interface) or not (cidr or xaddr)
     search = Search(
@@ -73,7 +74,7 @@ def discover(
         xaddrs=xaddr or (),
         credentials=account(username, password_file),
         ports=tuple(port) if port else PORTS,
-        trust=TlsTrust.VERIFY if verify_tls else TlsTrust.PIN,
+        trust=Trust(otherwise=TlsPolicy(authorities=SYSTEM) if verify_tls else None),
     )
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not sys.stderr.isatty()) as bars:

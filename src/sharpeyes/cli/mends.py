@@ -15,6 +15,7 @@ MENDS: Mapping[FailureKind, str] = MappingProxyType(
         FailureKind.TIMEOUT: "Check that nothing filters on the way and it is not busy, or raise --timeout",
         FailureKind.CLOSED: "Check that RTSP is spoken at this port, and that it has a session free",
         FailureKind.TLS: "Check that RTSPS is spoken at this port (322 is usual), or use rtsp://",
+        FailureKind.CERTIFICATE: "If the camera was changed, check the new certificate there and pin it",
         FailureKind.AUTH_FAILED: "Check --username and --password-file; try seldom, cameras lock accounts",
         FailureKind.AUTH_UNSUPPORTED: "Switch on digest authentication in the camera",
         FailureKind.NOT_FOUND: "Check the path of the URL: its manual has it, and 'sharpeyes discover'",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharpeyes.cli.account import account
+from sharpeyes.cli.tls import AnyHostOption, CaOption, FingerprintOption, trusted
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.errors import InvalidInputError
 
@@ -33,6 +34,9 @@ def probe(
     allow_basic: Annotated[
         bool, typer.Option("--allow-basic", help="Send the password as it is, if the camera asks for that.")
     ] = False,
+    tls_ca: CaOption = None,
+    tls_any_host: AnyHostOption = False,
+    tls_fingerprint: FingerprintOption = None,
     keyframe: Annotated[
         Path | None, typer.Option(metavar="F", help="Write the keyframe to this file (Annex B or JPEG).")
     ] = None,
@@ -58,6 +62,7 @@ def probe(
         timeout_s=timeout,
         observe_s=observe,
         allow_basic=allow_basic,
+        tls=trusted([target.text], tls_ca, tls_any_host, tls_fingerprint),
     )
     if sys.stderr.isatty():
         from rich.console import Console

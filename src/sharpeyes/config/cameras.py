@@ -22,6 +22,7 @@ from sharpeyes.config.document import (
     Document,
     Listing,
     Node,
+    Scalar,
     Section,
     Wrong,
     flag,
@@ -44,6 +45,7 @@ from sharpeyes.domain.dossier import Dossier
 from sharpeyes.domain.errors import ConfigError, InvalidInputError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.faults.faults import FaultSettings
+from sharpeyes.net.tls import TlsPolicy, read_authorities, read_fingerprint
 from sharpeyes.registry import numbering
 from sharpeyes.registry.declared import (
     CAMERA_NAME,
@@ -53,6 +55,7 @@ from sharpeyes.registry.declared import (
     Network,
     check_pattern,
 )
+from sharpeyes.registry.trust import Trust
 from sharpeyes.wire.rtsp.url import mask, parse_url
 
 T = TypeVar("T")
@@ -89,6 +92,11 @@ class Config:
     warnings: tuple[ConfigError, ...] = ()
 
     @property
+    def trust(self) -> Trust:
+        """What is asked of the certificates of cameras and devices."""
+        return Trust(cameras=self.declared.tls, networks=self.networks)
+
+    @property
     def addresses(self) -> int:
         """How many addresses the networks have together, those of overlaps counted twice."""
         return sum(network.cidr.num_addresses for network in self.networks)
@@ -121,6 +129,7 @@ class _Reader:
         self.areas: list[Area] = []
         self.boundaries: dict[str, Mapping[str, Any]] = {}
         self.dossiers: dict[str, Dossier] = {}
+        self.tls: dict[str, TlsPolicy] = {}
         self.area_lines: dict[str, int] = {}
         self.camera_lines: dict[tuple[str, str], int] = {}
         """Where an id, a URL or a code was first given to a camera."""
@@ -156,6 +165,7 @@ class _Reader:
                 dossiers=self.dossiers,
                 boundaries=self.boundaries,
                 nodes=tuple(nodes),
+                tls=self.tls,
             ),
             networks=tuple(networks),
             clocks=clocks,
@@ -398,6 +408,9 @@ class _Reader:
         tags = section.get("tags", listing(text), NONE)
         code = section.get("code", _code, None)
         section.get("place", lawful_place, Place.OPEN)
+        tls = self.tls_policy(section)
+        if key is not None and tls is not None:
+            self.tls[key] = tls
         dossier = read_dossier(section.section("dossier"))
         if key is not None and dossier is not None:
             self.dossiers[key] = dossier
@@ -470,6 +483,7 @@ class _Reader:
         interface = section.get("interface", text, None)
         pattern = section.get("camera_name", _pattern, CAMERA_NAME)
         events = section.get("events", flag, True)
+        tls = self.tls_policy(section)
         policy = section.get("enrol", word(Enrol), Enrol.AUTOMATIC.value)
         if Method.MULTICAST in methods and interface is None and section.node("interface") is None:
             section.error(
@@ -497,6 +511,7 @@ class _Reader:
             interface=interface,
             camera_name=pattern,
             events=bool(events),
+            tls=tls,
             enrol=Enrol(policy),
         )
 
@@ -511,6 +526,36 @@ class _Reader:
         else:
             zone = section.need("zone", self.known("zone"), "There are several zones: name one")
         return tier, department, area, zone, section.get("credential", self.known("credential"), None)
+
+    def tls_policy(self, section: Section) -> TlsPolicy | None:
+        """How the certificates of a camera or a network are trusted; None if nothing is said about it."""
+        if isinstance(node := section.node("tls"), Scalar):
+            return section.get("tls", _any_certificate, None)
+        if node is None or (one := section.section("tls")) is None:
+            return None
+        authorities = one.get("ca_file", self.authorities, None)
+        check_host = one.get("check_host", flag, True)
+        fingerprints = one.get("fingerprints", _some(listing(_fingerprint)), NONE)
+        if (one.node("ca_file") is None) is (one.node("fingerprints") is None):
+            one.error(
+                one.line,
+                f"{one.path}: either ca_file or fingerprints",
+                "Name the file of an authority or the certificates; or write 'tls: any' to accept every one",
+            )
+        elif one.node("check_host") is not None and one.node("ca_file") is None:
+            one.error(
+                one.line_of("check_host"),
+                f"{one.where('check_host')}: goes with ca_file",
+                "Remove it: certificates that are pinned are themselves what is checked",
+            )
+        one.close()
+        return TlsPolicy(authorities=authorities, check_host=check_host, fingerprints=fingerprints)
+
+    def authorities(self, node: Node) -> str:
+        try:
+            return read_authorities(self.folder / text(node))
+        except InvalidInputError as error:
+            raise Wrong(error.message, error.mend) from None
 
     def known(self, what: str) -> Callable[[Node], str]:
         def read(node: Node) -> str:
@@ -551,6 +596,22 @@ def _digits(*lengths: int) -> Callable[[Node], str]:
         return value
 
     return read
+
+
+def _any_certificate(node: Node) -> TlsPolicy:
+    if text(node) != "any":
+        raise Wrong(
+            f"'{text(node)}' says nothing about certificates",
+            "Write any, {ca_file: FILE} or {fingerprints: [SHA-256]}",
+        )
+    return TlsPolicy()
+
+
+def _fingerprint(node: Node) -> str:
+    try:
+        return read_fingerprint(text(node))
+    except InvalidInputError as error:
+        raise Wrong(error.message, error.mend) from None
 
 
 def _code(node: Node) -> str:

@@ -16,9 +16,10 @@ from sharpeyes.discovery.sweep import PORTS, Pace, Range, hosts, merged, sweep
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.discovery import How
-from sharpeyes.net.onvif import OnvifClient, OnvifLimits, TlsTrust
+from sharpeyes.net.onvif import OnvifClient, OnvifLimits
 from sharpeyes.net.ws_discovery import Interface, Network, Sighting
 from sharpeyes.net.ws_discovery import discover as ask_around
+from sharpeyes.registry.trust import Trust
 from sharpeyes.wire.service_url import device_service_url
 
 _A_SOURCE = 64
@@ -59,7 +60,7 @@ class Search:
     wait_s: float = 3.0
     pace: Pace = field(default_factory=Pace)
     limits: OnvifLimits = field(default_factory=OnvifLimits)
-    trust: TlsTrust = TlsTrust.PIN
+    trust: Trust = field(default_factory=Trust)
     in_flight: int = 64
     """Devices that are enrolled at a time."""
 
@@ -217,7 +218,8 @@ async def _enrol_all(
         async def worker() -> None:
             for target in work:
                 account = search.accounts.get(authority(target.xaddr), search.credentials)
-                device = trimmed(await enrol(client, target, account, search.trust))
+                tls = search.trust.of(urlsplit(target.xaddr).hostname or "")
+                device = trimmed(await enrol(client, target, account, tls))
                 found.append(device)
                 told(device)
                 tell(Step.ENROL, len(found), len(targets))

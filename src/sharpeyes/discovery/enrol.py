@@ -17,8 +17,9 @@ from sharpeyes.discovery.found import FoundChannel, FoundDevice, FoundError, Fou
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.discovery import How
-from sharpeyes.net.onvif import FATAL, OnvifClient, OnvifDevice, OnvifError, TlsTrust, dig
+from sharpeyes.net.onvif import FATAL, OnvifClient, OnvifDevice, OnvifError, dig
 from sharpeyes.net.onvif_library import Service
+from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.wire.service_url import HTTP, RTSP
 from sharpeyes.wire.soap import printable
 from sharpeyes.wire.ws_discovery import scope_values
@@ -37,19 +38,21 @@ class Target:
     endpoint: str | None = None
     scopes: tuple[str, ...] = ()
     fingerprint: str | None = None
-    """SHA-256 of the TLS certificate pinned earlier."""
+    """SHA-256 of the TLS certificate that was pinned on first use."""
     how: How = How.NAMED
     """How it came to be known."""
 
 
 async def enrol(
-    client: OnvifClient, target: Target, credentials: Credentials | None, trust: TlsTrust = TlsTrust.PIN
+    client: OnvifClient, target: Target, credentials: Credentials | None, tls: TlsPolicy | None = None
 ) -> FoundDevice:
     """One device within the client's limits: about eight calls for a camera of two profiles.
 
+    :param tls: what is asked of its certificate; None: it is pinned on first use.
+
     :raises InvalidInputError: ``target.xaddr`` is no HTTP(S) URL.
     """
-    device = client.dial(target.xaddr, credentials, trust=trust, fingerprint=target.fingerprint)
+    device = client.dial(target.xaddr, credentials, tls=tls, fingerprint=target.fingerprint)
     found = FoundDevice(
         address=device.address,
         xaddr=device.xaddr,

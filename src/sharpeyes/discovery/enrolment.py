@@ -30,6 +30,7 @@ from sharpeyes.domain.discovery import Enrol, FoundStatus, Outcome
 from sharpeyes.domain.errors import ConflictError, InvalidInputError, SharpEyesError
 from sharpeyes.domain.time import Ms, iso
 from sharpeyes.registry.declared import Network
+from sharpeyes.registry.trust import Trust
 from sharpeyes.store.credentials import list_credentials, open_credentials
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
@@ -280,6 +281,7 @@ class Enrolment:
                     accounts.get(part.credential or ""),
                     {address: accounts.get(name or "") for address, name in own.items()},
                 )
+                search = replace(search, trust=Trust(networks=self._networks))
                 await discover(search, progress, heard=self._heard(work), found=told)
                 work.swept += part.swept
             except SharpEyesError as error:

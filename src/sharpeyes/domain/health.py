@@ -68,6 +68,8 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     CLOSED = "closed"
     TLS = "tls"
+    CERTIFICATE = "certificate"
+    """Its certificate is not the one that it has to be: nothing was said to it."""
     AUTH_FAILED = "auth_failed"
     AUTH_UNSUPPORTED = "auth_unsupported"
     NOT_FOUND = "not_found"

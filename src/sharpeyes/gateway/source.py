@@ -9,7 +9,9 @@ from sqlalchemy import Connection
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.gateway.upstream import Source
-from sharpeyes.net.rtsp_client import TlsPolicy
+from sharpeyes.health.target import host_of
+from sharpeyes.net.tls import TlsPolicy
+from sharpeyes.registry.trust import Trust
 from sharpeyes.store.cameras import get_camera
 from sharpeyes.store.credentials import open_credential
 from sharpeyes.store.database import Database
@@ -34,8 +36,12 @@ def stream_for(camera: Camera, tile: int | None) -> Stream:
     return sub if tile <= enough else main
 
 
-def registered(database: Database, vault: Vault) -> Sources:
-    """Sources as the registry has them, with the camera's or its device's account."""
+def registered(database: Database, vault: Vault, trust: Trust) -> Sources:
+    """Sources as the registry has them, with the camera's or its device's account.
+
+    A certificate that probes refuse is refused here as well. Where nothing is declared, it has to be the one
+    that the device was found with, if that was over TLS.
+    """
 
     def read(connection: Connection, camera_id: str, tile: int | None) -> Source:
         camera = get_camera(connection, camera_id)
@@ -43,13 +49,14 @@ def registered(database: Database, vault: Vault) -> Sources:
         if not camera.watched:
             raise NotFoundError(f"{camera.name} has no stream yet", mend="Declare its URL, or have it found")
         stream = stream_for(camera, tile)
+        pinned = (device.fingerprint,) if device and device.fingerprint else ()
         name = camera.credential or (device.credential if device else None)
         return Source(
             camera=camera.id,
             role=stream.role,
             url=stream.url,
             credentials=open_credential(connection, vault, name) if name else None,
-            tls=TlsPolicy(fingerprint=device.fingerprint if device else None),
+            tls=trust.of(host_of(stream.url), camera) or TlsPolicy(fingerprints=pinned),
         )
 
     async def find(camera_id: str, tile: int | None) -> Source:

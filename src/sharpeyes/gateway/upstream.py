@@ -25,7 +25,8 @@ from sharpeyes.gateway.channel import Channel, PullState
 from sharpeyes.gateway.picture import Assembler, StreamFacts
 from sharpeyes.gateway.settings import GatewaySettings
 from sharpeyes.health.viewing import Viewing
-from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, TlsPolicy, kind_of, resolve
+from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, kind_of, resolve
+from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.wire.nal import START
 from sharpeyes.wire.rtp import RtpReceiver
 from sharpeyes.wire.rtsp.dialogue import (
@@ -389,6 +390,7 @@ class _Pull:
 
 
 _SAID = {
+    FailureKind.CERTIFICATE: "the camera shows a certificate that is not trusted",
     FailureKind.AUTH_FAILED: "the camera does not accept its account",
     FailureKind.BUSY: "the camera serves as many viewers as it can",
     FailureKind.NO_VIDEO: "the camera sends no video that can be passed on",

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 from sharpeyes.domain.camera import Camera, Device
 from sharpeyes.domain.credentials import Credentials
+from sharpeyes.net.tls import TlsPolicy
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ class Box:
     cameras: tuple[Camera, ...]
     """Its channels that are in service."""
     credentials: Credentials | None = field(default=None, repr=False)
+    tls: TlsPolicy | None = None
+    """What is asked of its certificate; None: it has to be the one that it was found with."""
     events: bool = True
     """Whether it may be asked what it reports of its scenes."""
 

@@ -176,7 +176,7 @@ class Clocks:
         self.asked += 1
         async with self._calls.at(box.host):
             try:
-                device = self._client.dial(box.xaddr, fingerprint=box.device.fingerprint)
+                device = self._client.dial(box.xaddr, tls=box.tls, fingerprint=box.device.fingerprint)
                 reading = await device.measure_clock()
             except (OnvifError, SharpEyesError) as error:
                 self.unanswered += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from ipaddress import ip_address
 
 from sqlalchemy import Connection
@@ -17,6 +18,7 @@ from sharpeyes.health.clocks import Clocks
 from sharpeyes.health.events import Events
 from sharpeyes.net.onvif import OnvifClient, OnvifLimits
 from sharpeyes.registry.declared import Network
+from sharpeyes.registry.trust import Trust
 from sharpeyes.store.cameras import list_cameras
 from sharpeyes.store.database import Database
 from sharpeyes.store.devices import list_devices
@@ -29,7 +31,8 @@ class Devices:
     """Clocks and events of all devices that are in the registry with an ONVIF service.
 
     ``accounts`` reads the accounts by name; ``hurry`` is told the camera whose picture should be looked at
-    soon. Devices of a ``network`` that says so are not asked for events.
+    soon; ``trust`` is about the certificates of the devices. Those of a ``network`` that says so are not asked
+    for events.
     """
 
     def __init__(
@@ -39,12 +42,14 @@ class Devices:
         *,
         clock: Callable[[], Ms],
         hurry: Callable[[str], None],
+        trust: Trust,
         networks: Sequence[Network] = (),
         policy: ClockPolicy | None = None,
     ) -> None:
         self._database = database
         self._accounts = accounts
         self._networks = networks
+        self._trust = trust
         self._client = OnvifClient(LIMITS)
         self._open: contextlib.AsyncExitStack | None = None
         self._started = False
@@ -100,6 +105,7 @@ class Devices:
                 cameras=tuple(cameras[number] for number in channels[device.id]),
                 credentials=accounts.get(device.credential or ""),
             )
+            box = replace(box, tls=self._trust.of(box.host, *box.cameras))
             boxes.append(box if known and self._listened(box) else box.deaf())
         return boxes
 

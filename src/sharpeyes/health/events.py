@@ -314,7 +314,9 @@ class Events:
         box = line.box
         device = line.device
         if device is None:
-            device = self._client.dial(box.xaddr, box.credentials, fingerprint=box.device.fingerprint)
+            device = self._client.dial(
+                box.xaddr, box.credentials, tls=box.tls, fingerprint=box.device.fingerprint
+            )
             await device.read_clock()
             await self._survey(line, device)
             line.device = device
@@ -570,8 +572,9 @@ def _channel(box: Box, source: str) -> Camera | None:
 
 def _same_way(one: Box, other: Box) -> bool:
     """Whether the device is reached and entered in the same way, so that a subscription may stay."""
-    return (one.xaddr, one.credentials, one.device.fingerprint) == (
+    return (one.xaddr, one.credentials, one.tls, one.device.fingerprint) == (
         other.xaddr,
         other.credentials,
+        other.tls,
         other.device.fingerprint,
     )

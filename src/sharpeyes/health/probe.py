@@ -20,7 +20,8 @@ from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.health import Failure, FailureKind, Keyframe, Phase, ProbeResult, Rung, Timings
 from sharpeyes.domain.time import Ms
-from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, TlsPolicy, UdpPair, kind_of, resolve
+from sharpeyes.net.rtsp_client import NetworkError, RtspConnection, UdpPair, kind_of, resolve
+from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.wire.rtp import RtpReceiver
 from sharpeyes.wire.rtsp.dialogue import (
     Described,
@@ -38,8 +39,6 @@ from sharpeyes.wire.rtsp.url import StreamUrl, parse_url, with_login
 from sharpeyes.wire.video import Track
 
 log = logging.getLogger(__name__)
-
-__all__ = ["ProbeRequest", "TlsPolicy", "probe"]
 
 _PHASE_SHARE = 0.5
 """Part of the whole time that one phase may take: who hangs in one is told apart from who is slow in all."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import re
-import ssl
 from enum import StrEnum
 
+from sharpeyes.net.tls import TlsPolicy, context_of
 from sharpeyes.wire import soap, xml
 
 _TLS_PORTS = frozenset({443, 8443})
@@ -44,7 +44,8 @@ async def knock(host: str, port: int, *, connect_s: float = 1.2, answer_s: float
 
     :raises OSError: only what is the fault of this machine (out of descriptors).
     """
-    context = _unverified() if port in _TLS_PORTS else None
+    # Nothing secret is sent: whether the certificate is the right one is asked at enrolment.
+    context = context_of(TlsPolicy()) if port in _TLS_PORTS else None
     try:
         async with asyncio.timeout(connect_s):
             reader, writer = await asyncio.open_connection(host, port, limit=_ANSWER, ssl=context)
@@ -62,14 +63,6 @@ async def knock(host: str, port: int, *, connect_s: float = 1.2, answer_s: float
         return Knock.OTHER
     finally:
         writer.transport.abort()
-
-
-def _unverified() -> ssl.SSLContext:
-    """Nothing secret is sent: whether the certificate is the right one is asked at enrolment."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 _OURS = frozenset({errno.ENFILE, errno.EMFILE})

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import random
 import re
 import secrets
@@ -41,6 +40,7 @@ from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.time import Ms
 from sharpeyes.net.onvif_library import Codec, EventsCodec, Service, codecs
+from sharpeyes.net.tls import TlsPolicy, context_of, fingerprint_of
 from sharpeyes.wire import soap, xml
 from sharpeyes.wire.device_time import ZoneUnknownError, instants
 from sharpeyes.wire.rtsp.digest import Authenticator, Outcome
@@ -79,6 +79,7 @@ class Trouble(StrEnum):
     CLOSED = "closed"
     NO_RESOURCES = "no_resources"
     TLS = "tls"
+    CERTIFICATE = "certificate"
     REDIRECT = "redirect"
     NOT_FOUND = "not_found"
     HTTP_STATUS = "http_status"
@@ -98,6 +99,7 @@ FATAL = _TRANSIENT | {
     Trouble.NAME_UNKNOWN,
     Trouble.NO_RESOURCES,
     Trouble.TLS,
+    Trouble.CERTIFICATE,
     Trouble.CREDENTIALS_MISSING,
     Trouble.AUTH_FAILED,
     Trouble.AUTH_UNSUPPORTED,
@@ -112,15 +114,6 @@ class OnvifError(SharpEyesError):
         super().__init__(f"{call}: {message}", mend=mend)
         self.kind = kind
         self.call = call
-
-
-class TlsTrust(StrEnum):
-    """How a device's certificate is judged."""
-
-    VERIFY = "verify"
-    """By the system's authorities; the device's name must match."""
-    PIN = "pin"
-    """By its fingerprint: the one expected, or on first use whichever it shows (cameras sign their own)."""
 
 
 _PER_HOST = 2
@@ -185,15 +178,17 @@ class OnvifClient:
         xaddr: str,
         credentials: Credentials | None = None,
         *,
-        trust: TlsTrust = TlsTrust.PIN,
+        tls: TlsPolicy | None = None,
         fingerprint: str | None = None,
     ) -> OnvifDevice:
         """A device at the URL of its device service. Nothing is sent yet; its deadline starts now.
 
-        :param fingerprint: SHA-256 of the certificate (hex) that an earlier enrolment pinned.
+        :param tls: what is asked of its certificate. None: it is pinned on first use, since cameras sign
+            their own.
+        :param fingerprint: SHA-256 of the certificate (hex) that an earlier enrolment pinned so.
         :raises InvalidInputError: no HTTP(S) URL.
         """
-        return OnvifDevice(self, xaddr, credentials, trust, fingerprint)
+        return OnvifDevice(self, xaddr, credentials, tls, fingerprint)
 
     def codec(self, service: Service) -> Codec | EventsCodec:
         if self._codecs is None:
@@ -206,7 +201,7 @@ class OnvifClient:
         url: str,
         body: bytes,
         headers: dict[str, str],
-        trust: aiohttp.Fingerprint | bool,
+        tls: ssl.SSLContext | bool,
         *,
         keep: bool = True,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -214,7 +209,7 @@ class OnvifClient:
         pool = self._session if keep else self._once
         if pool is None:
             raise RuntimeError("used outside of its context")
-        async with pool.post(url, data=body, headers=headers, ssl=trust, allow_redirects=False) as response:
+        async with pool.post(url, data=body, headers=headers, ssl=tls, allow_redirects=False) as response:
             yield response
 
 
@@ -226,19 +221,20 @@ class OnvifDevice:
         client: OnvifClient,
         xaddr: str,
         credentials: Credentials | None,
-        trust: TlsTrust,
+        tls: TlsPolicy | None,
         fingerprint: str | None,
     ) -> None:
         self._client = client
         self._credentials = credentials
-        self._trust = trust
+        self._tls_policy = tls
         self.xaddr = device_service_url(xaddr)
         parts = urlsplit(self.xaddr)
         self._scheme = parts.scheme
         self._host = parts.hostname or ""
         self._port = parts.port or (443 if parts.scheme == "https" else 80)
         self.address = f"{bracketed(self._host)}:{self._port}"
-        self.fingerprint = fingerprint.lower().replace(":", "") if fingerprint else None
+        self.fingerprint = fingerprint
+        """SHA-256 of the certificate that was pinned on first use (hex), if that is how it is judged."""
         self.clock_offset_s: float | None = None
         """The device's clock minus ours, in seconds; None until it told a time."""
         self._date_offset_s: float | None = None
@@ -467,8 +463,8 @@ class OnvifDevice:
     async def _post(self, operation: str, url: str, body: bytes, headers: dict[str, str]) -> _Reply:
         began = time.time()
         try:
-            trust = await self._tls(operation, url) if url.startswith("https:") else True
-            async with self._client.post(url, body, headers, trust, keep=not self._hangs_up) as response:
+            tls = await self._tls(operation, url) if url.startswith("https:") else True
+            async with self._client.post(url, body, headers, tls, keep=not self._hangs_up) as response:
                 if 300 <= response.status < 400:
                     raise OnvifError(
                         Trouble.REDIRECT,
@@ -505,15 +501,15 @@ class OnvifDevice:
                 raise OnvifError(Trouble.TOO_LARGE, operation, f"a reply of more than {limit} bytes")
         return bytes(content)
 
-    async def _tls(self, operation: str, url: str) -> aiohttp.Fingerprint | bool:
-        if self._trust is TlsTrust.VERIFY:
-            return True
+    async def _tls(self, operation: str, url: str) -> ssl.SSLContext:
+        if self._tls_policy is not None:
+            return context_of(self._tls_policy)
         if self.fingerprint is None:
             port = urlsplit(url).port or 443  # a service may be under TLS where the device is not
             self.fingerprint = await _first_fingerprint(
                 self._host, port, self._client.limits.connect_s, operation
             )
-        return aiohttp.Fingerprint(bytes.fromhex(self.fingerprint))
+        return context_of(TlsPolicy(fingerprints=(self.fingerprint,)))
 
     def _note_date(self, reply: _Reply) -> None:
         if self._date_offset_s is not None or not reply.date:
@@ -563,8 +559,8 @@ def _transport_error(operation: str, error: Exception) -> OnvifError:
     kind, message = Trouble.CLOSED, "the connection broke"
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         kind, message = Trouble.NAME_UNKNOWN, "the host name has no address"
-    elif isinstance(error, aiohttp.ServerFingerprintMismatch):
-        kind, message = Trouble.TLS, "another certificate than the one pinned"
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+        kind, message = Trouble.CERTIFICATE, str(error.certificate_error)
     elif isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         kind, message = Trouble.TLS, f"TLS fails ({type(error).__name__})"
     elif isinstance(error, TimeoutError):
@@ -582,17 +578,13 @@ def _transport_error(operation: str, error: Exception) -> OnvifError:
 
 async def _first_fingerprint(host: str, port: int, timeout_s: float, operation: str) -> str:
     """The certificate a device shows to whoever asks. Nothing but the handshake is sent."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
     try:
         async with asyncio.timeout(timeout_s):
-            _, writer = await asyncio.open_connection(host, port, ssl=context)
+            _, writer = await asyncio.open_connection(host, port, ssl=context_of(TlsPolicy()))
     except (OSError, TimeoutError) as error:
         raise _transport_error(operation, error) from None
     try:
-        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-        return hashlib.sha256(shown or b"").hexdigest()
+        return fingerprint_of(writer.get_extra_info("ssl_object"))
     finally:
         writer.transport.abort()
 

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import hashlib
 import os
 import socket
 import ssl
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
 
 from sharpeyes.domain.health import FailureKind
+from sharpeyes.net.tls import CertificateRefusedError, TlsPolicy, context_of, fingerprint_of
 from sharpeyes.wire.rtsp.dialogue import Dialogue, Event
 
 _MAX_ADDRESSES = 4
@@ -47,21 +45,6 @@ _KINDS = {
 _NAME_KINDS = {socket.EAI_NONAME: FailureKind.NAME_UNKNOWN, socket.EAI_NODATA: FailureKind.NAME_UNKNOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class TlsPolicy:
-    """What is asked of a camera's certificate (RTSPS).
-
-    With none of the three, any certificate will do, since cameras sign their own: the traffic is encrypted
-    and the fingerprint is recorded as evidence. ``fingerprint`` is the SHA-256 of the certificate in hex,
-    colons allowed; ``ca_file`` verifies chain and host against that file, ``verify`` against the system's
-    authorities.
-    """
-
-    ca_file: str | None = None
-    fingerprint: str | None = None
-    verify: bool = False
-
-
 class NetworkError(Exception):
     """A connection could not be made, and why."""
 
@@ -77,6 +60,8 @@ def kind_of(error: BaseException | None) -> FailureKind:
         return FailureKind.CLOSED
     if isinstance(error, socket.gaierror):
         return _NAME_KINDS.get(error.errno or 0, FailureKind.NO_RESOLVER)
+    if isinstance(error, CertificateRefusedError):
+        return FailureKind.CERTIFICATE
     if isinstance(error, ssl.SSLError):
         return FailureKind.TLS
     if isinstance(error, OSError):
@@ -140,15 +125,11 @@ class RtspConnection(asyncio.Protocol):
         """TLS over the connection that stands; gives the certificate's SHA-256. NetworkError."""
         assert self._transport is not None
         loop = asyncio.get_running_loop()
-        try:
-            context = _tls_context(policy.ca_file, policy.verify)
-        except (OSError, ValueError) as error:
-            raise NetworkError(
-                FailureKind.INTERNAL, f"the TLS authorities cannot be read: {_reason(error)}"
-            ) from error
         self._closing = True  # the error tells more than the loss of the connection behind it
         try:
-            transport = await loop.start_tls(self._transport, self, context, server_hostname=host)
+            transport = await loop.start_tls(self._transport, self, context_of(policy), server_hostname=host)
+        except CertificateRefusedError as error:
+            raise NetworkError(FailureKind.CERTIFICATE, error.message) from error
         except (OSError, ValueError) as error:
             kind = kind_of(error)
             raise NetworkError(
@@ -158,13 +139,7 @@ class RtspConnection(asyncio.Protocol):
             raise NetworkError(FailureKind.CLOSED, "no TLS: the camera closed the connection")
         self._closing, self._secured = False, True
         self._transport = transport
-        certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True) or b""
-        found = hashlib.sha256(certificate).hexdigest()
-        if policy.fingerprint is not None and policy.fingerprint.replace(":", "").lower() != found:
-            raise NetworkError(
-                FailureKind.TLS, f"the certificate is another one than pinned: SHA-256 {found}"
-            )
-        return found
+        return fingerprint_of(transport.get_extra_info("ssl_object"))
 
     def flush(self) -> None:
         """Send what the dialogue has to say."""
@@ -298,19 +273,7 @@ def _bind(local: str, port: int) -> socket.socket:
     return sock
 
 
-@lru_cache(maxsize=16)
-def _tls_context(ca_file: str | None, verify: bool) -> ssl.SSLContext:
-    if ca_file is not None or verify:
-        return ssl.create_default_context(cafile=ca_file)
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context
-
-
 def _reason(error: BaseException) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    if isinstance(error, OSError) and error.errno in _KINDS:
+    if isinstance(error, OSError) and error.errno in _KINDS and not isinstance(error, ssl.SSLError):
         return os.strerror(error.errno)  # asyncio puts the address into its text a second time
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

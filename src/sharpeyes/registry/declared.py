@@ -16,6 +16,7 @@ from sharpeyes.domain.dossier import Dossier
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Node
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
+from sharpeyes.net.tls import TlsPolicy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,8 @@ class Declared:
     boundaries: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Area -> GeoJSON geometry."""
     nodes: tuple[DeclaredNode, ...] = ()
+    tls: Mapping[str, TlsPolicy] = field(default_factory=dict)
+    """What is asked of the certificates of single cameras, by their ids."""
 
 
 class Method(StrEnum):
@@ -84,6 +87,8 @@ class Network:
     """Pattern of the names of its cameras; see :data:`NAME_FIELDS`."""
     events: bool = True
     """Whether its devices are asked what they report of their scenes: one event subscription each."""
+    tls: TlsPolicy | None = None
+    """What is asked of the certificates at its addresses; None if nothing is declared."""
     enrol: Enrol = Enrol.AUTOMATIC
     """Whether what is found in it goes into the registry at once or waits until somebody approves it."""
 

@@ -9,22 +9,20 @@ import gzip
 import hashlib
 import json
 import re
-import ssl
 import subprocess
 import sys
 import zlib
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from certificates import certificate
 from sharpeyes.discovery.enrol import Target, enrol
 from sharpeyes.discovery.found import FoundDevice
 from sharpeyes.domain.credentials import Credentials, Secret
-from sharpeyes.net.onvif import OnvifClient, OnvifLimits, TlsTrust
+from sharpeyes.net.onvif import OnvifClient, OnvifLimits
+from sharpeyes.net.tls import SYSTEM, TlsPolicy, read_authorities
 from soap_device import ENVELOPE, Answer, Device, Request, date_and_time, fault, profile
 
 ACCOUNT = Credentials("admin", Secret("pa55 wörd"))
@@ -47,12 +45,12 @@ async def enrolled(
     device: Device,
     credentials: Credentials | None = ACCOUNT,
     limits: OnvifLimits = QUICK,
-    trust: TlsTrust = TlsTrust.PIN,
+    tls: TlsPolicy | None = None,
     fingerprint: str | None = None,
 ) -> FoundDevice:
     async with OnvifClient(limits) as client, asyncio.timeout(limits.device_s + 10):
         target = Target(xaddr=device.xaddr, fingerprint=fingerprint)
-        found = await enrol(client, target, credentials, trust)
+        found = await enrol(client, target, credentials, tls)
     assert set(device.operations()) <= ASKED
     return found
 
@@ -475,54 +473,64 @@ async def test_a_recorder_with_many_channels_gets_two_connections_at_most() -> N
 # -- TLS -----------------------------------------------------------------------------------------------------
 
 
-def self_signed(folder, name: str = "camera"):  # type: ignore[no-untyped-def]
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = dates.datetime.now(dates.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dates.timedelta(days=1))
-        .not_valid_after(now + dates.timedelta(days=9))
-        .sign(key, hashes.SHA256())
-    )
-    file = folder / f"{name}.pem"
-    file.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + certificate.public_bytes(serialization.Encoding.PEM)
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(file)
-    return context, certificate.fingerprint(hashes.SHA256()).hex()
-
-
-async def test_a_self_signed_certificate_is_pinned_on_first_use(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    context, fingerprint = self_signed(tmp_path)
+async def test_a_self_signed_certificate_is_pinned_on_first_use(tmp_path: Path) -> None:
+    own = certificate(tmp_path)
     device = Device()
-    async with device.serving(context):
+    async with device.serving(own.context):
         first = await enrolled(device)
-        again = await enrolled(device, fingerprint=fingerprint)
+        again = await enrolled(device, fingerprint=own.fingerprint)
         device.requests.clear()
-        verified = await enrolled(device, trust=TlsTrust.VERIFY)
         changed = await enrolled(device, fingerprint="ab" * 32)
     assert first.error is None
-    assert first.fingerprint == again.fingerprint == fingerprint
-    assert kind(verified) == kind(changed) == "tls"
+    assert first.fingerprint == again.fingerprint == own.fingerprint
+    assert kind(changed) == "certificate"
     assert device.requests == []
 
 
-async def test_a_service_without_tls_is_not_asked_by_who_was_dialled_with_it(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    context, _ = self_signed(tmp_path)
+async def test_what_is_declared_counts_more_than_what_was_pinned(tmp_path: Path) -> None:
+    own, city = certificate(tmp_path), certificate(tmp_path, "city")
+    authorities = read_authorities(own.file)
+    trusted = [
+        TlsPolicy(),
+        TlsPolicy(authorities=authorities),
+        TlsPolicy(fingerprints=("00" * 32, own.fingerprint)),
+    ]
+    refused = [
+        TlsPolicy(authorities=SYSTEM),
+        TlsPolicy(authorities=read_authorities(city.file)),
+        TlsPolicy(fingerprints=("00" * 32,)),
+    ]
+    device = Device()
+    async with device.serving(own.context):
+        for policy in trusted:
+            found = await enrolled(device, tls=policy, fingerprint="ab" * 32)
+            assert found.error is None, policy
+        device.requests.clear()
+        for policy in refused:
+            found = await enrolled(device, tls=policy, fingerprint=own.fingerprint)
+            assert kind(found) == "certificate", policy
+            assert found.error is not None
+            assert f"met SHA-256 {own.fingerprint}" in found.error.message
+            assert f"expected {policy.wanted}" in found.error.message
+    assert device.requests == [], "nothing was said to a stranger"
+
+
+async def test_a_certificate_for_another_host_is_refused_where_that_is_asked(tmp_path: Path) -> None:
+    own = certificate(tmp_path, hosts=["camera.example"])
+    authorities = read_authorities(own.file)
+    device = Device()
+    async with device.serving(own.context):
+        strict = await enrolled(device, tls=TlsPolicy(authorities=authorities))
+        assert device.requests == []
+        lenient = await enrolled(device, tls=TlsPolicy(authorities=authorities, check_host=False))
+    assert kind(strict) == "certificate"
+    assert lenient.error is None
+
+
+async def test_a_service_without_tls_is_not_asked_by_who_was_dialled_with_it(tmp_path: Path) -> None:
     device = Device()
     device.replies["GetServices"] = lambda _: device.GetServices().replace("https://", "http://")
-    async with device.serving(context):
+    async with device.serving(certificate(tmp_path).context):
         found = await enrolled(device)
     assert found.error is None
 

@@ -42,6 +42,7 @@ CAUSES_ZH = {
     "timeout": "超时无应答",
     "closed": "连接被对端关闭",
     "tls": "TLS 握手失败",
+    "certificate": "证书不受信任",
     "auth_failed": "认证失败",
     "auth_unsupported": "不支持的认证方式",
     "busy": "设备会话已满",

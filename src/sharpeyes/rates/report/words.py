@@ -137,6 +137,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "timeout": ("超时", "Timeout"),
     "closed": ("连接被关闭", "Connection closed"),
     "tls": ("TLS失败", "TLS failure"),
+    "certificate": ("证书不受信任", "Certificate refused"),
     "auth_failed": ("认证失败", "Login refused"),
     "auth_unsupported": ("认证方式不支持", "Login scheme unknown"),
     "not_found": ("码流不存在", "No such stream"),
