@@ -3,7 +3,8 @@
 It is planned on a snapshot and staged, some cameras a write; then decided, in one short write that makes sure
 that the registry still is what was planned on. Until then nothing of it has changed. From then on all of it
 will: it is written from what is staged, some cameras a write, and a service that stops or dies in the middle
-goes on with it at its next start, before anything else. Meanwhile nobody else changes the registry.
+goes on with it at its next start, before anything else. Meanwhile nobody else in this process changes the
+registry; in no process is another import begun, and two that write at the same one take turns.
 """
 
 from __future__ import annotations
@@ -42,14 +43,19 @@ from sharpeyes.store.staged import (
     decide_staged,
     drop_rows,
     drop_staged,
-    find_staged,
+    hold_staged,
+    list_staged,
     next_rows,
+    one_at_a_time,
 )
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 100
-"""Cameras in one write: some tens of milliseconds."""
+AT_ONCE = 25
+"""Cameras in one write: ten milliseconds of one core. Where several share a core it takes many times as long,
+and whoever writes meanwhile is to wait for no more than a tenth of a second."""
+STALE_MS = 600_000
+"""An import that was staged so long ago and is not decided is nobody's: its process died."""
 ATTEMPTS = 5
 """Plans made before a registry that changes all the time is said to."""
 AGAIN_S = 2.0
@@ -84,12 +90,12 @@ async def take(
     """Do what :func:`sharpeyes.registry.imports.plan` says, with the journal; a second time is nothing.
 
     ConflictError if the effect is not that of ``digest`` (None: not previewed), if rows are rejected and
-    ``partial`` does not leave them out, and while another is written. One caller at a time. Once it is
-    decided, a disk that refuses is tried again until it takes all of it, or ``stopping`` is set: then
-    UnavailableError, and the next start writes the rest.
+    ``partial`` does not leave them out, and while another is under way, whoever's. Once it is decided, a disk
+    that refuses is tried again until it takes all of it, or ``stopping`` is set: then UnavailableError, and
+    the next start writes the rest.
     """
     with database.reserved(*PLANNED_ON, why=WHY):
-        await finish(database, stopping=stopping)  # one whose asker went away
+        await _finish(database, stopping=stopping)  # one whose asker went away
     for _ in range(ATTEMPTS):
         now, stamp = clock(), _stamp(database)
         city = await database.aread(imports.snapshot)
@@ -97,27 +103,33 @@ async def take(
         imports.check(wanted, digest, partial=partial)
         bodies = await asyncio.to_thread(_bodies, wanted, city)
         item = Staged(secrets.token_hex(8), now, f"imported from {source} by {by}", decided=False)
+        await database.awrite(bind(_begin, item=item))
         try:
-            await database.awrite(bind(_begin, item=item))
             for at in range(0, len(bodies), AT_ONCE):
                 some = bodies[at : at + AT_ONCE]
-                await database.awrite(bind(add_rows, import_id=item.id, first=at, bodies=some))
+                if not await database.awrite(bind(_stage, item=item, first=at, bodies=some)):
+                    break
             with database.reserved(*PLANNED_ON, why=WHY):
                 if await database.awrite(bind(_decide, database=database, item=item, stamp=stamp)):
-                    await finish(database, told=told, stopping=stopping)
+                    await _finish(database, told=told, stopping=stopping)
                     return wanted
         finally:
-            await database.awrite(_forget_undecided)
+            await database.awrite(bind(_forget, item=item))
     raise ConflictError("the registry changes all the time", mend="Try again when nobody else changes it")
 
 
-async def finish(
+async def finish(database: Database) -> int:
+    """What an earlier run left behind: an import that was decided is written to its end, one that was not is
+    forgotten. To be called at a start, before anything else; how many steps it took."""
+    await database.awrite(_forget_undecided)
+    return await _finish(database)
+
+
+async def _finish(
     database: Database, *, told: Told = tell_nobody, stopping: asyncio.Event | None = None
 ) -> int:
-    """Write what is left of an import that was decided, and forget one that was not; how many steps it took.
-    To be called at a start, too."""
-    await database.awrite(_forget_undecided)
-    item = await database.aread(bind(find_staged, decided=True))
+    """Write what is left of an import that was decided; how many steps it took."""
+    item = next((one for one in await database.aread(list_staged) if one.decided), None)
     if item is None:
         return 0
     of = await database.aread(bind(count_rows, import_id=item.id))
@@ -153,23 +165,40 @@ def _stamp(database: Database) -> tuple[object, ...]:
 
 
 def _begin(connection: Connection, item: Staged) -> None:
-    if find_staged(connection, decided=True) is not None:
-        raise ConflictError("another import is being written", mend="Try again in a minute")
+    one_at_a_time(connection)
+    for other in list_staged(connection):
+        if other.decided:
+            raise ConflictError("another import is being written", mend="Try again in a minute")
+        if abs(item.at - other.at) < STALE_MS:
+            raise ConflictError("another import is being prepared", mend="Try again in some minutes")
+        _forget(connection, other)
     add_staged(connection, item)
 
 
-def _decide(connection: Connection, database: Database, item: Staged, stamp: tuple[object, ...]) -> bool:
-    """In the writer's turn, when whatever came before is written. False if the registry has changed."""
-    if _stamp(database) != stamp:
+def _stage(connection: Connection, item: Staged, first: int, bodies: list[str]) -> bool:
+    """False if somebody took it for one that nobody goes on with."""
+    if not hold_staged(connection, item.id):
         return False
-    decide_staged(connection, item.id)
+    add_rows(connection, item.id, first, bodies)
     return True
 
 
-def _forget_undecided(connection: Connection) -> None:
-    while (item := find_staged(connection, decided=False)) is not None:
+def _decide(connection: Connection, database: Database, item: Staged, stamp: tuple[object, ...]) -> bool:
+    """In the writer's turn, when whatever came before is written. False if the registry has changed, or it is
+    not there any more."""
+    return _stamp(database) == stamp and decide_staged(connection, item.id)
+
+
+def _forget(connection: Connection, item: Staged) -> None:
+    """Unless it was decided."""
+    if hold_staged(connection, item.id, decided=False):
         drop_rows(connection, item.id, 1 << 62)
         drop_staged(connection, item.id)
+
+
+def _forget_undecided(connection: Connection) -> None:
+    for item in list_staged(connection):
+        _forget(connection, item)
 
 
 def _leave_out(connection: Connection, item: Staged, why: str) -> None:
@@ -183,6 +212,8 @@ def _leave_out(connection: Connection, item: Staged, why: str) -> None:
 
 def _write(connection: Connection, item: Staged, limit: int) -> bool:
     """The next few of them; False if none was left."""
+    if not hold_staged(connection, item.id):
+        return False
     rows = next_rows(connection, item.id, limit)
     if not rows:
         drop_staged(connection, item.id)

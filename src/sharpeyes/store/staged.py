@@ -33,16 +33,30 @@ def add_rows(connection: Connection, import_id: str, first: int, bodies: Sequenc
     connection.execute(insert(staged_row), rows)
 
 
-def decide_staged(connection: Connection, import_id: str) -> None:
-    """From now on all of it will be written."""
-    connection.execute(update(staged_import).where(staged_import.c.id == import_id).values(decided=True))
+def decide_staged(connection: Connection, import_id: str) -> bool:
+    """From now on all of it will be written. False if it is not there any more."""
+    decided = update(staged_import).where(staged_import.c.id == import_id).values(decided=True)
+    return connection.execute(decided).rowcount > 0
 
 
-def find_staged(connection: Connection, *, decided: bool) -> Staged | None:
-    """The oldest that is, or is not yet, decided."""
-    query = select(staged_import).where(staged_import.c.decided == decided).order_by(staged_import.c.at_ms)
-    row = connection.execute(query.limit(1)).first()
-    return None if row is None else Staged(row.id, Ms(row.at_ms), row.reason, row.decided)
+def list_staged(connection: Connection) -> list[Staged]:
+    """All of them, oldest first."""
+    rows = connection.execute(select(staged_import).order_by(staged_import.c.at_ms))
+    return [Staged(row.id, Ms(row.at_ms), row.reason, row.decided) for row in rows]
+
+
+def hold_staged(connection: Connection, import_id: str, *, decided: bool | None = None) -> bool:
+    """Whether it is there (and decided, or not); no other process changes that in this transaction."""
+    query = select(staged_import.c.id).where(staged_import.c.id == import_id).with_for_update()
+    if decided is not None:
+        query = query.where(staged_import.c.decided == decided)
+    return connection.execute(query).first() is not None
+
+
+def one_at_a_time(connection: Connection) -> None:
+    """No other process adds one before this transaction ends. On SQLite none writes meanwhile anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("LOCK TABLE staged_import IN SHARE ROW EXCLUSIVE MODE")
 
 
 def next_rows(connection: Connection, import_id: str, limit: int) -> list[tuple[int, str]]:

@@ -456,5 +456,5 @@ def test_how_far_it_is_is_told(world: World) -> None:
         (Step.CHECKED, n, number) for n in range(0, number, 100)
     ]
     written = [(done, of) for step, done, of in heard if step is Step.WRITTEN]
-    assert written == [(done, number) for done in range(0, number + 1, 100)]
+    assert written == [(done, number) for done in range(0, number + 1, staged.AT_ONCE)]
     assert heard == sorted(heard, key=lambda one: list(Step).index(one[0]))

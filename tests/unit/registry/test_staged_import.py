@@ -215,6 +215,74 @@ def test_nobody_else_changes_the_registry_meanwhile(world: World) -> None:
     assert world.camera("hand").name == "Other"
 
 
+@pytest.fixture
+def elsewhere(world: World, tmp_path: Path) -> Iterator[Database]:
+    """The same database as another process has it."""
+    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+        yield database
+
+
+async def staging(database: Database, importing: asyncio.Task[Plan]) -> None:
+    while not left(database):
+        assert not importing.done()
+        await asyncio.sleep(0)
+
+
+def test_another_process_begins_none_meanwhile(world: World, elsewhere: Database) -> None:
+    async def main() -> None:
+        importing = asyncio.create_task(take(world.database, sheet()))
+        await staging(elsewhere, importing)
+        with pytest.raises(ConflictError, match="another import is being"):
+            await take(elsewhere, sheet(number=3))
+        await importing
+
+    asyncio.run(main())
+    assert (count(elsewhere), left(elsewhere)) == (NUMBER, 0)
+
+
+def test_an_import_that_a_starting_service_took_for_left_behind_is_planned_anew(
+    world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin, times = staged._begin, []
+    monkeypatch.setattr(staged, "_begin", lambda *given, **more: (times.append(1), begin(*given, **more)))
+
+    async def main() -> None:
+        importing = asyncio.create_task(take(world.database, sheet()))
+        await staging(elsewhere, importing)
+        await staged.finish(elsewhere)
+        await importing
+
+    asyncio.run(main())
+    assert len(times) == 2
+    assert (count(elsewhere), left(elsewhere)) == (NUMBER, 0)
+
+
+def test_two_processes_write_at_the_same_one_in_turns(world: World, elsewhere: Database) -> None:
+    table = read_table(sheet())
+    city = world.database.read(staged.imports.snapshot)
+    plan = staged.imports.plan(table, ImportMap.of({}), city, now=Ms(9_000))
+    item = staged.Staged("i", Ms(9_000), "a test", decided=True)
+
+    def stage(connection: Connection) -> None:
+        staged.add_staged(connection, item)
+        staged.add_rows(connection, item.id, 0, staged._bodies(plan, city))
+
+    async def main() -> list[int]:
+        return await asyncio.gather(staged.finish(world.database), staged.finish(elsewhere))
+
+    world.database.write(stage)
+    assert min(asyncio.run(main())) > 0
+    assert (count(elsewhere), left(elsewhere)) == (NUMBER, 0)
+    assert len(world.database.read(lambda c: list_events(c, kind="dossier_changed", limit=5000))) == NUMBER
+
+
+def test_one_that_nobody_goes_on_with_holds_nobody_up_for_long(world: World, elsewhere: Database) -> None:
+    of_the_dead = staged.Staged("i", Ms(9_000 - staged.STALE_MS), "a test", decided=False)
+    elsewhere.write(lambda c: staged.add_staged(c, of_the_dead))
+    asyncio.run(take(world.database, sheet(number=3)))
+    assert (count(elsewhere), left(elsewhere)) == (3, 0)
+
+
 def test_a_change_between_plan_and_decision_is_planned_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
