@@ -79,7 +79,7 @@ def diagnose(
     if not inputs or out is not None:
         raise InvalidInputError("give pictures, clips or URLs to diagnose, or --set DIR --out FILE")
     credentials = account(username, password_file)
-    tls = trusted(inputs, tls_ca, tls_any_host, tls_fingerprint)
+    tls = trusted([each for each in inputs if "://" in each], tls_ca, tls_any_host, tls_fingerprint)
     given = [_stream(each, credentials, timeout, tls) if "://" in each else Path(each) for each in inputs]
     if credentials is not None and all(isinstance(each, Path) for each in given):
         raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,7 +31,7 @@ FingerprintOption = Annotated[
 ]
 
 
-def trusted(urls: Iterable[str], ca: Path | None, any_host: bool, fingerprint: str | None) -> TlsPolicy:
+def trusted(urls: Sequence[str], ca: Path | None, any_host: bool, fingerprint: str | None) -> TlsPolicy:
     """What is asked of the certificates of the cameras at ``urls``.
 
     InvalidInputError if the file holds none, the fingerprint is none, both are given, or a URL has no TLS.
@@ -45,7 +45,7 @@ def trusted(urls: Iterable[str], ca: Path | None, any_host: bool, fingerprint: s
     if ca is not None and fingerprint is not None:
         raise InvalidInputError("--tls-ca and --tls-fingerprint exclude each other", mend="Give one of them")
     option = "--tls-fingerprint" if ca is None else "--tls-ca"
-    if not all(url.lower().startswith("rtsps://") for url in urls):
+    if not urls or not all(url.lower().startswith("rtsps://") for url in urls):
         raise InvalidInputError(
             f"{option} goes with rtsps:// URLs: what comes from others is not encrypted",
             mend="Give the rtsps:// URL",

@@ -33,6 +33,9 @@ from sharpeyes.domain.health import Blame, ProbeResult, State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.health.board import Board
 from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.health.target import host_of
+from sharpeyes.net.tls import TlsPolicy
+from sharpeyes.registry.trust import Trust
 from sharpeyes.wire.rtsp.url import StreamUrl, parse_url
 
 router = APIRouter(tags=["service"], dependencies=[Depends(metrics_reader)])
@@ -91,7 +94,7 @@ async def probe_one(
     try:
         async with asyncio.timeout(wait_s):
             if isinstance(chosen, Stranger):
-                result = await _ask(chosen, wait_s)
+                result = await _ask(rooms, chosen, wait_s)
             else:
                 result = await _check(rooms, chosen)
     except TimeoutError:
@@ -250,7 +253,7 @@ async def _check(rooms: Context, camera: str) -> ProbeResult:
     return await rooms.fleet.check(camera)
 
 
-async def _ask(stranger: Stranger, wait_s: float) -> ProbeResult:
+async def _ask(rooms: Context, stranger: Stranger, wait_s: float) -> ProbeResult:
     """A few at a time; UnavailableError beyond that."""
     if _strangers.locked():
         raise UnavailableError(
@@ -258,7 +261,8 @@ async def _ask(stranger: Stranger, wait_s: float) -> ProbeResult:
             mend="Enrol the cameras: those that are registered have no such limit",
         )
     async with _strangers:
-        return await probe(ProbeRequest(url=stranger.url, timeout_s=min(10.0, wait_s * 0.9)))
+        tls = Trust(networks=rooms.enrolment.networks).of(host_of(stranger.url)) or TlsPolicy()
+        return await probe(ProbeRequest(url=stranger.url, tls=tls, timeout_s=min(10.0, wait_s * 0.9)))
 
 
 # --- what is answered -----------------------------------------------------------------------------------
