@@ -173,7 +173,8 @@ async def test_a_recorder_of_32_channels_makes_one_ticket(build: Build) -> None:
     assert camera.key.subject == "cam-3"
     assert outcomes[-1].suppressed == {"device:nvr-1": 32}
     assert town.database.read(store.suppressed) == {"device:nvr-1": 32}
-    assert set(town.database.read(store.upstream_of)) == set(channels)
+    watches = town.database.read(lambda c: store.watches(c, town.cameras))
+    assert {key for key, watch in watches.items() if watch.upstream} == set(channels)
     assert len(town.messages()) == 2
 
     town.set(channels[:30], State.ONLINE, late_ms=SECOND)

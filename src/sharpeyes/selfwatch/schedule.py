@@ -50,11 +50,6 @@ class Schedule:
     fault_ms: int = 180_000
     healthy_ms: int = 180_000
 
-    @property
-    def cycle_ms(self) -> int:
-        """Until all faults have been shown once."""
-        return len(FAULTS) * (self.fault_ms + self.healthy_ms)
-
     def at(self, now: Ms) -> Phase:
         """The phase of this instant; before the begin, which a clock that was set back may say, the first."""
         first = self.begin + self.warm_ms

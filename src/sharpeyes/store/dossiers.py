@@ -94,15 +94,6 @@ def distance_m(lat_a: float, lon_a: float, lat_b: float, lon_b: float) -> float:
     return 2 * EARTH_M * math.asin(min(1.0, math.sqrt(half)))
 
 
-def locations(connection: Connection) -> dict[str, tuple[float, float]]:
-    """Longitude and latitude of every camera that has them."""
-    d = dossier.c
-    query = select(d.camera_id, d.longitude, d.latitude).where(
-        d.longitude.is_not(None), d.latitude.is_not(None)
-    )
-    return {key: (longitude, latitude) for key, longitude, latitude in connection.execute(query)}
-
-
 def put_boundaries(connection: Connection, geometries: Mapping[str, Mapping[str, Any]]) -> None:
     """The boundaries of areas as GeoJSON geometries: these and no others."""
     connection.execute(delete(area_boundary))

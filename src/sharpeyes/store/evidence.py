@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.time import Ms
@@ -100,14 +100,6 @@ def forget_exhibits(connection: Connection, ids: Iterable[str]) -> None:
 
 def known_exhibits(connection: Connection) -> set[str]:
     return set(connection.scalars(select(evidence.c.id)))
-
-
-def exhibit_figures(connection: Connection) -> tuple[int, int]:
-    """How many files there are, and their bytes."""
-    count, total = connection.execute(
-        select(func.count(), func.coalesce(func.sum(evidence.c.bytes), 0))
-    ).one()
-    return int(count), int(total)
 
 
 # --- probes -------------------------------------------------------------------------------------------

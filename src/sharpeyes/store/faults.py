@@ -231,12 +231,6 @@ def suppressed(connection: Connection) -> dict[str, int]:
     return {row.upstream: row.number for row in connection.execute(query)}
 
 
-def upstream_of(connection: Connection) -> dict[str, str]:
-    """Camera -> the node that takes the blame for it now."""
-    query = select(fault_watch.c.camera_id, fault_watch.c.upstream).where(fault_watch.c.upstream.is_not(None))
-    return {row.camera_id: row.upstream for row in connection.execute(query)}
-
-
 # --- what hangs from what -----------------------------------------------------------------------------
 
 

@@ -25,9 +25,8 @@ WECOM_BYTES = 4096
 DINGTALK_BYTES = 16_000
 """Of the text; the limit is 20,000 for the whole message."""
 
-TOO_FAST = {45009, 130101}
-"""20 messages a minute are allowed; DingTalk then refuses for ten minutes, WeCom for one."""
 PAUSE_S = {45009: 60.0, 130101: 600.0}
+"""20 messages a minute are allowed; then WeCom refuses for one, DingTalk for ten minutes, by these codes."""
 
 
 def wecom_body(message: Message) -> bytes:
