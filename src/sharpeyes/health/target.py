@@ -29,7 +29,8 @@ class Target:
     credential_changed: Ms | None = None
     """When its credentials were last changed: a refusal before that is void."""
     canary: bool = False
-    """A camera of our own, looked at as any other and counted nowhere: see :mod:`sharpeyes.canary`."""
+    """A camera of our own, looked at as any other and counted nowhere: see
+    :mod:`sharpeyes.selfwatch.canaries`."""
 
 
 def host_of(url: str) -> str:
