@@ -18,7 +18,7 @@ from dataclasses import asdict
 from functools import partial as bind
 from typing import Any
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, func, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
@@ -97,8 +97,8 @@ async def take(
     with database.reserved(*PLANNED_ON, why=WHY):
         await _finish(database, stopping=stopping)  # one whose asker went away
     for _ in range(ATTEMPTS):
-        now, stamp = clock(), _stamp(database)
-        city = await database.aread(imports.snapshot)
+        now = clock()
+        city, state = await database.aread(lambda c: (imports.snapshot(c), _state(c)))
         wanted = await asyncio.to_thread(imports.plan, table, how, city, now=now, told=told)
         imports.check(wanted, digest, partial=partial)
         bodies = await asyncio.to_thread(_bodies, wanted, city)
@@ -110,7 +110,7 @@ async def take(
                 if not await database.awrite(bind(_stage, item=item, first=at, bodies=some)):
                     break
             with database.reserved(*PLANNED_ON, why=WHY):
-                if await database.awrite(bind(_decide, database=database, item=item, stamp=stamp)):
+                if await database.awrite(bind(_decide, item=item, state=state)):
                     await _finish(database, told=told, stopping=stopping)
                     return wanted
         finally:
@@ -159,9 +159,12 @@ async def _finish(
         await asyncio.sleep(0)
 
 
-def _stamp(database: Database) -> tuple[object, ...]:
-    stamp = database.stamp(*PLANNED_ON)
-    return stamp if database.is_sqlite else stamp[1:]  # there the first says nothing but the time
+def _state(connection: Connection) -> list[tuple[Any, ...]]:
+    """Another one after every change of what a plan rests on, whichever process made it."""
+    changed = [select(func.count(), func.sum(table.c.changed_ms)) for table in (schema.camera, dossier)]
+    small = [select(table).order_by(table.c.id) for table in (schema.department, schema.area, schema.zone)]
+    queries = (*changed, select(func.count()).select_from(camera_edited), *small)
+    return [tuple(row) for query in queries for row in connection.execute(query)]
 
 
 def _begin(connection: Connection, item: Staged) -> None:
@@ -183,10 +186,10 @@ def _stage(connection: Connection, item: Staged, first: int, bodies: list[str]) 
     return True
 
 
-def _decide(connection: Connection, database: Database, item: Staged, stamp: tuple[object, ...]) -> bool:
+def _decide(connection: Connection, item: Staged, state: list[tuple[Any, ...]]) -> bool:
     """In the writer's turn, when whatever came before is written. False if the registry has changed, or it is
     not there any more."""
-    return _stamp(database) == stamp and decide_staged(connection, item.id)
+    return _state(connection) == state and decide_staged(connection, item.id)
 
 
 def _forget(connection: Connection, item: Staged) -> None:
