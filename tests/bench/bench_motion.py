@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rtp_media import fragment
 from sharpeyes.health.diagnose import keyframe as decoding
 from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
-from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of
+from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of, means_of
 from sharpeyes.simulator.fault import Picture
 from sharpeyes.simulator.scene import Scene
 from sharpeyes.wire.h264 import H264Depacketiser
@@ -275,7 +275,7 @@ class Bench:
                 for frame in decoded:
                     after = luma_of(frame)
                     assert after is not None
-                    differences.append(difference(before, after, limit))
+                    differences.append(difference(means_of(before), after, limit))
                 cost.decode_s += between - begun
                 cost.judge_s += time.process_time() - between
                 cost.pictures += 1

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import faulthandler
 import pickle
-import resource
 import socket
 import sys
 import time
@@ -15,7 +14,7 @@ import time
 from sharpeyes.health.decoders import LENGTH, READY, Said
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.examiner import TURNS, Examiner
-from sharpeyes.net.process import calm_collector, confine
+from sharpeyes.net.process import calm_collector, confine, own_memory
 
 _MEMORY = 3 * 1024**3
 """Of addresses, not all of which are memory; the largest pictures of H.265 take a few hundred megabytes."""
@@ -38,8 +37,8 @@ def run(monitor: socket.socket, examiner: Examiner) -> None:
                 kind, value = "invalid", str(error)
             except Exception as error:  # noqa: BLE001 (of this picture; the next one may be well)
                 kind, value = "failed", f"{type(error).__name__}: {error}"
-            now, used = time.process_time(), resource.getrusage(resource.RUSAGE_SELF)
-            said = Said(kind, value, now - began, now, used.ru_maxrss * 1024)  # type: ignore[arg-type]
+            now = time.process_time()
+            said = Said(kind, value, now - began, now, own_memory())  # type: ignore[arg-type]
             _send(monitor, pickle.dumps(said, pickle.HIGHEST_PROTOCOL))
 
 

@@ -71,8 +71,8 @@ class Decoders(Protocol):
         ...
 
     @property
-    def max_rss_bytes(self) -> int:
-        """The most memory that each process beside this one had, in sum; what they share counts each time."""
+    def most_bytes(self) -> int:
+        """The most memory that processes beside this one had, but for what they share with it: programs."""
         ...
 
 
@@ -83,7 +83,7 @@ class Threads:
     """In this process."""
 
     cpu_s = 0.0
-    max_rss_bytes = 0
+    most_bytes = 0
 
     def __init__(self, examiner: Examiner, *, threads: int = 2) -> None:
         self._examiner = examiner
@@ -131,7 +131,8 @@ class Said:
     """CPU of the turn."""
     cpu_s: float
     """CPU of the process since it began."""
-    max_rss_bytes: int
+    own_bytes: int
+    """Memory of the process, but for what it shares: programs."""
 
 
 class _Worker(asyncio.Protocol):
@@ -143,7 +144,7 @@ class _Worker(asyncio.Protocol):
         """In the order in which they will be answered."""
         self.process: asyncio.subprocess.Process | None = None
         self.cpu_s = 0.0
-        self.max_rss_bytes = 0
+        self.most_bytes = 0
         self._lost, self._freed = lost, freed
         self._data = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -196,7 +197,7 @@ class _Worker(asyncio.Protocol):
         self._lost(self)
 
     def _answered(self, said: Said) -> None:
-        self.cpu_s, self.max_rss_bytes = said.cpu_s, said.max_rss_bytes
+        self.cpu_s, self.most_bytes = said.cpu_s, max(self.most_bytes, said.own_bytes)
         answer = self.hands.popleft().answer
         if self._timer is not None:
             self._timer.cancel()
@@ -233,18 +234,18 @@ class Processes:
         """After a process that could not be begun."""
         self._stopped = False
         self._gone_cpu_s = 0.0
-        self._gone_rss = 0
+        self._gone_bytes = 0
 
     @property
     def cpu_s(self) -> float:
         return self._gone_cpu_s + sum(worker.cpu_s for worker in self._workers)
 
     @property
-    def max_rss_bytes(self) -> int:
-        return max(self._gone_rss, sum(worker.max_rss_bytes for worker in self._workers))
+    def most_bytes(self) -> int:
+        return max(self._gone_bytes, sum(worker.most_bytes for worker in self._workers))
 
     async def start(self) -> None:
-        self._begin(self._most)
+        self._begin(self._most - len(self._workers) - self._starting)
         await asyncio.gather(*self._tasks)
 
     async def turn(self, turn: Turn, *arguments: Any) -> tuple[Any, float]:
@@ -330,9 +331,9 @@ class Processes:
         """It is gone, and with it the picture that it was at. The next one was not begun."""
         if worker not in self._workers:
             return
-        self._workers.remove(worker)
+        self._gone_bytes = self.most_bytes
         self._gone_cpu_s += worker.cpu_s
-        self._gone_rss = max(self._gone_rss, worker.max_rss_bytes)
+        self._workers.remove(worker)
         if not self._stopped:
             log.error("a decode process ended by itself%s", " at a picture" if worker.hands else "")
             task = asyncio.get_running_loop().create_task(_ended(worker), name="decoder's end")

@@ -1,8 +1,8 @@
 """What is asked of a camera's pictures, and the turns in which it is asked.
 
-An :class:`Examiner` knows pictures; a *turn* is a run of its questions that belong together, from the bytes of
-a keyframe to a small answer. Turns are what decoders (:mod:`.decoders`) take on, in a process of their own at
-best, so a picture leaves a turn only if a later one needs it.
+An :class:`Examiner` knows pictures; a *turn* is a run of its questions that belong together, from the bytes
+of a keyframe to a small answer. Turns are what decoders (:mod:`.decoders`) take on, in a process of their own
+at best, so a picture leaves a turn only if a later one needs it.
 """
 
 from __future__ import annotations

@@ -74,13 +74,13 @@ async def sweep(
     decoders = quality.decoders if quality is not None else None
     wall, cpu = time.perf_counter(), time.process_time() + (decoders.cpu_s if decoders else 0.0)
     await fleet.start(once)
+    waiting = [target.camera.id for target in once]
     try:
-        while (done := sum(entry.probe is not None for entry in board)) < len(once) or not fleet.is_at_rest:
+        while waiting or not fleet.is_at_rest:
+            waiting = [camera for camera in waiting if not _is_done(board, camera)]
             if progress is not None:
-                progress(done)
+                progress(len(once) - len(waiting))
             await asyncio.sleep(_POLL_S)
-        if progress is not None:
-            progress(done)
     finally:
         await fleet.stop()
     return Swept(
@@ -88,5 +88,10 @@ async def sweep(
         wall_s=time.perf_counter() - wall,
         cpu_s=time.process_time() + (decoders.cpu_s if decoders else 0.0) - cpu,
         max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        + (decoders.max_rss_bytes if decoders else 0),
+        + (decoders.most_bytes if decoders else 0),
     )
+
+
+def _is_done(board: Board, camera: str) -> bool:
+    entry = board.get(camera)
+    return entry is not None and entry.probe is not None

@@ -11,7 +11,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of
+from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of, means_of
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
 
 Codec = Literal["h264", "h265"]
@@ -87,9 +87,10 @@ def _in_motion(
     context: VideoCodecContext, data: bytes, first: VideoFrame, following: Sequence[bytes]
 ) -> bool:
     """Whether a picture behind the first one shows that something moves. Damage is no motion."""
-    limit, before = limit_of(len(data), first.width, first.height), luma_of(first)
-    if limit is None or before is None or first.is_corrupt:
+    limit = limit_of(len(data), first.width, first.height)
+    if limit is None or first.is_corrupt or (luma := luma_of(first)) is None:
         return False
+    before = means_of(luma)
     for each in following:
         try:
             frames = context.decode(av.Packet(each))

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Plane
 
+Blocks = NDArray[np.float32]
+"""(20, 40): a value for each block."""
+
 _SIZE = (WIDTH // 2, HEIGHT // 2)
 _COLUMNS, _ROWS = 40, 20
 """Blocks, of 8x9 pixels at half size."""
@@ -58,22 +61,31 @@ def luma_of(frame: VideoFrame) -> Plane | None:
     return np.asarray(cv2.resize(whole, _SIZE, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def difference(first: Plane, later: Plane, limit: float) -> float:
-    """How much differs, as a share of what refinement may change: above 1, something moved.
+def means_of(plane: Plane) -> Blocks:
+    """Of its blocks; the plane as of :func:`luma_of`."""
+    return _means(plane.astype(np.float32))
 
-    Both pictures as of :func:`luma_of`, ``limit`` as of :func:`limit_of`.
+
+def difference(before: Blocks, later: Plane, limit: float) -> float:
+    """How much differs, as a share of what refinement may change: above 1, something moved, and no more is
+    asked.
+
+    ``before`` as of :func:`means_of`, ``later`` as of :func:`luma_of`, ``limit`` as of :func:`limit_of`.
     """
-    before, after = first.astype(np.float32), later.astype(np.float32)
+    after = later.astype(np.float32)
     mean = _means(after)
-    change = np.abs(mean - _means(before))
+    change = np.abs(mean - before)
+    changed = _largest(change, _CHANGED) / limit
+    if changed > 1 or _largest(change, _BEYOND) / _REST <= changed:  # detail only takes away
+        return changed
     detail = np.sqrt(np.maximum(_means(after * after) - mean * mean, 0))
-    return max(_largest(change, _CHANGED) / limit, _largest(change - _EXPLAINED * detail, _BEYOND) / _REST)
+    return max(changed, _largest(change - _EXPLAINED * detail, _BEYOND) / _REST)
 
 
-def _largest(blocks: NDArray[np.float32], rank: int) -> float:
+def _largest(blocks: Blocks, rank: int) -> float:
     """The last of so many that are largest, outside the margins."""
     return float(np.partition(blocks[_MARGIN:-_MARGIN], -rank, axis=None)[-rank])
 
 
-def _means(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+def _means(plane: NDArray[np.float32]) -> Blocks:
     return np.asarray(cv2.resize(plane, (_COLUMNS, _ROWS), interpolation=cv2.INTER_AREA), np.float32)

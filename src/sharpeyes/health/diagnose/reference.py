@@ -281,7 +281,7 @@ def choose_mode(picture: Picture, references: Mapping[str, ModeReference], hint:
         return hint
     if set(references) == {"mono"}:
         return "mono"
-    look = Look(picture)
-    if look.is_grey:
+    if Look(picture).is_grey:
         return "ir"
-    return "night" if look.luma_values["luma"] < 55 and look.luma_values["luma_p50"] < 45 else "day"
+    is_dark = cv2.mean(picture.y)[0] < 55 and float((picture.y < 45).mean()) >= 0.5
+    return "night" if is_dark else "day"
