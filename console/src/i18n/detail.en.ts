@@ -23,6 +23,7 @@ export const detail = {
   'detail.what.masks': 'privacy masks',
   'detail.what.view_policy': 'view policy',
   'detail.what.settings': 'settings',
+  'detail.what.report': 'report',
   'detail.what.own_outage': 'own outage',
   'detail.what.place': 'place',
   'detail.roles': 'roles',

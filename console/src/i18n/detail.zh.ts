@@ -24,6 +24,7 @@ export const detailZh: Record<keyof typeof detail, string> = {
   'detail.what.masks': '隐私遮挡',
   'detail.what.view_policy': '调阅策略',
   'detail.what.settings': '设置',
+  'detail.what.report': '报表',
   'detail.what.own_outage': '监测系统自身中断',
   'detail.what.place': '安装场所',
   'detail.roles': '角色',

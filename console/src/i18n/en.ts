@@ -273,6 +273,7 @@ export const en = {
   'kind.dossier_changed': 'Dossier changed',
   'kind.cause_node': 'Dependency',
   'kind.silence': 'Silence',
+  'kind.report': 'Report',
   'kind.own_outage': 'Own outage',
   'register.retention': 'Old entries removed',
   'topic.down': 'Fault',

@@ -274,6 +274,7 @@ export const zh: Record<Key, string> = {
   'kind.dossier_changed': '档案变更',
   'kind.cause_node': '依赖关系',
   'kind.silence': '告警静默',
+  'kind.report': '报表',
   'kind.own_outage': '监测系统自身中断',
   'register.retention': '清除过期内容',
   'topic.down': '故障',

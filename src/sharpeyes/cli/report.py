@@ -17,6 +17,9 @@ def report(
     week: Annotated[str | None, typer.Option(help="A week from Monday, as 2026-W41.")] = None,
     month: Annotated[str | None, typer.Option(help="A month, as 2026-10.")] = None,
     by: Annotated[str, typer.Option(help="tier, department, area, zone, camera or all.")] = "tier",
+    department: Annotated[
+        str | None, typer.Option(help="On this department alone, by department or camera; its id.")
+    ] = None,
     form: Annotated[str, typer.Option("--format", help="xlsx, pdf, csv or json.")] = "xlsx",
     lang: Annotated[str, typer.Option(help="zh or en.")] = "zh",
     out: Annotated[Path | None, typer.Option(help="File to write; its manifest goes beside it.")] = None,
@@ -43,11 +46,18 @@ def report(
     given = [(name, label) for name, label in (("day", day), ("week", week), ("month", month)) if label]
     if len(given) != 1:
         raise InvalidInputError("a report is on one of --day, --week and --month", mend="--month 2026-10")
-    _write(settings, *given[0], by, form, lang, out)
+    _write(settings, *given[0], by, department, form, lang, out)
 
 
 def _write(
-    settings: Settings, every: str, label: str, by: str, form: str, lang: str, out: Path | None
+    settings: Settings,
+    every: str,
+    label: str,
+    by: str,
+    department: str | None,
+    form: str,
+    lang: str,
+    out: Path | None,
 ) -> None:
     from typing import cast, get_args
     from zoneinfo import ZoneInfo
@@ -55,7 +65,7 @@ def _write(
     from sharpeyes.app import wall_clock
     from sharpeyes.config import load
     from sharpeyes.domain.errors import InvalidInputError
-    from sharpeyes.rates.report.files import write_report
+    from sharpeyes.rates.report.files import file_name, write_report
     from sharpeyes.rates.report.manifest import KEY_FILE, Signer
     from sharpeyes.rates.report.period import Period
     from sharpeyes.rates.report.render import Format, render
@@ -85,12 +95,21 @@ def _write(
     with Database(settings.database) as database:
         database.upgrade()
         found = database.read(
-            lambda c: gather(c, period, dimension, site=site.name, timezone=site.timezone, zone=zone, now=now)
+            lambda c: gather(
+                c,
+                period,
+                dimension,
+                department,
+                site=site.name,
+                timezone=site.timezone,
+                zone=zone,
+                now=now,
+            )
         )
         data = render(found, Format(form), Lang(lang))
         told = Signer(settings.data_dir / KEY_FILE).manifest(found, Format(form), Lang(lang), data)
         database.write(lambda c: put_manifest(c, told, now=now))
-    file = out or Path(f"sharpeyes-{label}-{by}.{form}")
+    file = out or Path(file_name(label, by, Lang(lang), Format(form), department))
     write_report(file, data, told)
     typer.echo(f"{file} ({len(data)} bytes, SHA-256 {told['sha256']})")
 

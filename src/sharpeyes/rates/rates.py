@@ -259,9 +259,7 @@ def worst_cameras(
     ragged = timeline.remainder(span, kept)
     for part in ragged:
         _check_kept(connection, part)
-    scopes = [_Scope.of(connection, by, (key,)).where for by, key in within.items()]
-    conditions = [one for one in scopes if one is not None]
-    where = and_(*conditions) if conditions else None
+    where = _within(connection, within)
     ids = ranking.worst(
         connection,
         span,
@@ -275,6 +273,17 @@ def worst_cameras(
     found = {rate.key: rate for rate in rates(connection, span, "camera", now, keys=ids)}
     total = select(func.count()).select_from(ranking.members(span, where).distinct().subquery())
     return Page([found[key] for key in ids], connection.execute(total).scalar_one())
+
+
+def members(connection: Connection, span: Span, within: Mapping[Dimension, str]) -> set[str]:
+    """Cameras that were, at some time of the span, in all of these at once."""
+    return set(connection.scalars(ranking.members(span, _within(connection, within))))
+
+
+def _within(connection: Connection, within: Mapping[Dimension, str]) -> ColumnElement[bool] | None:
+    scopes = [_Scope.of(connection, by, (key,)).where for by, key in within.items()]
+    conditions = [one for one in scopes if one is not None]
+    return and_(*conditions) if conditions else None
 
 
 def excluded_of(member_ms: int, by_state: Mapping[State, int]) -> Excluded:

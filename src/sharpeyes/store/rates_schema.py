@@ -199,6 +199,7 @@ report_made = Table(
     Column("files", Document, nullable=False),  # form, name, bytes, sha256 of each that is made
     Column("mailed", Document, nullable=False),  # recipients that got it by e-mail
     Column("problem", Text),
+    Column("department", ID),  # null: of the whole site
 )
 
 report_schedule = Table(
@@ -213,6 +214,7 @@ report_schedule = Table(
     Column("recipients", Document, nullable=False),
     Column("author", Text, nullable=False),
     Column("at_ms", Millis, nullable=False),
+    Column("department", ID),  # null: of the whole site
 )
 
 archived = Table(

@@ -84,6 +84,8 @@ class Made(NamedTuple):
     files: Sequence[File]
     mailed: Sequence[str]
     problem: str | None
+    department: str | None = None
+    """The one that it is on; None: the whole site."""
 
     @property
     def bytes(self) -> int:
@@ -105,6 +107,7 @@ def ask_for(
     formats: Sequence[str],
     author: str | None,
     now: Ms,
+    department: str | None = None,
 ) -> Made:
     """Put a report on the list, to be made. LimitError if too many wait already."""
     r = report_made.c
@@ -130,6 +133,7 @@ def ask_for(
         files=[],
         mailed=[],
         problem=None,
+        department=department,
     )
     put_made(connection, made)
     return made
@@ -149,11 +153,17 @@ def get_made(connection: Connection, key: str) -> Made:
     return _made(row)
 
 
-def scheduled(connection: Connection, label: str, by: str, lang: str) -> Made | None:
+def scheduled(connection: Connection, label: str, by: str, lang: str, department: str | None) -> Made | None:
     """The report of a schedule on this period, if there is one on the list."""
     r = report_made.c
     row = connection.execute(
-        select(report_made).where(r.label == label, r.dimension == by, r.lang == lang, r.author.is_(None))
+        select(report_made).where(
+            r.label == label,
+            r.dimension == by,
+            r.lang == lang,
+            r.department.is_not_distinct_from(department),
+            r.author.is_(None),
+        )
     ).first()
     return None if row is None else _made(row)
 
@@ -236,6 +246,18 @@ def retract_early(connection: Connection, now: Ms) -> None:
     )
 
 
+def remove_made(connection: Connection, key: str) -> None:
+    """Take a report off the list. A schedule's stays there without its files: it is not made again.
+    ConflictError while it is under way."""
+    found = get_made(connection, key)
+    if found.stage in UNDER_WAY:
+        raise ConflictError("this report is being made", mend="Wait until it is made")
+    if found.author is None:
+        tell_stage(connection, key, ReportStage.REMOVED)
+    else:
+        forget_made(connection, [key])
+
+
 def forget_made(connection: Connection, keys: Sequence[str]) -> None:
     connection.execute(delete(report_made).where(report_made.c.id.in_(keys)))
 
@@ -255,6 +277,11 @@ class Schedule(NamedTuple):
     """Who gets them by e-mail, by their ids."""
     author: str
     at: Ms
+    department: str | None = None
+    """The one that they are on; None: the whole site."""
+
+
+_SCHEDULE = [column.name for column in report_schedule.columns]
 
 
 def list_schedules(connection: Connection) -> list[Schedule]:
@@ -263,32 +290,27 @@ def list_schedules(connection: Connection) -> list[Schedule]:
     return [Schedule(*row) for row in connection.execute(select(report_schedule).order_by(s.at_ms, s.id))]
 
 
-def add_schedule(connection: Connection, item: Schedule) -> Schedule:
-    """ConflictError if there is the same already, LimitError if there are :data:`MOST_SCHEDULES`."""
-    there = list_schedules(connection)
-    if len(there) >= MOST_SCHEDULES:
+def put_schedule(connection: Connection, item: Schedule) -> None:
+    """Add a schedule, or change the one of this id. ConflictError if there is the same already, LimitError if
+    there are :data:`MOST_SCHEDULES`."""
+    others = [one for one in list_schedules(connection) if one.id != item.id]
+    if len(others) >= MOST_SCHEDULES:
         raise LimitError(f"there are {MOST_SCHEDULES} schedules", mend="Remove one that nobody needs")
-    for one in there:
-        if (one.every, one.by, one.lang) != (item.every, item.by, item.lang):
+    for one in others:
+        if (one.every, one.by, one.lang, one.department) != (item.every, item.by, item.lang, item.department):
             continue
         if set(item.formats) <= set(one.formats) and set(item.recipients) <= set(one.recipients):
             raise ConflictError("a schedule makes these reports already", mend="Remove it first, or use it")
-    connection.execute(
-        insert(report_schedule).values(
-            id=item.id,
-            every=item.every,
-            dimension=item.by,
-            lang=item.lang,
-            formats=list(item.formats),
-            recipients=list(item.recipients),
-            author=item.author,
-            at_ms=item.at,
-        )
-    )
-    return item
+    connection.execute(upsert(connection, report_schedule, ("id",)), dict(zip(_SCHEDULE, item, strict=True)))
+
+
+def get_schedule(connection: Connection, key: str) -> Schedule:
+    """NotFoundError if there is none of this id."""
+    row = connection.execute(select(report_schedule).where(report_schedule.c.id == key)).first()
+    if row is None:
+        raise NotFoundError("there is no such schedule", mend="Those of the settings are removed there")
+    return Schedule(*row)
 
 
 def remove_schedule(connection: Connection, key: str) -> None:
-    """NotFoundError if there is none of this id."""
-    if not connection.execute(delete(report_schedule).where(report_schedule.c.id == key)).rowcount:
-        raise NotFoundError("there is no such schedule", mend="Those of the settings are removed there")
+    connection.execute(delete(report_schedule).where(report_schedule.c.id == key))

@@ -17,6 +17,7 @@ from sqlalchemy import update
 from typer.testing import CliRunner
 
 from api_client import Client, client_of
+from api_people import staff_of
 from sharpeyes.cli import app as command
 from sharpeyes.domain.errors import LimitError, UnavailableError
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
@@ -425,3 +426,126 @@ async def test_schedules_of_the_settings_and_of_people(tmp_path: Path) -> None:
         path = f"/api/v1/reports/schedules/{added.json()['id']}"
         assert (await client.delete(path)).status_code == 204
         assert (await client.delete(path)).status_code == 404
+
+
+async def test_a_schedule_can_be_changed_and_stays_its_maker_s(tmp_path: Path) -> None:
+    async with client_of(tmp_path, reports=()) as client, staff_of(client, ("zhou", "wang")) as staff:
+        wanted = {"every": "week", "by": "tier", "formats": ["pdf"], "lang": "en"}
+        path = "/api/v1/reports/schedules"
+        one = (await staff["zhou"].post(path, json=wanted)).json()
+        other = (await client.post(path, json=wanted | {"every": "month"})).json()
+        changed = wanted | {"by": "camera", "department": "psb", "formats": ["csv", "csv"]}
+        answer = await client.put(f"{path}/{one['id']}", json=changed)
+        assert answer.status_code == 200, answer.text
+        (first, second) = (await client.get(path)).json()["items"]
+        assert (first["id"], first["author"], first["since"]) == (one["id"], staff.id("zhou"), one["since"])
+        assert (first["by"], first["department"], first["formats"]) == ("camera", "psb", ["csv"])
+        assert second == other
+        for wrong, status in (
+            (wanted | {"every": "month"}, 409),  # the other makes these
+            (changed | {"department": None}, 422),
+            (changed | {"department": "nowhere"}, 422),
+            (changed | {"by": "tier"}, 422),
+            (changed | {"recipients": ["nobody"]}, 422),
+        ):
+            assert (await client.put(f"{path}/{one['id']}", json=wrong)).status_code == status, wrong
+        assert (await client.put(f"{path}/{one['id']}", json=changed)).status_code == 200  # as it is
+        assert (await client.put(f"{path}/{'0' * 16}", json=wanted)).status_code == 404
+        assert (await staff["wang"].put(f"{path}/{one['id']}", json=wanted)).status_code == 403
+        lines = (await client.get("/api/v1/events", params={"kind": "report"})).json()["items"]
+        assert [line["message"] for line in reversed(lines)][:3] == [
+            "schedule added: week by tier (en)",
+            "schedule added: month by tier (en)",
+            "schedule changed: week by camera of psb (en)",
+        ]
+
+
+async def test_a_report_goes_by_the_hand_of_its_maker_or_an_administrator(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client, staff_of(client, ("li", "wang", "feng", "wu")) as staff:
+        label, start = yesterday(client)
+        tell(client, start)
+        wanted = {"period": label, "formats": ["csv"]}
+        keys = [(await staff["li"].post("/api/v1/reports/made", json=wanted)).json()["id"] for _ in "ab"]
+        found = [await made(client, key) for key in keys]
+        path = "/api/v1/reports/made"
+        assert (await staff["wang"].delete(f"{path}/{keys[0]}")).status_code == 403
+        assert len(list((tmp_path / "data" / "reports").glob("*.csv"))) == 2
+        assert (await staff["li"].delete(f"{path}/{keys[0]}")).status_code == 204
+        assert (await staff["feng"].delete(f"{path}/{keys[1]}")).status_code == 204
+        for key in keys:
+            assert (await client.get(f"{path}/{key}")).status_code == 404
+            assert (await staff["feng"].delete(f"{path}/{key}")).status_code == 404
+        assert list((tmp_path / "data" / "reports").iterdir()) == []
+        digests = [one["files"][0]["sha256"] for one in found]
+        for digest in digests:  # a copy is proven all the same
+            assert (await client.get(f"/api/v1/reports/manifests/{digest}")).status_code == 200
+        said = [one["details"] for one in await staff.register(kind="policy_changed")]
+        removed = [one for one in said if one["what"] == "report"]
+        assert sorted(digest for one in removed for digest in one["sha256"]) == sorted(digests)
+        lines = (await client.get("/api/v1/events", params={"kind": "report"})).json()["items"]
+        assert {(line["subject"], line["message"]) for line in lines} == {
+            (key, f"removed: {label} by tier (zh)") for key in keys
+        }
+
+
+async def test_a_schedule_s_report_that_was_removed_is_not_made_again(tmp_path: Path) -> None:
+    async with client_of(tmp_path, reports=()) as client, staff_of(client, ("zhou", "feng")) as staff:
+        label, start = yesterday(client)
+        tell(client, start)
+        database = client.service.database
+        row = database.write(
+            lambda c: reports.ask_for(
+                c,
+                label=label,
+                every="day",
+                by="tier",
+                lang="zh",
+                formats=["csv"],
+                author=None,
+                now=client.service.clock(),
+            )
+        )
+        path = f"/api/v1/reports/made/{row.id}"
+        assert (await staff["feng"].delete(path)).status_code == 409  # it is under way
+        database.write(lambda c: reports.tell_stage(c, row.id, reports.ReportStage.MADE))
+        assert (await staff["zhou"].delete(path)).status_code == 403
+        assert (await staff["feng"].delete(path)).status_code == 204
+        assert (await client.get(path)).json()["stage"] == "removed"
+
+
+async def test_a_report_on_one_department_knows_of_no_other(tmp_path: Path) -> None:
+    async with client_of(tmp_path) as client:
+        label, start = yesterday(client)
+        tell(client, start)
+        asked = {"period": label, "department": "psb"}
+        whole = (await client.get("/api/v1/reports", params={"period": label, "by": "department"})).json()
+        found = (await client.get("/api/v1/reports", params=asked | {"by": "department"})).json()
+        assert (found["department"], whole["department"]) == ("psb", None)
+        (row,) = found["tables"]["rates"]
+        assert row == next(one for one in whole["tables"]["rates"] if one["key"] == "psb")
+        assert (len(found["tables"]["trend"]), found["tables"]["trend"][7]["raw"]) == (24, 0.5)
+        cameras = (await client.get("/api/v1/reports", params=asked | {"by": "camera"})).json()
+        assert [row["key"] for row in cameras["tables"]["rates"]] == ["gate-1", "gate-2"]
+        school = asked | {"by": "camera", "department": "edu"}
+        tables = (await client.get("/api/v1/reports", params=school)).json()["tables"]
+        assert [row["key"] for row in tables["rates"]] == ["school-1"]
+        assert (tables["worst"], tables["causes"], "gaps" in tables) == ([], [], False)
+        assert [row["cameras"] for row in tables["dossier"]][:1] == [1]
+        for form in ("csv", "xlsx", "pdf"):
+            answer = await client.get("/api/v1/reports", params=asked | {"by": "camera", "format": form})
+            assert f'"sharpeyes-{label}-camera@psb.{form}"' in answer.headers["content-disposition"]
+            if form == "csv":
+                assert "部门" in answer.text.split("\r\n\r\n")[0]
+        for wrong in ({"by": "tier"}, {"by": "department", "department": "nowhere"}):
+            assert (await client.get("/api/v1/reports", params=asked | wrong)).status_code == 422, wrong
+            body = {"formats": ["csv"]} | asked | wrong
+            assert (await client.post("/api/v1/reports/made", json=body)).status_code == 422, wrong
+        body = asked | {"by": "department", "formats": ["csv"]}
+        kept = await made(client, (await client.post("/api/v1/reports/made", json=body)).json()["id"])
+        assert (kept["stage"], kept["department"]) == ("made", "psb")
+    out = tmp_path / "r.json"
+    places = ["--data-dir", str(tmp_path / "data"), "--config", str(tmp_path / "cameras.yaml")]
+    wanted = ["report", "--day", label, "--by", "camera", "--department", "psb", "--format", "json"]
+    written = CliRunner().invoke(command, [*wanted, "--out", str(out), *places])
+    assert written.exit_code == 0, written.output
+    assert json.loads(out.read_text("utf-8"))["department"] == "psb"

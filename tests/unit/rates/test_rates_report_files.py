@@ -244,7 +244,7 @@ async def test_schedules_come_together_and_each_gets_what_is_its_own(tmp_path: P
         add_up(database)
         for key, formats, recipients in (("a", ["csv"], ["li"]), ("b", ["json", "pdf"], ["sun"])):
             item = Schedule(key, "month", "all", "en", formats, recipients, "u-1", NOW)
-            database.write(lambda c, item=item: reports.add_schedule(c, item))
+            database.write(lambda c, item=item: reports.put_schedule(c, item))
         reporter = Reporter(
             database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW, post=post
         )
@@ -341,7 +341,7 @@ def test_a_schedule_of_another_version_holds_no_other_up(tmp_path: Path) -> None
         add_up(database)
         for n, by in enumerate(("street", "tier")):
             item = Schedule(f"s{n}", "day", by, "zh", ["csv"], [], "u-1", Ms(NOW + n))
-            database.write(lambda c, item=item: reports.add_schedule(c, item))
+            database.write(lambda c, item=item: reports.put_schedule(c, item))
         reporter = Reporter(database, tmp_path / "reports", tmp_path / "k", [], "Town", ZONE, lambda: NOW)
         with pytest.raises(KeyError, match="street"):
             reporter.turn()

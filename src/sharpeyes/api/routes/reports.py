@@ -6,29 +6,36 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
+from sqlalchemy import Connection
 
-from sharpeyes.api.auth import SCHEDULE, AnyCaller, Reader, ReportMaker, Scheduler, needs
+from sharpeyes.access import entries
+from sharpeyes.access.register.entry import Detail, Entry
+from sharpeyes.api.auth import MANAGE, SCHEDULE, AnyCaller, Caller, Reader, ReportMaker, Scheduler, refusals
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.api.schemas import Body, Instant, Shape
-from sharpeyes.domain.errors import InvalidInputError, NotFoundError
-from sharpeyes.domain.time import iso
+from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError
+from sharpeyes.domain.time import Ms, iso
+from sharpeyes.rates.report.files import file_name
 from sharpeyes.rates.report.manifest import NotGenuineError, Signer, check
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.report.render import MEDIA_TYPES, Format, render
-from sharpeyes.rates.report.report import gather
+from sharpeyes.rates.report.report import check_scope, gather
 from sharpeyes.rates.report.words import Lang
 from sharpeyes.store import reports
+from sharpeyes.store.events import Event, record
 from sharpeyes.store.reports import File, Made, ReportStage, Schedule, get_manifest, put_manifest
 from sharpeyes.store.telemetry import Dimension
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 
+OF_ONE = "On this department alone: its sum (by department) or its cameras (by camera)."
 _one_at_a_time = asyncio.Semaphore(1)
 """A report over a city takes seconds of a core: they queue."""
 
@@ -45,6 +52,7 @@ async def report(
     by: Dimension = "tier",
     form: Annotated[Format, Query(alias="format")] = Format.JSON,
     lang: Lang = Lang.ZH,
+    department: Annotated[str | None, Query(max_length=64, description=OF_ONE)] = None,
 ) -> Response:
     """The report on a day, week or month of the site's time zone, as far as it is over.
 
@@ -56,23 +64,32 @@ async def report(
         raise InvalidInputError(f"period: {period} has not begun yet")
     async with _one_at_a_time:
         found = await rooms.database.aread(
-            partial(gather, period=asked, by=by, site=rooms.site, timezone=rooms.timezone, zone=zone, now=now)
+            partial(
+                gather,
+                period=asked,
+                by=by,
+                department=department,
+                site=rooms.site,
+                timezone=rooms.timezone,
+                zone=zone,
+                now=now,
+            )
         )
         data = await asyncio.to_thread(render, found, form, lang)
     signer = await asyncio.to_thread(Signer, rooms.reports_key)
     told = signer.manifest(found, form, lang, data)
     await rooms.database.awrite(partial(put_manifest, manifest=told, now=now))
-    return _file(data, form, f"sharpeyes-{asked.label}-{by}", told["sha256"])
+    return _file(data, file_name(asked.label, by, lang, form, department), told["sha256"])
 
 
-def _file(data: bytes, form: Format, name: str, sha256: str) -> Response:
+def _file(data: bytes, name: str, sha256: str) -> Response:
     digest = base64.b64encode(bytes.fromhex(sha256)).decode()
     headers = {
-        "Content-Disposition": f'attachment; filename="{name}.{form}"',
+        "Content-Disposition": f'attachment; filename="{name}"',
         "Repr-Digest": f"sha-256=:{digest}:",
         "Cache-Control": "no-store",
     }
-    return Response(data, media_type=MEDIA_TYPES[form], headers=headers)
+    return Response(data, media_type=MEDIA_TYPES[Format(name.rpartition(".")[2])], headers=headers)
 
 
 @router.get("/manifests/{sha256}", dependencies=[Reader])
@@ -94,6 +111,7 @@ class NewReport(Body):
     by: Dimension = "tier"
     formats: Formats = (Format.PDF,)
     lang: Lang = Lang.ZH
+    department: Annotated[str | None, Field(max_length=64, description=OF_ONE)] = None
 
 
 class ReportFile(Shape):
@@ -109,6 +127,7 @@ class MadeReport(Shape):
     period: str
     every: str
     by: str
+    department: Annotated[str | None, Field(description="Null: of the whole site.")]
     lang: str
     author: Annotated[str | None, Field(description="Who asked for it; null: a schedule.")]
     asked: Instant
@@ -132,6 +151,7 @@ class MadeReport(Shape):
             period=made.label,
             every=made.every,
             by=made.by,
+            department=made.department,
             lang=made.lang,
             author=made.author,
             asked=iso(made.asked),
@@ -189,7 +209,9 @@ async def made_reports(
 @router.post("/made", status_code=202)
 async def make(rooms: Rooms, caller: ReportMaker, wanted: NewReport) -> MadeReport:
     """Have a report made now and kept. It is under way when this answers: ask the list how far it is."""
-    made = await rooms.reporter.ask(wanted.period, wanted.by, wanted.lang, wanted.formats, caller.name)
+    made = await rooms.reporter.ask(
+        wanted.period, wanted.by, wanted.lang, wanted.formats, caller.name, wanted.department
+    )
     return MadeReport.of(made)
 
 
@@ -209,8 +231,7 @@ async def made_file(rooms: Rooms, key: Key, form: Format) -> Response:
     """A file of a report, as it was made and signed; one that was changed since is not given out."""
     made, file = await _kept(rooms, key, form)
     data = await asyncio.to_thread(rooms.reporter.read, file)
-    of = "" if made.lang == Lang.ZH else f"-{made.lang}"
-    return _file(data, form, f"sharpeyes-{made.label}-{made.by}{of}", file["sha256"])
+    return _file(data, file_name(made.label, made.by, Lang(made.lang), form, made.department), file["sha256"])
 
 
 @router.get("/made/{key}/files/{form}/proof", dependencies=[Reader])
@@ -228,10 +249,42 @@ async def made_proof(rooms: Rooms, key: Key, form: Format) -> ReportProof:
     return ReportProof(genuine=True, reason=None, manifest=told)
 
 
+@router.delete("/made/{key}", status_code=204)
+async def remove_made(rooms: Rooms, caller: ReportMaker, key: Key) -> None:
+    """Delete the files of a report: for whoever asked for it, and for administrators. Copies can still be
+    checked, for its manifests stay; a schedule's report is not made again."""
+    made = await rooms.database.aread(partial(reports.get_made, key=key))
+    if made.author != caller.name and not caller.may(MANAGE):
+        async with refusals(rooms, caller, "remove_report", key):
+            raise ForbiddenError(
+                "this report was asked for by somebody else", mend="Ask them, or an administrator"
+            )
+
+    def step(connection: Connection) -> tuple[list[Entry], None]:
+        reports.remove_made(connection, key)
+        _journal(connection, rooms, caller, "removed", key, _about(made.label, made))
+        details: dict[str, Detail] = {
+            "of": _about(made.label, made),
+            "change": "removed",
+            "sha256": [file["sha256"] for file in made.files],
+        }
+        return [
+            entries.policy_changed(rooms.clock(), caller.subject, "report", caller=caller.name, **details)
+        ], None
+
+    # The files first: if they cannot go, the report stays on the list and can be removed again.
+    if made.stage not in reports.UNDER_WAY:
+        await asyncio.to_thread(rooms.reporter.remove_files, made)
+    if rooms.accountable:
+        await rooms.access.register.record(step)
+    else:
+        await rooms.database.awrite(step)
+
+
 async def _kept(rooms: Context, key: str, form: Format) -> tuple[Made, File]:
     made = await rooms.database.aread(partial(reports.get_made, key=key))
     if made.stage is ReportStage.REMOVED:
-        raise NotFoundError("the files of this report were removed to make room", mend="Have it made again")
+        raise NotFoundError("the files of this report were removed", mend="Have it made again")
     for file in made.files:
         if file["form"] == form:
             return made, file
@@ -243,7 +296,8 @@ async def _kept(rooms: Context, key: str, form: Format) -> tuple[Made, File]:
 
 class NewReportSchedule(Body):
     every: Literal["day", "week", "month"]
-    by: Literal["tier", "department", "area", "zone", "all"] = "tier"
+    by: Annotated[Dimension, Field(description="camera: of one department only.")] = "tier"
+    department: Annotated[str | None, Field(max_length=64, description=OF_ONE)] = None
     formats: Formats = (Format.XLSX, Format.PDF)
     lang: Lang = Lang.ZH
     recipients: Annotated[
@@ -258,6 +312,7 @@ class ReportSchedule(Shape):
     id: Annotated[str | None, Field(description="Null: of the service's settings, and changed there.")]
     every: str
     by: str
+    department: Annotated[str | None, Field(description="Null: of the whole site.")]
     formats: tuple[str, ...]
     lang: str
     recipients: tuple[str, ...]
@@ -280,13 +335,17 @@ class ReportSchedules(Shape):
     ]
 
 
-def _told(rooms: Context, item: Schedule, made: dict[tuple[str, str, str], Made]) -> ReportSchedule:
+_Name = tuple[str, str, str, str | None]
+
+
+def _told(rooms: Context, item: Schedule, made: dict[_Name, Made]) -> ReportSchedule:
     last, ends = rooms.reporter.last_over(item.every)
-    found = made.get((last.label, item.by, item.lang))
+    found = made.get((last.label, item.by, item.lang, item.department))
     return ReportSchedule(
         id=item.id or None,
         every=item.every,
         by=item.by,
+        department=item.department,
         formats=tuple(item.formats),
         lang=item.lang,
         recipients=tuple(item.recipients),
@@ -304,7 +363,9 @@ async def schedules(rooms: Rooms, caller: AnyCaller) -> ReportSchedules:
     stored, listed = await rooms.database.aread(
         lambda connection: (reports.list_schedules(connection), reports.list_made(connection, limit=500))
     )
-    made = {(one.label, one.by, one.lang): one for one in reversed(listed) if one.author is None}
+    made = {
+        (one.label, one.by, one.lang, one.department): one for one in reversed(listed) if one.author is None
+    }
     boxes = rooms.faults.courier.mailboxes() if caller.may(SCHEDULE) else []
     return ReportSchedules(
         items=tuple(_told(rooms, one, made) for one in (*rooms.reporter.schedules, *stored)),
@@ -315,6 +376,22 @@ async def schedules(rooms: Rooms, caller: AnyCaller) -> ReportSchedules:
 @router.post("/schedules", status_code=201)
 async def schedule(rooms: Rooms, caller: Scheduler, wanted: NewReportSchedule) -> ReportSchedule:
     """Have reports made again and again; the one on the last period that is over is made at once."""
+    item = _wanted(rooms, wanted, secrets.token_hex(8), caller.name, rooms.clock())
+    return await _put(rooms, caller, "added", lambda _: item)
+
+
+@router.put("/schedules/{key}")
+async def reschedule(rooms: Rooms, caller: Scheduler, key: Key, wanted: NewReportSchedule) -> ReportSchedule:
+    """Have other reports made from now on. Whose schedule it is stays."""
+
+    def changed(connection: Connection) -> Schedule:
+        was = reports.get_schedule(connection, key)
+        return _wanted(rooms, wanted, key, was.author, was.at)
+
+    return await _put(rooms, caller, "changed", changed)
+
+
+def _wanted(rooms: Context, wanted: NewReportSchedule, key: str, author: str, at: Ms) -> Schedule:
     known = {one.id for one in rooms.faults.courier.mailboxes()}
     for recipient in wanted.recipients:
         if recipient not in known:
@@ -322,22 +399,60 @@ async def schedule(rooms: Rooms, caller: Scheduler, wanted: NewReportSchedule) -
                 f"recipients: {recipient!r} is no recipient that gets e-mail",
                 mend="Add one in the settings, under messages",
             )
-    item = Schedule(
-        secrets.token_hex(8),
+    if wanted.by == "camera" and wanted.department is None:
+        raise InvalidInputError(
+            "by: a schedule by camera is of one department", mend="Choose the department as well"
+        )
+    return Schedule(
+        key,
         wanted.every,
         wanted.by,
         wanted.lang.value,
         [form.value for form in dict.fromkeys(wanted.formats)],
         list(dict.fromkeys(wanted.recipients)),
-        caller.name,
-        rooms.clock(),
+        author,
+        at,
+        wanted.department,
     )
-    await rooms.database.awrite(partial(reports.add_schedule, item=item))
+
+
+async def _put(
+    rooms: Context, caller: Caller, change: str, wanted: Callable[[Connection], Schedule]
+) -> ReportSchedule:
+    def step(connection: Connection) -> Schedule:
+        item = wanted(connection)
+        check_scope(connection, cast(Dimension, item.by), item.department)
+        reports.put_schedule(connection, item)
+        _journal(connection, rooms, caller, f"schedule {change}", item.id, _about(item.every, item))
+        return item
+
+    item = await rooms.database.awrite(step)
     rooms.reporter.wake()
     return _told(rooms, item, {})
 
 
-@router.delete("/schedules/{key}", status_code=204, dependencies=[Depends(needs(SCHEDULE))])
-async def unschedule(rooms: Rooms, key: Key) -> None:
+@router.delete("/schedules/{key}", status_code=204)
+async def unschedule(rooms: Rooms, caller: Scheduler, key: Key) -> None:
     """Make no more of them; what was made stays."""
-    await rooms.database.awrite(partial(reports.remove_schedule, key=key))
+
+    def step(connection: Connection) -> None:
+        was = reports.get_schedule(connection, key)
+        reports.remove_schedule(connection, key)
+        _journal(connection, rooms, caller, "schedule removed", key, _about(was.every, was))
+
+    await rooms.database.awrite(step)
+
+
+def _about(label: str, item: Made | Schedule) -> str:
+    of = "" if item.department is None else f" of {item.department}"
+    return f"{label} by {item.by}{of} ({item.lang})"
+
+
+def _journal(
+    connection: Connection, rooms: Context, caller: Caller, change: str, key: str, about: str
+) -> None:
+    detail = {"by": caller.name}
+    record(
+        connection,
+        [Event(at=rooms.clock(), kind="report", subject=key, message=f"{change}: {about}", detail=detail)],
+    )

@@ -58,16 +58,19 @@ def surplus(made: Iterable[Made], room: Room) -> list[Made]:
     return gone
 
 
-def file_name(label: str, by: str, lang: Lang, form: Format, whose: str | None = None) -> str:
+def file_name(
+    label: str, by: str, lang: Lang, form: Format, department: str | None = None, whose: str | None = None
+) -> str:
     """``whose``: id of the report, if somebody asked for it; None: it is a schedule's."""
+    scope = by if department is None else f"{by}@{department}"
     of = "" if lang is Lang.ZH else f"-{lang}"
-    return f"sharpeyes-{label}-{by}{of}{'' if whose is None else f'-{whose}'}.{form}"
+    return f"sharpeyes-{label}-{scope}{of}{'' if whose is None else f'-{whose}'}.{form}"
 
 
 def files_left(folder: Path, known: Container[str]) -> list[Made]:
     """Reports of schedules whose files are in the folder, but for files that are ``known``: from before there
     was a list, or of a process that died before it was told."""
-    found: dict[tuple[str, str, str], Made] = {}
+    found: dict[tuple[str, str, str, str | None], Made] = {}
     for place in sorted(folder.glob(f"*{SUFFIX}"))[:MOST_LEFT]:
         file = place.with_name(place.name.removesuffix(SUFFIX))
         if file.name in known or not file.exists():
@@ -75,8 +78,9 @@ def files_left(folder: Path, known: Container[str]) -> list[Made]:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # no manifest of ours
             told = json.loads(place.read_text("utf-8"))
             about, lang, form = told["report"], Lang(told["lang"]), Format(told["format"])
-            key = label, by, _ = str(about["period"]), str(about["by"]), lang.value
-            if file.name != file_name(label, by, lang, form):
+            unit = None if about.get("department") is None else str(about["department"])
+            key = label, by, _, _ = str(about["period"]), str(about["by"]), lang.value, unit
+            if file.name != file_name(label, by, lang, form, unit):
                 continue
             sha256, at = str(told["sha256"]), Ms(int(about["made_ms"]))
             row: File = {"form": form.value, "name": file.name, "bytes": int(told["bytes"]), "sha256": sha256}
@@ -96,6 +100,7 @@ def files_left(folder: Path, known: Container[str]) -> list[Made]:
                 files=[],
                 mailed=[],
                 problem=None,
+                department=unit,
             )
             found[key] = made._replace(
                 formats=[*made.formats, form.value],

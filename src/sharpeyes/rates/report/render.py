@@ -243,9 +243,11 @@ def shower(report: Report, lang: Lang) -> Callable[[str, Kind, Value], str]:
 def heading(report: Report, lang: Lang) -> Iterable[tuple[str, str]]:
     """What stands before the tables."""
     show = shower(report, lang)
+    of = () if report.department is None else ((say("department", lang), report.unit or report.department),)
     return (
         (say("title", lang), f"{say(report.period.every, lang)} {report.period.label}"),
         (say("site", lang), report.site),
+        *of,
         (say("by", lang), say(report.by, lang)),
         (say("from", lang), show("from", Kind.INSTANT, report.known.start)),
         (say("to", lang), show("to", Kind.INSTANT, report.known.end)),

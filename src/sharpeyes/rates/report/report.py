@@ -3,6 +3,9 @@
 MTTR is the mean length of the outages that ended within the period, whole, even if they began before it; MTBF
 is the online time over the number of outages that began within it. An outage belongs to where the camera
 counted when it began, or ended. Both need the intervals: once those are in the archive, they are left empty.
+
+A report may be on one department: its sum, or its cameras one by one. It has no table of areas without a
+working camera, for those of others may stand there.
 """
 
 from __future__ import annotations
@@ -17,21 +20,25 @@ from typing import Any
 from sqlalchemy import Connection
 
 from sharpeyes.domain.dossier import COLUMNS
+from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.health import Rung
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates.rate import COVERAGE, FORMULA, RUNGS, Rate
-from sharpeyes.rates.rates import rates, trend, worst_cameras
+from sharpeyes.rates.rates import members, rates, trend, worst_cameras
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.timeline import Every
 from sharpeyes.registry.completeness import totals
 from sharpeyes.registry.dossiers import sheets
 from sharpeyes.store import contests, exclusions, outages, rollups, telemetry
+from sharpeyes.store.cameras import CameraFilter
 from sharpeyes.store.outages import Outage
 from sharpeyes.store.telemetry import Dimension, ancestry
 
 WORST = 20
 LISTED = 1000
 """Exclusions and contests in one report."""
+OF_DEPARTMENT: tuple[Dimension, ...] = ("department", "camera")
+"""What a report on one department can be broken down by."""
 
 Value = str | int | float | None
 
@@ -72,6 +79,10 @@ class Report:
     by: Dimension
     known: Span
     made: Ms
+    department: str | None
+    """The one that it is on; None: the whole site."""
+    unit: str = ""
+    """Its name."""
     tables: tuple[Table, ...]
     formula: str = FORMULA
     coverage: float = float(COVERAGE)
@@ -87,6 +98,7 @@ class Report:
             "every": self.period.every.value,
             "period": self.period.label,
             "by": self.by,
+            "department": self.department,
             "from_ms": self.known.start,
             "to_ms": self.known.end,
             "made_ms": self.made,
@@ -107,11 +119,39 @@ class _Failures:
         return round(sum(self.repairs) / len(self.repairs)) if self.repairs else None
 
 
+def check_scope(connection: Connection, by: Dimension, department: str | None) -> None:
+    """InvalidInputError unless there are such reports on this department, in service or not."""
+    if department is None:
+        return
+    if by not in OF_DEPARTMENT:
+        raise InvalidInputError(
+            "by: a report on one department is of its sum or of its cameras",
+            mend="Choose department or camera",
+        )
+    if department not in outages.names(connection)["department"]:
+        raise InvalidInputError(f"department: there is no {department[:64]!r}", mend="Give the id of one")
+
+
 def gather(
-    connection: Connection, period: Period, by: Dimension, *, site: str, timezone: str, zone: tzinfo, now: Ms
+    connection: Connection,
+    period: Period,
+    by: Dimension,
+    department: str | None = None,
+    *,
+    site: str,
+    timezone: str,
+    zone: tzinfo,
+    now: Ms,
 ) -> Report:
-    """The report on a period, as far as it is over."""
-    found = rates(connection, period.span, by, now)
+    """The report on a period, as far as it is over: of the whole site, or of one department
+    (:func:`check_scope`). Its cameras are those that were its own at some time of the period; each has the
+    rate of the whole of it."""
+    check_scope(connection, by, department)
+    within: dict[Dimension, str] = {} if department is None else {"department": department}
+    found = rates(connection, period.span, by, now, keys=within.values() if by in within else None)
+    if within and by == "camera":
+        cameras = members(connection, period.span, within)
+        found = [rate for rate in found if rate.key in cameras]
     known = found[0].span if found else Span(period.span.start, period.span.start)
     kept = known.start >= rollups.archived_until(connection)
     broken = outages.outages(connection, known) if kept else []
@@ -123,14 +163,16 @@ def gather(
     tables = [
         _rates(found, failures, labels, by, kept),
         _rungs(found, labels, by),
-        _trend(connection, period, known, zone, now),
+        _trend(connection, period, known, department, zone, now),
     ]
-    tables.append(_worst(connection, period, broken, known, places, names, now))
-    tables.append(_causes(broken, known))
-    tables.append(_gaps(connection, period, names, now))
-    tables += _dossiers(connection, by, labels)
-    tables.append(_exclusions(connection, known))
-    tables.append(_contests(connection, known))
+    tables.append(_worst(connection, period, within, broken, known, places, names, now))
+    own = [outage for outage in broken if department in (None, outage.department)]
+    tables.append(_causes(own, known))
+    if department is None:
+        tables.append(_gaps(connection, period, names, now))
+    tables += _dossiers(connection, by, labels, department)
+    tables.append(_exclusions(connection, known, department))
+    tables.append(_contests(connection, known, department))
     return Report(
         site=site,
         timezone=timezone,
@@ -138,6 +180,8 @@ def gather(
         by=by,
         known=known,
         made=now,
+        department=department,
+        unit=names["department"].get(department or "", ""),
         tables=tuple(tables),
     )
 
@@ -236,14 +280,18 @@ def _rungs(found: Iterable[Rate], labels: Mapping[str, str], by: Dimension) -> T
     return Table("rungs", columns, rows)
 
 
-def _trend(connection: Connection, period: Period, known: Span, zone: tzinfo, now: Ms) -> Table:
-    """Of all cameras: day by day, or hour by hour of a day, if that is still known."""
+def _trend(
+    connection: Connection, period: Period, known: Span, department: str | None, zone: tzinfo, now: Ms
+) -> Table:
+    """Of all cameras, or the department: day by day, or hour by hour of a day, if that is still known."""
     every = Every.DAY
     if period.every is Every.DAY and period.span.start >= rollups.archived_until(connection):
         every = Every.HOUR
+    by: Dimension = "all" if department is None else "department"
+    keys = None if department is None else (department,)
     rows = tuple(
         (rate.span.start, rate.raw, rate.adjusted, rate.intact, rate.coverage)
-        for rate in trend(connection, known, "all", every, zone, now)
+        for rate in trend(connection, known, by, every, zone, now, keys=keys)
     )
     columns = (
         ("start", Kind.INSTANT),
@@ -258,6 +306,7 @@ def _trend(connection: Connection, period: Period, known: Span, zone: tzinfo, no
 def _worst(
     connection: Connection,
     period: Period,
+    within: Mapping[Dimension, str],
     broken: Iterable[Outage],
     known: Span,
     places: Mapping[str, tuple[str, str, str]],
@@ -266,7 +315,7 @@ def _worst(
 ) -> Table:
     began = Counter(outage.camera for outage in broken if _began(outage, known))
     rows = []
-    for rate in worst_cameras(connection, period.span, now, limit=WORST).items:
+    for rate in worst_cameras(connection, period.span, now, limit=WORST, within=within).items:
         if not rate.offline_ms:
             break
         name, unit, place = places.get(rate.key, (rate.key, "", ""))
@@ -332,9 +381,11 @@ def _gaps(connection: Connection, period: Period, names: Mapping[str, Mapping[st
     return Table("gaps", columns, tuple(rows))
 
 
-def _dossiers(connection: Connection, by: Dimension, labels: Mapping[str, str]) -> list[Table]:
+def _dossiers(
+    connection: Connection, by: Dimension, labels: Mapping[str, str], department: str | None
+) -> list[Table]:
     """How full the dossiers are: of each key, and column by column. Areas are counted by themselves."""
-    found = sheets(connection)
+    found = sheets(connection, CameraFilter(department=department))
     total = totals(("all", sheet.completeness) for sheet in found)
     cameras = len(found)
     filled = Counter(
@@ -347,7 +398,7 @@ def _dossiers(connection: Connection, by: Dimension, labels: Mapping[str, str]) 
         )
         rows = tuple(
             (labels.get(key, key), one.cameras, one.whole, one.mandatory, one.filled, one.filed)
-            for key, one in (groups if by == "all" else groups | total).items()
+            for key, one in (groups if by == "all" or department else groups | total).items()
         )
         columns = (
             ("name", Kind.WORD if by in ("tier", "all") else Kind.TEXT),
@@ -378,7 +429,8 @@ def _dossiers(connection: Connection, by: Dimension, labels: Mapping[str, str]) 
     return [*tables, Table("dossier", kinds, fields)]
 
 
-def _exclusions(connection: Connection, known: Span) -> Table:
+def _exclusions(connection: Connection, known: Span, department: str | None) -> Table:
+    """Of a department: those that it asked for."""
     rows = tuple(
         (
             item.id,
@@ -392,7 +444,7 @@ def _exclusions(connection: Connection, known: Span) -> Table:
             item.applicant,
             item.decider,
         )
-        for item in exclusions.overlapping(connection, known, limit=LISTED)
+        for item in exclusions.overlapping(connection, known, department=department, limit=LISTED)
     )
     columns = (
         ("key", Kind.TEXT),
@@ -409,7 +461,7 @@ def _exclusions(connection: Connection, known: Span) -> Table:
     return Table("exclusions", columns, rows)
 
 
-def _contests(connection: Connection, known: Span) -> Table:
+def _contests(connection: Connection, known: Span, department: str | None) -> Table:
     rows = tuple(
         (
             item.interval.camera,
@@ -422,7 +474,7 @@ def _contests(connection: Connection, known: Span) -> Table:
             item.answer,
             item.answered_by,
         )
-        for item in contests.listed(connection, span=known, limit=LISTED)
+        for item in contests.listed(connection, span=known, department=department, limit=LISTED)
     )
     columns = (
         ("camera", Kind.TEXT),

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from sharpeyes.domain.errors import InvalidInputError, SharpEyesError, UnavailableError
+from sharpeyes.domain.errors import InvalidInputError, NotFoundError, SharpEyesError, UnavailableError
 from sharpeyes.domain.time import Ms
 from sharpeyes.rates.background import in_background
 from sharpeyes.rates.report import render
@@ -36,7 +36,7 @@ from sharpeyes.rates.report.files import (
 from sharpeyes.rates.report.manifest import Signer
 from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.report.render import Format
-from sharpeyes.rates.report.report import gather
+from sharpeyes.rates.report.report import check_scope, gather
 from sharpeyes.rates.report.words import Lang, say
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import reports, rollups
@@ -95,16 +95,17 @@ class _Plan:
     every: Every
     by: Dimension
     lang: Lang
+    department: str | None
     formats: list[Format] = field(default_factory=list)
     recipients: dict[str, set[Format]] = field(default_factory=dict)
     """Who gets what."""
 
 
 def _plans(schedules: Iterable[Schedule]) -> list[_Plan]:
-    found: dict[tuple[str, str, str], _Plan] = {}
+    found: dict[tuple[str, str, str, str | None], _Plan] = {}
     for one in schedules:
-        plan = _Plan(Every(one.every), cast(Dimension, one.by), Lang(one.lang))
-        plan = found.setdefault((one.every, one.by, one.lang), plan)
+        plan = _Plan(Every(one.every), cast(Dimension, one.by), Lang(one.lang), one.department)
+        plan = found.setdefault((one.every, one.by, one.lang, one.department), plan)
         formats = [Format(form) for form in one.formats]
         plan.formats += [form for form in formats if form not in plan.formats]
         for recipient in one.recipients:
@@ -147,15 +148,23 @@ class Reporter:
         self._woken.set()
 
     async def ask(
-        self, label: str, by: Dimension, lang: Lang, formats: Sequence[Format], author: str
+        self,
+        label: str,
+        by: Dimension,
+        lang: Lang,
+        formats: Sequence[Format],
+        author: str,
+        department: str | None = None,
     ) -> Made:
-        """Have a report made soon. InvalidInputError if its period has not begun."""
+        """Have a report made soon. InvalidInputError if its period has not begun, or of no such scope."""
         now = self._clock()
         period = Period.parse(label, self._zone)
         if period.span.start >= now:
             raise InvalidInputError(f"period: {label} has not begun yet")
-        made = await self._database.awrite(
-            lambda connection: reports.ask_for(
+
+        def put(connection: Connection) -> Made:
+            check_scope(connection, by, department)
+            return reports.ask_for(
                 connection,
                 label=label,
                 every=period.every.value,
@@ -164,14 +173,21 @@ class Reporter:
                 formats=[form.value for form in dict.fromkeys(formats)],
                 author=author,
                 now=now,
+                department=department,
             )
-        )
+
+        made = await self._database.awrite(put)
         self.wake()
         return made
 
     def read(self, file: File) -> bytes:
         """A file of a report, if it is as it was written; NotFoundError or NotGenuineError if not."""
         return read_report(self._folder, file)
+
+    def remove_files(self, made: Made) -> None:
+        """With their manifests, of which the store keeps its own; UnavailableError if that fails."""
+        for file in made.files:
+            remove_report(self._folder, file)
 
     def last_over(self, every: str) -> tuple[Period, Ms]:
         """What a schedule made, or makes, and when the next period is over."""
@@ -188,7 +204,8 @@ class Reporter:
 
         def adopt(connection: Connection) -> None:
             for made in files_left(self._folder, known):
-                if reports.scheduled(connection, made.label, made.by, made.lang) is None:
+                there = reports.scheduled(connection, made.label, made.by, made.lang, made.department)
+                if there is None:
                     reports.put_made(connection, made)
 
         self._database.write(adopt)
@@ -238,6 +255,7 @@ class Reporter:
                         formats=[form.value for form in plan.formats],
                         author=None,
                         now=self._clock(),
+                        department=plan.department,
                     )
                 )
             try:
@@ -295,7 +313,13 @@ class Reporter:
 
     def _listed(self, plan: _Plan, period: Period) -> Made | None:
         return self._database.read(
-            partial(reports.scheduled, label=period.label, by=plan.by, lang=plan.lang.value)
+            partial(
+                reports.scheduled,
+                label=period.label,
+                by=plan.by,
+                lang=plan.lang.value,
+                department=plan.department,
+            )
         )
 
     def _make(self, made: Made, formats: Sequence[Format]) -> list[Path]:
@@ -307,6 +331,7 @@ class Reporter:
                 gather,
                 period=Period.parse(made.label, self._zone),
                 by=cast(Dimension, made.by),
+                department=made.department,
                 site=self._site,
                 timezone=self._zone.key,
                 zone=self._zone,
@@ -320,7 +345,7 @@ class Reporter:
             data = render.render(report, form, lang)
             told = signer.manifest(report, form, lang, data)
             whose = None if made.author is None else made.id
-            file = self._folder / file_name(made.label, made.by, lang, form, whose)
+            file = self._folder / file_name(made.label, made.by, lang, form, made.department, whose)
             write_report(file, data, told)
             row: File = {"form": form.value, "name": file.name, "bytes": len(data), "sha256": told["sha256"]}
 
@@ -339,15 +364,12 @@ class Reporter:
         listed.sort(key=lambda one: one.id != latest)  # of several of one moment it is the last to go
         gone = surplus([one for one in listed if one.stage is not ReportStage.REMOVED], self.room)
         for one in gone:
-            if one.author is None:
-                self._tell(one, ReportStage.REMOVED)
-            else:
-                self._database.write(partial(reports.forget_made, keys=[one.id]))
-            for file in one.files:
-                try:
-                    remove_report(self._folder, file)
-                except UnavailableError as error:  # that of the new one is made all the same
-                    log.warning("%s", error)
+            with contextlib.suppress(NotFoundError):  # somebody removed it at this moment
+                self._database.write(partial(reports.remove_made, key=one.id))
+            try:
+                self.remove_files(one)
+            except UnavailableError as error:  # that of the new one is made all the same
+                log.warning("%s", error)
         if old := [one.id for one in listed[self.room.rows :] if one.stage is ReportStage.REMOVED]:
             self._database.write(partial(reports.forget_made, keys=old[:500]))
 
