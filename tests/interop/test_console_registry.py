@@ -16,7 +16,7 @@ from sharpeyes.domain.faults import Node, NodeKind, NodeOrigin
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.cameras import get_cameras
-from sharpeyes.store.faults import load_causes, put_node
+from sharpeyes.store.causes import load_causes, put_node
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),

@@ -25,6 +25,7 @@ from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.faults.policy import FaultPolicy, RouteRule
 from sharpeyes.faults.round import UP, Outcome, Round
 from sharpeyes.faults.ticket import Step
+from sharpeyes.store import causes
 from sharpeyes.store import faults as store
 from sharpeyes.store.database import Database
 from sharpeyes.store.faults import TicketCount
@@ -140,9 +141,9 @@ class Loop:
         return item
 
     def _graph_now(self, connection: Connection) -> Graph:
-        stamp = store.causes_stamp(connection)
+        stamp = causes.causes_stamp(connection)
         if stamp != self._stamp:
-            self._graph = Graph(*store.load_causes(connection))
+            self._graph = Graph(*causes.load_causes(connection))
             self._stamp = stamp
         return self._graph
 

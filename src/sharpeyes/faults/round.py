@@ -37,6 +37,7 @@ from sharpeyes.faults.causes import Above, Blamed, BlindReason, Episode, Graph, 
 from sharpeyes.faults.desk import Desk, Office
 from sharpeyes.faults.policy import Place, covers, lasted, severity
 from sharpeyes.faults.ticket import Step
+from sharpeyes.store import causes as cause_store
 from sharpeyes.store import clocks as clock_store
 from sharpeyes.store import faults as store
 from sharpeyes.store import own_outages
@@ -285,7 +286,7 @@ class Round:
         return found
 
     def _clock_key(self, device: str, cameras: Sequence[str]) -> FaultKey:
-        node = store.DEVICE + device
+        node = cause_store.DEVICE + device
         if len(cameras) > 1 and self.graph.cameras(node):
             return FaultKey(Scope.NODE, node, FaultKind.CLOCK)
         return FaultKey(Scope.CAMERA, min(cameras), FaultKind.CLOCK)
@@ -410,7 +411,7 @@ class Round:
     def _verdict_of_clock(self, item: Ticket) -> Verdict:
         subject = item.key.subject
         if item.key.scope is Scope.NODE:
-            device: str | None = subject.removeprefix(store.DEVICE)
+            device: str | None = subject.removeprefix(cause_store.DEVICE)
         else:
             cameras = get_cameras(self.connection, [subject])
             device = cameras[subject].device if subject in cameras else None
@@ -615,11 +616,11 @@ class Round:
         new = [
             episode
             for episode in causes.episodes(self.zone_of, free, self.now, policy)
-            if store.add_episode(self.connection, episode.zone, episode.at, episode.cameras)
+            if cause_store.add_episode(self.connection, episode.zone, episode.at, episode.cameras)
         ]
         for zone in {episode.zone for episode in new}:
-            past = store.list_episodes(self.connection, zone)
-            known = store.known_nodes(self.connection)
+            past = cause_store.list_episodes(self.connection, zone)
+            known = cause_store.known_nodes(self.connection)
             for branch in causes.learn((Episode(zone, at, cameras) for at, cameras in past), policy):
                 if branch.id not in known and branch.cameras.isdisjoint(self.graph.parent_of):
                     node = Node(
@@ -628,7 +629,7 @@ class Round:
                         name=f"{zone} × {len(branch.cameras)}",
                         origin=NodeOrigin.LEARNED,
                     )
-                    store.put_node(self.connection, node, branch.cameras, now=self.now)
+                    cause_store.put_node(self.connection, node, branch.cameras, now=self.now)
 
 
 def _resumed(held: StoredOutage) -> OwnOutage:

@@ -8,6 +8,7 @@ from sharpeyes.domain.access import Role, Subject
 from sharpeyes.domain.errors import ForbiddenError
 from sharpeyes.domain.faults import Scope, Silence
 from sharpeyes.faults.causes import Graph
+from sharpeyes.store import causes
 from sharpeyes.store import faults as store
 
 
@@ -36,7 +37,7 @@ def owners(connection: Connection, scope: Scope, subject: str) -> set[str]:
         case Scope.ZONE:
             return store.departments_of(connection, zone=subject)
         case Scope.NODE:
-            graph = Graph(*store.load_causes(connection))
+            graph = Graph(*causes.load_causes(connection))
             found = store.departments_of(connection, cameras=graph.cameras(subject))
             # Nodes below have alerts of their own.
             below = [n for n in graph.nodes.values() if subject in (n.id, *graph.ancestors(n.id))]

@@ -33,7 +33,7 @@ from sharpeyes.registry.changes import (
     UpdateStreams,
 )
 from sharpeyes.registry.declared import Declared, Network, network_of
-from sharpeyes.store import dossiers, faults, organisation, schema
+from sharpeyes.store import causes, dossiers, organisation, schema
 from sharpeyes.store.cameras import CameraFilter, Put, get_camera, get_cameras, list_cameras, put_cameras
 from sharpeyes.store.credentials import forget_credentials, put_credential
 from sharpeyes.store.devices import get_device, list_devices, put_devices
@@ -120,7 +120,7 @@ def apply_config(
     _note_forbidden(connection, declared, now)
     _put_dossiers(connection, declared, now)
     nodes = [(one.node, one.cameras) for one in declared.nodes]
-    for node, message in faults.sync_nodes(connection, nodes, now=now):
+    for node, message in causes.sync_nodes(connection, nodes, now=now):
         _note_once(connection, now, node, message)
     organisation.retire_missing(
         connection,

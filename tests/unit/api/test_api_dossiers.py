@@ -19,7 +19,7 @@ from sharpeyes.domain.faults import Node, NodeKind, NodeOrigin
 from sharpeyes.domain.time import Ms
 from sharpeyes.registry.imports import Step
 from sharpeyes.registry.sheet import read_table, write_csv
-from sharpeyes.store.faults import put_node
+from sharpeyes.store.causes import put_node
 
 CODE = "44030500001321000077"
 HEAD = [

@@ -22,7 +22,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.faults.causes import CausePolicy
 from sharpeyes.faults.faults import Faults, FaultSettings
 from sharpeyes.faults.policy import TIMES, FaultPolicy
-from sharpeyes.store import faults as store
+from sharpeyes.store import causes
 
 CITY = """\
 site: {{name: Test, timezone: Asia/Shanghai}}
@@ -222,7 +222,7 @@ async def test_work_is_announced_on_what_is_of_ones_own_department(client: Clien
     async with staff_of(client, ("zhou", "ma", "feng")) as staff:
         for name, (department, cameras) in nodes.items():
             node = Node(id=name, kind=NodeKind.SWITCH, name=name, department=department)
-            await database.awrite(lambda c, n=node, below=cameras: store.put_node(c, n, below, now=Ms(1)))
+            await database.awrite(lambda c, n=node, below=cameras: causes.put_node(c, n, below, now=Ms(1)))
             if name == "switch":
                 may = await staff["zhou"].post("/api/v1/silences", json=form | about("switch"))
                 assert may.status_code == 201, may.text

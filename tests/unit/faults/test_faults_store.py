@@ -26,6 +26,7 @@ from sharpeyes.domain.faults import (
 )
 from sharpeyes.domain.organisation import Zone
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store import causes
 from sharpeyes.store import faults as store
 from sharpeyes.store.database import Database
 from sharpeyes.store.faults import TicketFilter
@@ -152,7 +153,7 @@ def test_silences(database: Database) -> None:
 def test_nodes_cannot_hang_from_themselves(database: Database) -> None:
     def put(name: str, parent: str | None) -> None:
         node = Node(id=name, kind=NodeKind.SWITCH, name=name, parent=parent)
-        database.write(lambda c: store.put_node(c, node, now=Ms(1)))
+        database.write(lambda c: causes.put_node(c, node, now=Ms(1)))
 
     put("a", None)
     put("b", "a")
@@ -161,22 +162,22 @@ def test_nodes_cannot_hang_from_themselves(database: Database) -> None:
             put(name, parent)
     node = Node(id="d", kind=NodeKind.LINK, name="d")
     with pytest.raises(NotFoundError, match="no camera x"):
-        database.write(lambda c: store.put_node(c, node, ["x"], now=Ms(1)))
-    database.write(lambda c: store.retire_node(c, "b", now=Ms(2)))
-    assert [n.id for n in database.read(store.load_causes)[0]] == ["a"]
-    assert database.read(store.known_nodes) == {"a", "b"}
+        database.write(lambda c: causes.put_node(c, node, ["x"], now=Ms(1)))
+    database.write(lambda c: causes.retire_node(c, "b", now=Ms(2)))
+    assert [n.id for n in database.read(causes.load_causes)[0]] == ["a"]
+    assert database.read(causes.known_nodes) == {"a", "b"}
     with pytest.raises(NotFoundError):
-        database.write(lambda c: store.retire_node(c, "b", now=Ms(2)))
+        database.write(lambda c: causes.retire_node(c, "b", now=Ms(2)))
 
 
 def test_old_episodes_are_forgotten(database: Database) -> None:
     database.write(lambda c: put_zones(c, [Zone(id="west", name="West")]) and None)
 
     def fill(connection: Any) -> None:
-        for at in range(store.EPISODES + 20):
-            assert store.add_episode(connection, "west", Ms(at), ["a", "b"])
-        assert not store.add_episode(connection, "west", Ms(100), ["a", "b"])
+        for at in range(causes.EPISODES + 20):
+            assert causes.add_episode(connection, "west", Ms(at), ["a", "b"])
+        assert not causes.add_episode(connection, "west", Ms(100), ["a", "b"])
 
     database.write(fill)
-    kept = database.read(lambda c: store.list_episodes(c, "west"))
-    assert [at for at, _ in kept] == list(range(store.EPISODES + 19, 19, -1))
+    kept = database.read(lambda c: causes.list_episodes(c, "west"))
+    assert [at for at, _ in kept] == list(range(causes.EPISODES + 19, 19, -1))

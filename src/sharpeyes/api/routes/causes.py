@@ -16,8 +16,9 @@ from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundEr
 from sharpeyes.domain.faults import Node, NodeKind, NodeOrigin
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.causes import Graph
-from sharpeyes.store import faults as store
+from sharpeyes.store import causes as store
 from sharpeyes.store.events import Event, record
+from sharpeyes.store.faults import suppressed
 from sharpeyes.store.organisation import list_departments
 
 router = APIRouter(prefix="/api/v1/causes", tags=["causes"])
@@ -75,7 +76,7 @@ class _Forest:
     def __init__(self, connection: Connection) -> None:
         nodes, self.edges = store.load_causes(connection)
         self.graph = Graph(nodes, self.edges)
-        self.suppressed = store.suppressed(connection)
+        self.suppressed = suppressed(connection)
         self.direct: dict[str, list[str]] = {}
         for camera, node in self.edges.items():
             self.direct.setdefault(node, []).append(camera)
