@@ -5,7 +5,7 @@ Run: python tests/bench/bench_registry.py [cameras]     (default: 4000)
 CPU time. The table is to stay within 300 kB compressed at 4,000 cameras, each with its own number, name,
 position, state and time; a whole dossier file (27 columns) is planned, staged and applied in short writes.
 What others wait for theirs meanwhile is wall time, beside the writes' own CPU time: of a hundred at most one
-waits for more than 100 ms, two busy processes beside it on two cores included.
+waits for more than 100 ms.
 """
 
 from __future__ import annotations
