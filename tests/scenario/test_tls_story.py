@@ -106,6 +106,11 @@ async def test_what_cameras_yaml_says_holds_for_checks_and_viewers(tmp_path: Pat
         shown = (await client.get("/api/v1/cameras/changed")).json()["last_probe"]
         assert (shown["rung"], shown["error"]["kind"]) == (Rung.REACHABLE.label, "certificate")
 
+        stranger = await stack.enter_async_context(playing(own, "127.0.1.9"))
+        answer = await client.get("/probe", params={"target": stranger.url})
+        assert 'kind="certificate"' in answer.text
+        assert stranger.requests == []
+
         service = client.service
         sources = registered(service.database, Vault.at(service.settings.key_file), service.config.trust)
         for name in REFUSED:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from certificates import certificate
 from sharpeyes.config import Config, ConfigErrors, load
 from sharpeyes.domain.access import Schedule
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
@@ -23,6 +24,7 @@ from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zo
 from sharpeyes.faults.notify.channels import DingTalk, Email, SecretRef, Webhook, WeCom
 from sharpeyes.faults.notify.recipients import Language, Recipient
 from sharpeyes.faults.policy import RouteRule
+from sharpeyes.net.tls import TlsPolicy, read_authorities
 from sharpeyes.registry.declared import DeclaredCredential, Method, Network
 
 TESTDATA = Path(__file__).parent / "testdata"
@@ -188,6 +190,35 @@ def test_a_network_and_its_defaults(tmp_path: Path) -> None:
     assert (second.ports, second.methods, second.interface) == ((80, 8000), {Method.MULTICAST}, "eth1")
     assert second.camera_name.format(model="m", address="a") == "m {x} a"
     assert read(tmp_path, body).addresses == 512
+
+
+def test_whose_certificates_are_trusted(tmp_path: Path) -> None:
+    own = certificate(tmp_path, "city")
+    colons = ":".join(own.fingerprint[at : at + 2] for at in range(0, 64, 2)).upper()
+    body = (
+        LEAST
+        + f"""    tls: {{fingerprints: ["{colons}", {"0" * 64}]}}
+networks:
+  - {{cidr: 10.20.0.0/24, tier: community, department: police, area: north, tls: any}}
+  - {{cidr: 10.20.1.0/24, tier: community, department: police, area: north, tls: {{ca_file: city.pem}}}}
+  - cidr: 10.20.2.0/24
+    tier: community
+    department: police
+    area: north
+    tls: {{ca_file: {own.file}, check_host: false}}
+"""
+    )
+    config = read(tmp_path, body)
+    authorities = read_authorities(own.file)
+    assert config.declared.tls == {"gate": TlsPolicy(fingerprints=(own.fingerprint, "0" * 64))}
+    assert [network.tls for network in config.networks] == [
+        TlsPolicy(),
+        TlsPolicy(authorities=authorities),
+        TlsPolicy(authorities=authorities, check_host=False),
+    ]
+    assert config.trust.of("10.20.1.7") == TlsPolicy(authorities=authorities)
+    assert config.trust.of("10.20.1.7", *config.declared.cameras) == config.declared.tls["gate"]
+    assert config.warnings == ()
 
 
 def test_areas_come_with_parents_first(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from certificates import certificate
 from rtp_media import encode
 from scripted_camera import ScriptedCamera
 
@@ -64,6 +66,28 @@ async def test_json_of_a_failure() -> None:
     assert "hush" not in out + err
 
 
+async def test_whom_to_believe_that_it_is_the_camera(tmp_path: Path) -> None:
+    own, elsewhere = certificate(tmp_path), certificate(tmp_path, "else", hosts=["camera.example"])
+    async with camera(tls=own.context) as cam:
+        for trusted in (
+            ["--tls-ca", str(own.file)],
+            ["--tls-fingerprint", own.fingerprint],
+        ):
+            code, out, err = await run(cam.url, "--json", "--observe", "0", *trusted)
+            assert (code, err) == (0, ""), out
+        cam.requests.clear()
+        for refused in (["--tls-ca", str(elsewhere.file)], ["--tls-fingerprint", "00" * 32]):
+            code, out, err = await run(cam.url, *refused)
+            assert (code, err) == (1, "")
+            assert "certificate in tls, on the camera's side" in out
+            assert f"met SHA-256 {own.fingerprint}" in out
+            assert "✓ reachable" in out
+        assert cam.requests == []
+    async with camera(tls=elsewhere.context) as cam:
+        assert (await run(cam.url, "--tls-ca", str(elsewhere.file)))[0] == 1
+        assert (await run(cam.url, "--tls-ca", str(elsewhere.file), "--tls-any-host"))[0] == 0
+
+
 async def test_the_ladder_is_drawn() -> None:
     async with camera() as cam:
         code, out, _ = await run(cam.url, "-v", "--observe", "0")
@@ -82,6 +106,12 @@ async def test_the_ladder_is_drawn() -> None:
         ["rtsp://cam/", "--username", "u"],
         ["rtsp://cam/", "--username", "u", "--password-file", "/nonexistent"],
         ["rtsp://cam/", "--password-file", "-"],
+        ["rtsps://cam/", "--tls-ca", "/nonexistent"],
+        ["rtsps://cam/", "--tls-ca", "/dev/null"],
+        ["rtsps://cam/", "--tls-fingerprint", "00"],
+        ["rtsps://cam/", "--tls-fingerprint", "00" * 32, "--tls-ca", "/dev/null"],
+        ["rtsps://cam/", "--tls-any-host"],
+        ["rtsp://cam/", "--tls-fingerprint", "00" * 32],
     ],
 )
 async def test_wrong_use(arguments: Sequence[str]) -> None:
