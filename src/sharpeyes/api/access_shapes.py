@@ -1,19 +1,16 @@
-"""The shapes of people, requests, grants, tickets and the register. Instants are RFC 3339 in UTC, lengths of
-time are seconds, hours of the day are on the site's wall clock."""
-
-# ruff: noqa: S106 (the passwords here are examples)
+"""The shapes of requests, grants, rules and tickets. Instants are RFC 3339 in UTC, lengths of time are
+seconds, hours of the day are on the site's wall clock."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from sharpeyes.access.grants import counts_against, ended
 from sharpeyes.access.policy import ViewPolicy
-from sharpeyes.access.register.entry import Kind, decode
 from sharpeyes.access.requests import LONGEST_CASE_NUMBER, LONGEST_REASON
-from sharpeyes.api.schemas import Body, Instant, Shape
+from sharpeyes.api.schemas import Body, Id, Instant, Shape, example
 from sharpeyes.domain.access import (
     MINUTES_A_DAY,
     Action,
@@ -24,11 +21,8 @@ from sharpeyes.domain.access import (
     Purpose,
     Reason,
     Request,
-    Role,
     Schedule,
-    Session,
     Stage,
-    Subject,
     Terms,
     Vote,
 )
@@ -36,10 +30,7 @@ from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.masks import MOST_MASKS, MOST_POINTS, SCALE, Mask
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, iso
-from sharpeyes.store.access import Account
-from sharpeyes.store.register import EntryRow
 
-Id = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
 Text = Annotated[str, Field(max_length=LONGEST_REASON)]
 
@@ -48,214 +39,6 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 Clock = Annotated[
     str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$|^24:00$", description="On the site's wall clock.")
 ]
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": values})
-
-
-# --- people ---------------------------------------------------------------------------------------------
-
-
-class LogIn(Body):
-    model_config = _example(username="wang", password="a long phrase of words", code="492039")
-
-    username: Annotated[str, Field(min_length=1, max_length=200)]
-    password: Annotated[SecretStr, Field(max_length=1000)]
-    code: Annotated[
-        str | None, Field(max_length=20, description="Of the authenticator app, if the account wants one.")
-    ] = None
-
-
-_PERSON: dict[str, Any] = {
-    "id": "u-0b7d3f6a91c2",
-    "name": "Wang Li",
-    "department": "traffic",
-    "roles": ["requester"],
-    "enabled": True,
-}
-
-
-class PersonShape(Shape):
-    model_config = _example(**_PERSON)
-
-    id: str
-    name: str
-    department: str
-    roles: tuple[Role, ...]
-    enabled: bool
-
-    @classmethod
-    def of(cls, subject: Subject) -> Self:
-        return cls(
-            id=subject.id,
-            name=subject.name,
-            department=subject.department,
-            roles=tuple(sorted(subject.roles)),
-            enabled=subject.enabled,
-        )
-
-
-class UserShape(Shape):
-    model_config = _example(
-        **_PERSON, username="wang", code=True, created="2026-10-01T08:00:00.000Z", keyed_by=None
-    )
-
-    id: str
-    username: str
-    name: str
-    department: str
-    roles: tuple[Role, ...]
-    enabled: bool
-    code: Annotated[bool, Field(description="Whether a log-in takes a code of an authenticator app.")]
-    created: Instant
-    keyed_by: Annotated[
-        str | None,
-        Field(
-            description="The administrator who gave it its password: until another has confirmed the "
-            "account, it decides on no wish of theirs, or of other accounts that have theirs from the same, "
-            "nor they on its."
-        ),
-    ]
-
-    @classmethod
-    def of(cls, account: Account) -> Self:
-        return cls(
-            **dict(PersonShape.of(account.subject)),
-            username=account.username,
-            code=account.totp is not None,
-            created=iso(account.created),
-            keyed_by=account.keyed_by,
-        )
-
-
-class NewUser(Body):
-    model_config = _example(
-        username="wang",
-        name="Wang Li",
-        department="traffic",
-        roles=["requester"],
-        password="a long phrase of words",
-    )
-
-    username: Annotated[str, Field(min_length=1, max_length=100)]
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    department: Id
-    roles: Annotated[frozenset[Role], Field(min_length=1)]
-    password: Annotated[SecretStr | None, Field(description="None: cannot log in until one is set.")] = None
-
-
-class UserChange(Body):
-    """What is left out stays."""
-
-    model_config = _example(enabled=False)
-
-    enabled: bool | None = None
-    name: Annotated[
-        str | None,
-        Field(min_length=1, max_length=100, description="That is shown. The one to log in with stays."),
-    ] = None
-    roles: Annotated[frozenset[Role] | None, Field(min_length=1)] = None
-    department: Id | None = None
-
-
-class NewPassword(Body):
-    model_config = _example(password="another long phrase of words")
-
-    password: SecretStr
-
-
-class OwnName(Body):
-    model_config = _example(name="Wang Li")
-
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-
-
-class OwnPassword(Body):
-    model_config = _example(old="a long phrase of words", password="another long phrase of words")
-
-    old: SecretStr
-    password: SecretStr
-
-
-class TotpOffer(Shape):
-    model_config = _example(
-        secret="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
-        uri="otpauth://totp/SharpEyes:wang?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=SharpEyes",
-    )
-
-    secret: str
-    uri: Annotated[str, Field(description="What an app reads from a QR code.")]
-
-
-class TotpProof(Body):
-    model_config = _example(secret="JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", code="492039")
-
-    secret: Annotated[SecretStr, Field(description="As offered.")]
-    code: Annotated[str, Field(max_length=20)]
-
-
-class TotpRemoval(Body):
-    model_config = _example(password="a long phrase of words", code="492039")
-
-    password: Annotated[SecretStr, Field(max_length=1000)]
-    code: Annotated[str, Field(max_length=20)]
-
-
-_SESSION: dict[str, Any] = {
-    "id": "5f2c9a7d1e3b4c60",
-    "created": "2026-10-01T08:00:00.000Z",
-    "seen": "2026-10-01T08:41:00.000Z",
-    "expires": "2026-10-01T20:00:00.000Z",
-    "address": "10.20.0.5",
-    "client": "Mozilla/5.0",
-    "current": True,
-}
-
-
-class SignInWays(Shape):
-    model_config = _example(password=True, sign_on="Government portal")
-
-    password: bool
-    sign_on: Annotated[str | None, Field(description="What the button of single sign-on says; null: none.")]
-
-
-class SessionShape(Shape):
-    model_config = _example(**_SESSION)
-
-    id: str
-    created: Instant
-    seen: Annotated[Instant, Field(description="Last use, to the minute.")]
-    expires: Instant
-    address: str
-    client: str
-    current: Annotated[bool, Field(description="Whether it is the one that asks.")]
-
-    @classmethod
-    def of(cls, session: Session, current: str) -> Self:
-        return cls(
-            id=session.id,
-            created=iso(session.created),
-            seen=iso(session.seen),
-            expires=iso(session.expires),
-            address=session.address,
-            client=session.client,
-            current=session.id == current,
-        )
-
-
-class WhoAmI(Shape):
-    model_config = _example(
-        user=_PERSON,
-        session=_SESSION,
-        csrf="q0n0xX0yT0mT0b8vT5s2b0XJr0y6b2a0m1c3d4e5f6g",
-        may=["ask for views, decide on them and watch", "see cameras, states and rates"],
-    )
-
-    user: PersonShape
-    session: SessionShape
-    csrf: Annotated[str, Field(description="To be sent as X-CSRF-Token with everything that changes.")]
-    may: tuple[str, ...]
 
 
 # --- requests and grants --------------------------------------------------------------------------------
@@ -311,7 +94,7 @@ _TERMS: dict[str, Any] = {
 
 
 class TermsShape(Shape):
-    model_config = _example(**_TERMS)
+    model_config = example(**_TERMS)
 
     department: str
     users: tuple[str, ...]
@@ -339,7 +122,7 @@ class TermsShape(Shape):
 
 
 class NewRequest(Body):
-    model_config = _example(
+    model_config = example(
         cameras=["gate-3-north"],
         users=["u-0b7d3f6a91c2"],
         actions=["live"],
@@ -362,7 +145,7 @@ class NewRequest(Body):
 
 
 class VoteShape(Shape):
-    model_config = _example(by="u-77aa02bb13cc", at="2026-10-01T08:04:00.000Z", reason="")
+    model_config = example(by="u-77aa02bb13cc", at="2026-10-01T08:04:00.000Z", reason="")
 
     by: str
     at: Instant
@@ -384,7 +167,7 @@ _PART: dict[str, Any] = {
 
 
 class PartShape(Shape):
-    model_config = _example(**_PART)
+    model_config = example(**_PART)
 
     owner: Annotated[str, Field(description="The department that decides on this part.")]
     cameras: tuple[str, ...]
@@ -417,7 +200,7 @@ _REQUEST: dict[str, Any] = {
 
 
 class RequestShape(Shape):
-    model_config = _example(**_REQUEST)
+    model_config = example(**_REQUEST)
 
     id: str
     applicant: str
@@ -441,28 +224,28 @@ class RequestShape(Shape):
 
 
 class RequestPage(Shape):
-    model_config = _example(items=[_REQUEST], next=None)
+    model_config = example(items=[_REQUEST], next=None)
 
     items: tuple[RequestShape, ...]
     next: Annotated[str | None, Field(description="'before' of the next page; null on the last.")]
 
 
 class Approval(Body):
-    model_config = _example(reason="As agreed in the morning meeting")
+    model_config = example(reason="As agreed in the morning meeting")
 
     owner: Annotated[Id | None, Field(description="Whose part; by default one's own department's.")] = None
     reason: Text = ""
 
 
 class Rejection(Body):
-    model_config = _example(reason="No jam is known there")
+    model_config = example(reason="No jam is known there")
 
     owner: Annotated[Id | None, Field(description="Whose part; by default one's own department's.")] = None
     reason: Text
 
 
 class Reasoned(Body):
-    model_config = _example(reason="The road is clear again")
+    model_config = example(reason="The road is clear again")
 
     reason: Text
 
@@ -484,7 +267,7 @@ _GRANT: dict[str, Any] = {
 
 
 class GrantShape(Shape):
-    model_config = _example(**_GRANT)
+    model_config = example(**_GRANT)
 
     id: str
     owner: str
@@ -519,21 +302,21 @@ class GrantShape(Shape):
 
 
 class GrantPage(Shape):
-    model_config = _example(items=[_GRANT], next=None)
+    model_config = example(items=[_GRANT], next=None)
 
     items: tuple[GrantShape, ...]
     next: Annotated[str | None, Field(description="'before' of the next page; null on the last.")]
 
 
 class Approved(Shape):
-    model_config = _example(request=_REQUEST, grant=None)
+    model_config = example(request=_REQUEST, grant=None)
 
     request: RequestShape
     grant: Annotated[GrantShape | None, Field(description="If this was the last approval it took.")]
 
 
 class Extension(Body):
-    model_config = _example(end="2026-10-01T16:00:00Z")
+    model_config = example(end="2026-10-01T16:00:00Z")
 
     end: AwareDatetime
 
@@ -541,7 +324,7 @@ class Extension(Body):
 class Narrowing(Body):
     """What is left out stays; nothing may grow."""
 
-    model_config = _example(users=["u-0b7d3f6a91c2"], end="2026-10-01T10:00:00Z")
+    model_config = example(users=["u-0b7d3f6a91c2"], end="2026-10-01T10:00:00Z")
 
     cameras: Annotated[frozenset[Id] | None, Field(min_length=1, max_length=1000)] = None
     users: Annotated[frozenset[Id] | None, Field(min_length=1, max_length=1000)] = None
@@ -551,7 +334,7 @@ class Narrowing(Body):
 
 
 class NewOverride(Body):
-    model_config = _example(
+    model_config = example(
         cameras=["gate-3-north"], actions=["live"], reason="Child missing at the north gate", life_s=900
     )
 
@@ -578,7 +361,7 @@ _OVERRIDE: dict[str, Any] = {
 
 
 class OverrideShape(Shape):
-    model_config = _example(**_OVERRIDE)
+    model_config = example(**_OVERRIDE)
 
     grant: Annotated[str, Field(description="The grant that it opened.")]
     by: str
@@ -615,14 +398,14 @@ class OverrideShape(Shape):
 
 
 class Overridden(Shape):
-    model_config = _example(override=_OVERRIDE, grant={**_GRANT, "emergency": True, "request": None})
+    model_config = example(override=_OVERRIDE, grant={**_GRANT, "emergency": True, "request": None})
 
     override: OverrideShape
     grant: GrantShape
 
 
 class NewReview(Body):
-    model_config = _example(justified=True, reason="The child was found by these cameras")
+    model_config = example(justified=True, reason="The child was found by these cameras")
 
     justified: bool
     reason: Text
@@ -655,7 +438,7 @@ _LENGTHS = ("default_life", "longest_life", "decide_within", "override_life", "r
 class PolicyBody(Body):
     """All the rules of a tier."""
 
-    model_config = _example(**_POLICY)
+    model_config = example(**_POLICY)
 
     approvers: Annotated[int, Field(ge=1, le=10, description="Different people who must approve.")]
     default_life_s: Seconds
@@ -685,7 +468,7 @@ class PolicyBody(Body):
 
 
 class PolicyShape(Shape):
-    model_config = _example(tier="public_security", **_POLICY, version="5f0c2c1d9a3b7e44")
+    model_config = example(tier="public_security", **_POLICY, version="5f0c2c1d9a3b7e44")
 
     tier: Tier
     approvers: int
@@ -714,13 +497,13 @@ class PolicyShape(Shape):
 class PlaceShape(Body):
     """Where a camera stands; everything but ``open`` is a place where none may be watched."""
 
-    model_config = _example(place="open")
+    model_config = example(place="open")
 
     place: Place
 
 
 class MaskShape(Body):
-    model_config = _example(name="Windows", points=[[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]])
+    model_config = example(name="Windows", points=[[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]])
 
     name: Annotated[str, Field(max_length=60)] = ""
     points: Annotated[
@@ -742,7 +525,7 @@ class MaskShape(Body):
 class MasksBody(Body):
     """What is painted over in every picture of a camera, before anybody sees it."""
 
-    model_config = _example(masks=[{"name": "Windows", "points": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]]}])
+    model_config = example(masks=[{"name": "Windows", "points": [[0.1, 0.1], [0.4, 0.1], [0.4, 0.5]]}])
 
     masks: Annotated[list[MaskShape], Field(max_length=MOST_MASKS)]
 
@@ -751,7 +534,7 @@ class MasksBody(Body):
 
 
 class NewViewTicket(Body):
-    model_config = _example(camera="gate-3-north", action="live", grant="g-9a8b7c6d5e4f3021")
+    model_config = example(camera="gate-3-north", action="live", grant="g-9a8b7c6d5e4f3021")
 
     camera: Id
     action: Action = Action.LIVE
@@ -761,7 +544,7 @@ class NewViewTicket(Body):
 class Watermark(Shape):
     """What the console draws over the picture."""
 
-    model_config = _example(name="Wang Li", unit="traffic", grant="g-9a8b7c6d5e4f3021", burned_in=False)
+    model_config = example(name="Wang Li", unit="traffic", grant="g-9a8b7c6d5e4f3021", burned_in=False)
 
     name: str
     unit: str
@@ -770,7 +553,7 @@ class Watermark(Shape):
 
 
 class WatchableShape(Shape):
-    model_config = _example(may={"gate-1": "g-9a8b7c6d5e4f3021"}, refused={"no_grant": ["gate-2", "gate-3"]})
+    model_config = example(may={"gate-1": "g-9a8b7c6d5e4f3021"}, refused={"no_grant": ["gate-2", "gate-3"]})
 
     may: Annotated[
         dict[str, str | None],
@@ -780,7 +563,7 @@ class WatchableShape(Shape):
 
 
 class ViewTicketShape(Shape):
-    model_config = _example(
+    model_config = example(
         ticket="st1.eyJpZCI6...",
         expires="2026-10-01T08:06:00.000Z",
         camera="gate-3-north",
@@ -801,212 +584,3 @@ class ViewTicketShape(Shape):
     grant: str | None
     until: Annotated[Instant | None, Field(description="When the right is looked at again by itself.")]
     watermark: Watermark
-
-
-# --- the register ---------------------------------------------------------------------------------------
-
-_ENTRY: dict[str, Any] = {
-    "seq": 4711,
-    "kind": "refusal",
-    "at": "2026-10-01T12:00:01.000Z",
-    "user": "u-0b7d3f6a91c2",
-    "name": "Wang Li",
-    "unit": "traffic",
-    "camera": "gate-3-north",
-    "grant": "g-9a8b7c6d5e4f3021",
-    "request": None,
-    "purpose": None,
-    "address": "10.20.0.5",
-    "details": {"reason": "expired", "step": "live", "message": "The grant has expired"},
-}
-
-
-class RegisterEntry(Shape):
-    model_config = _example(**_ENTRY)
-
-    seq: int
-    kind: Kind
-    at: Instant
-    user: str | None
-    name: str | None
-    unit: str | None
-    camera: str | None
-    grant: str | None
-    request: str | None
-    purpose: str | None
-    address: str | None
-    details: dict[str, Any]
-
-    @classmethod
-    def of(cls, row: EntryRow) -> Self:
-        entry = decode(row.body)
-        return cls(
-            seq=row.seq,
-            kind=entry.kind,
-            at=iso(entry.at),
-            user=entry.user,
-            name=entry.name,
-            unit=entry.unit,
-            camera=entry.camera,
-            grant=entry.grant,
-            request=entry.request,
-            purpose=entry.purpose,
-            address=entry.address,
-            details=dict(entry.details),
-        )
-
-
-class RegisterPage(Shape):
-    model_config = _example(items=[_ENTRY], next=None)
-
-    items: tuple[RegisterEntry, ...]
-    next: Annotated[int | None, Field(description="'before' of the next page; null on the last.")]
-
-
-_NOTE = "sharpeyes/register\n4711\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n\n— sharpeyes/register ...\n"
-
-
-class CheckpointShape(Shape):
-    model_config = _example(
-        size=4711,
-        at="2026-10-01T12:01:00.000Z",
-        note=_NOTE,
-        keys=["sharpeyes/register+5d7f2c1e+AbCd"],
-    )
-
-    size: int
-    at: Instant
-    note: Annotated[str, Field(description="Signed note in the form of C2SP checkpoints.")]
-    keys: Annotated[tuple[str, ...], Field(description="Public keys; the one in use first.")]
-
-
-class InclusionShape(Shape):
-    model_config = _example(
-        format="sharpeyes-register-1",
-        seq=4711,
-        entry='{"at":1790049600000,"kind":"login","v":1}',
-        size=5000,
-        hashes=["CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="],
-        checkpoint=_NOTE,
-    )
-
-    format: str
-    seq: int
-    entry: Annotated[str, Field(description="As it was hashed.")]
-    size: int
-    hashes: Annotated[tuple[str, ...], Field(description="Base64 of SHA-256, as in RFC 6962, 2.1.1.")]
-    checkpoint: str
-
-
-class ConsistencyShape(Shape):
-    model_config = _example(old=4000, new=4711, hashes=["CsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I="])
-
-    old: int
-    new: int
-    hashes: Annotated[tuple[str, ...], Field(description="Base64 of SHA-256, as in RFC 6962, 2.1.2.")]
-
-
-class NewExport(Body):
-    model_config = ConfigDict(
-        json_schema_extra={
-            "example": {"from": "2026-10-01T00:00:00+08:00", "to": "2026-11-01T00:00:00+08:00"}
-        }
-    )
-
-    start: Annotated[AwareDatetime, Field(alias="from")]
-    end: Annotated[AwareDatetime, Field(alias="to")]
-
-
-_FIGURES: dict[str, Any] = {
-    "department": "traffic",
-    "purpose": "traffic",
-    "requests": 12,
-    "approvals": 10,
-    "rejections": 2,
-    "grants": 10,
-    "revocations": 1,
-    "views": 31,
-    "view_seconds": 8_412,
-    "snapshots": 3,
-    "overrides": 0,
-    "refusals": 4,
-    "exports": 0,
-    "withdrawn": 0,
-    "expired": 0,
-    "reviews": 0,
-    "unjustified": 0,
-}
-
-
-class FiguresRow(Shape):
-    """Counts only: no person, camera or case is in them."""
-
-    model_config = _example(**_FIGURES)
-
-    department: Annotated[str, Field(description="That asked; empty if nobody did.")]
-    purpose: str
-    requests: int
-    approvals: int
-    rejections: int
-    grants: int
-    revocations: int
-    views: int
-    view_seconds: int
-    snapshots: int
-    overrides: int
-    refusals: int
-    exports: int
-    withdrawn: Annotated[int, Field(description="Requests that their applicants took back.")]
-    expired: Annotated[int, Field(description="Requests that nobody decided on in time.")]
-    reviews: Annotated[int, Field(description="Overrides that somebody looked at.")]
-    unjustified: Annotated[int, Field(description="Of these, found to be none.")]
-
-
-_PUBLIC: dict[str, Any] = {
-    "department": "traffic",
-    "purpose": "traffic",
-    "counts": {"requests": 10, "grants": 10, "views": 30, "refusals": None, "overrides": 0},
-    "view_hours": 2,
-}
-
-
-class PublicFiguresRow(Shape):
-    """Counts rounded down to a multiple of 5; null: from 1 to 4."""
-
-    model_config = _example(**_PUBLIC)
-
-    department: str
-    purpose: str
-    counts: dict[str, int | None]
-    view_hours: Annotated[int | None, Field(description="null where there were fewer than 5 views.")]
-
-
-class PublicFiguresShape(Shape):
-    """A month that is over, for everybody."""
-
-    model_config = _example(
-        month="2026-10", zone="Asia/Shanghai", public=[_PUBLIC], against={"traffic": None}
-    )
-
-    month: str
-    zone: str
-    public: tuple[PublicFiguresRow, ...]
-    against: Annotated[
-        dict[str, int | None], Field(description="Overrides that count against a department, as coarse.")
-    ]
-
-
-class FiguresShape(Shape):
-    model_config = _example(
-        month="2026-10", zone="Asia/Shanghai", complete=True, items=[_FIGURES], against={"traffic": 1}
-    )
-
-    month: str
-    zone: str
-    complete: Annotated[
-        bool, Field(description="false: retention removed entries of this month, and they are not counted.")
-    ]
-    items: tuple[FiguresRow, ...]
-    against: Annotated[
-        dict[str, int], Field(description="Overrides of the month that count against a department.")
-    ]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, ConfigDict, Field
 
 from sharpeyes.api.access_shapes import ScheduleShape
-from sharpeyes.api.schemas import Body, Instant, Shape
+from sharpeyes.api.schemas import Body, Instant, Shape, example
 from sharpeyes.domain.faults import (
     Delivery,
     DeliveryState,
@@ -27,10 +27,6 @@ from sharpeyes.faults.notify.recipients import Language, Recipient
 from sharpeyes.faults.policy import RouteRule
 from sharpeyes.faults.statistics import Statistics
 from sharpeyes.faults.ticket import LONGEST_ATTACHMENT, LONGEST_TEXT
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": values})
 
 
 def _instant(at: int | None) -> str | None:
@@ -74,7 +70,7 @@ _TICKET: dict[str, Any] = {
 
 
 class TicketShape(Shape):
-    model_config = _example(**_TICKET)
+    model_config = example(**_TICKET)
 
     id: int
     scope: Scope
@@ -142,7 +138,7 @@ class TicketShape(Shape):
 
 
 class TicketPage(Shape):
-    model_config = _example(items=[_TICKET], next=None)
+    model_config = example(items=[_TICKET], next=None)
 
     items: tuple[TicketShape, ...]
     next: Annotated[int | None, Field(description="'before' of the next page; null on the last.")]
@@ -159,7 +155,7 @@ _MOVE: dict[str, Any] = {
 
 
 class MoveShape(Shape):
-    model_config = _example(**_MOVE)
+    model_config = example(**_MOVE)
 
     at: Instant
     move: Move
@@ -181,7 +177,7 @@ class MoveShape(Shape):
 
 
 class TicketDetail(Shape):
-    model_config = _example(ticket=_TICKET, history=[_MOVE])
+    model_config = example(ticket=_TICKET, history=[_MOVE])
 
     ticket: TicketShape
     history: Annotated[tuple[MoveShape, ...], Field(description="Oldest first.")]
@@ -191,7 +187,7 @@ Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class Remark(Body):
-    model_config = _example(text="A technician is on the way", attachment=None)
+    model_config = example(text="A technician is on the way", attachment=None)
 
     text: Text = ""
     attachment: Annotated[
@@ -200,7 +196,7 @@ class Remark(Body):
 
 
 class Assignment(Body):
-    model_config = _example(unit="telecom", text="The line belongs to them")
+    model_config = example(unit="telecom", text="The line belongs to them")
 
     unit: Annotated[str, Field(min_length=1, max_length=64)]
     text: Text = ""
@@ -269,7 +265,7 @@ class StatisticsShape(Shape):
 class RouteShape(Shape):
     """A line of the routing table: all that is not null must match; the first line that does counts."""
 
-    model_config = _example(
+    model_config = example(
         unit="telecom",
         scopes=["node"],
         kinds=None,
@@ -307,7 +303,7 @@ class RouteShape(Shape):
 
 
 class Routing(Shape):
-    model_config = _example(
+    model_config = example(
         rules=[RouteShape.of(RouteRule(unit="telecom", areas=frozenset({"nanshan"}))).model_dump()],
         fallback="operations",
     )
@@ -319,7 +315,7 @@ class Routing(Shape):
 class RecipientShape(Shape):
     """Where messages go, without addresses and secrets."""
 
-    model_config = _example(
+    model_config = example(
         id="duty",
         channel="Email",
         language="zh-CN",
@@ -380,7 +376,7 @@ _DELIVERY: dict[str, Any] = {
 
 
 class DeliveryShape(Shape):
-    model_config = _example(**_DELIVERY)
+    model_config = example(**_DELIVERY)
 
     id: int
     recipient: str
@@ -410,7 +406,7 @@ class DeliveryShape(Shape):
 
 
 class DeliveryPage(Shape):
-    model_config = _example(items=[_DELIVERY], next=None)
+    model_config = example(items=[_DELIVERY], next=None)
 
     items: tuple[DeliveryShape, ...]
     next: Annotated[int | None, Field(description="'before' of the next page; null on the last.")]

@@ -25,6 +25,12 @@ from sharpeyes.store.tokens import Token
 
 Instant = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 Ratio = Annotated[float, Field(ge=0, le=1)]
+Id = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+def example(**values: Any) -> ConfigDict:
+    """Of a shape, for the OpenAPI document."""
+    return ConfigDict(json_schema_extra={"example": values})
 
 
 class Shape(BaseModel):

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr
 
 from sharpeyes.api.access_shapes import ScheduleShape
-from sharpeyes.api.schemas import Body, Instant, Shape
+from sharpeyes.api.schemas import Body, Id, Instant, Shape, example
 from sharpeyes.domain.access import MINUTES_A_DAY, Schedule
 from sharpeyes.domain.faults import FaultKind, Scope, Severity
 from sharpeyes.domain.organisation import Tier
@@ -18,7 +18,6 @@ from sharpeyes.faults.notify.kept import CONDITIONS
 from sharpeyes.faults.notify.recipients import Language
 from sharpeyes.registry.settings import LONGEST_REASON, SettingsEntry, Source
 
-Id = Annotated[str, Field(min_length=1, max_length=64)]
 Ids = Annotated[tuple[Id, ...], Field(max_length=1000)]
 Line = Annotated[str, Field(max_length=200)]
 Version = Annotated[
@@ -30,10 +29,6 @@ Version = Annotated[
 ]
 Reason = Annotated[str, Field(max_length=LONGEST_REASON, description="Why; for the journal.")]
 Clock = Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-
-
-def _example(**values: Any) -> ConfigDict:
-    return ConfigDict(json_schema_extra={"example": values})
 
 
 def _line(value: str | None) -> str | None:
@@ -84,7 +79,7 @@ def _common(entry: SettingsEntry) -> dict[str, Any]:
 
 
 class TierValues(Body):
-    model_config = _example(target=0.98, liveness_s=30, quality_s=300)
+    model_config = example(target=0.98, liveness_s=30, quality_s=300)
 
     target: Annotated[float, Field(description="Online rate to reach.")]
     liveness_s: Annotated[float, Field(description="Between two liveness probes of a camera.")]
@@ -129,7 +124,7 @@ def _course(course: Sequence[tuple[int, float | None]]) -> tuple[TargetSince, ..
 
 
 class DepartmentValues(Body):
-    model_config = _example(
+    model_config = example(
         name="交警支队", name_en="Traffic Police", industry="04", contact="值班室 0571-1234"
     )
 
@@ -171,7 +166,7 @@ class DepartmentSetting(Setting):
 
 
 class AreaValues(Body):
-    model_config = _example(name="西兴街道", name_en=None, parent="binjiang", code="33010801", target=None)
+    model_config = example(name="西兴街道", name_en=None, parent="binjiang", code="33010801", target=None)
 
     name: Line
     name_en: Line | None = None
@@ -258,7 +253,7 @@ Address = Annotated[EmailAddress | PostAddress, Field(discriminator="kind")]
 
 
 class RecipientValues(Body):
-    model_config = _example(
+    model_config = example(
         name="值班室",
         enabled=True,
         channel={"kind": "webhook", "host": "alarm.example"},
@@ -368,7 +363,7 @@ class RecipientSetting(Setting):
 class Tested(Shape):
     """What became of a message that only tests."""
 
-    model_config = _example(
+    model_config = example(
         delivered=False,
         took_s=0.2,
         message="alarm.example answered 401",
@@ -406,7 +401,7 @@ class RouteValues(Body):
 
 
 class RoutingValues(Body):
-    model_config = _example(
+    model_config = example(
         rules=[{"unit": "telecom", "scopes": ["node"], "areas": ["nanshan"]}], fallback_unit="operations"
     )
 

@@ -20,7 +20,9 @@ from sharpeyes.access.register import proof
 from sharpeyes.access.register.entry import Kind, decode
 from sharpeyes.access.register.figures import Figures, count
 from sharpeyes.access.register.figures_public import PublicMonth, coarse, publish
-from sharpeyes.api.access_shapes import (
+from sharpeyes.api.auth import READ, AnyCaller, Auditor, Presented, identify, needs, session_cookie
+from sharpeyes.api.context import Context, Rooms
+from sharpeyes.api.register_shapes import (
     CheckpointShape,
     ConsistencyShape,
     FiguresRow,
@@ -32,8 +34,6 @@ from sharpeyes.api.access_shapes import (
     RegisterEntry,
     RegisterPage,
 )
-from sharpeyes.api.auth import READ, AnyCaller, Auditor, Presented, identify, needs, session_cookie
-from sharpeyes.api.context import Context, Rooms
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
 from sharpeyes.store.access import list_overrides

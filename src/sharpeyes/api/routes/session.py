@@ -6,12 +6,14 @@ from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from sharpeyes.access import totp
 from sharpeyes.access.people import LoggedIn
 from sharpeyes.api import auth
-from sharpeyes.api.access_shapes import (
+from sharpeyes.api.auth import COOKIE, Caller, Person, client_address, csrf_token
+from sharpeyes.api.context import Rooms
+from sharpeyes.api.people_shapes import (
     LogIn,
     OwnName,
     OwnPassword,
@@ -22,9 +24,7 @@ from sharpeyes.api.access_shapes import (
     TotpRemoval,
     WhoAmI,
 )
-from sharpeyes.api.auth import COOKIE, Caller, Person, client_address, csrf_token
-from sharpeyes.api.context import Rooms
-from sharpeyes.api.schemas import Shape
+from sharpeyes.api.schemas import Shape, example
 from sharpeyes.domain.access import Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import NotFoundError
@@ -36,7 +36,7 @@ NO_STORE = {"Cache-Control": "no-store"}
 
 
 class TotpWanted(Shape):
-    model_config = ConfigDict(json_schema_extra={"example": {"code": True}})
+    model_config = example(code=True)
 
     code: Annotated[bool, Field(description="Whether a log-in takes a code of an authenticator app.")]
 

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Cookie, Query, Request
 from fastapi.responses import RedirectResponse
 
 from sharpeyes.access.sign_on import PENDING_MS, SignOn, local
-from sharpeyes.api.access_shapes import SignInWays
 from sharpeyes.api.auth import client_address
 from sharpeyes.api.context import Context, Rooms
+from sharpeyes.api.people_shapes import SignInWays
 from sharpeyes.api.routes.session import give_session
 from sharpeyes.domain.errors import NotFoundError, SharpEyesError
 

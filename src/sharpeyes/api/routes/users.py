@@ -9,9 +9,9 @@ from fastapi import APIRouter, Path
 
 from sharpeyes.access.visible import may_read_person
 from sharpeyes.api import auth
-from sharpeyes.api.access_shapes import NewPassword, NewUser, PersonShape, UserChange, UserShape
 from sharpeyes.api.auth import PeopleManager, Person
 from sharpeyes.api.context import Context, Rooms
+from sharpeyes.api.people_shapes import NewPassword, NewUser, PersonShape, UserChange, UserShape
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.store.access import get_account, list_accounts, list_subjects
 
