@@ -212,7 +212,6 @@ class Service:
             self.metrics.registry.register(LadderCollector(self._census))
             self.metrics.registry.register(OutboxCollector(self.faults.courier))
             await self.evidence.start()
-            await self.quality.start()
             await self.own_outages.resume()
             await self.fleet.start(targets)
             await self._show_unwatched()
