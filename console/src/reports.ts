@@ -1,7 +1,9 @@
 /** Reports: their periods as calendars name them, and their files. */
 import { saveFile } from './act'
 import { credentials, reach, type Shape } from './api/client'
+import { locale, t, word } from './i18n'
 import { clock, site } from './live'
+import { nameOf } from './registry'
 
 export const KINDS = ['day', 'week', 'month'] as const
 export const FORMATS = ['pdf', 'xlsx', 'csv', 'json'] as const
@@ -9,6 +11,23 @@ export const DIMENSIONS = ['tier', 'department', 'area', 'zone', 'camera', 'all'
 export type Kind = (typeof KINDS)[number]
 export type Format = (typeof FORMATS)[number]
 export type Made = Shape<'MadeReport'>
+/** What is asked for, whenever it is made. */
+export interface Wanted {
+  by: (typeof DIMENSIONS)[number]
+  /** Of the whole city if null. */
+  department: string | null
+  formats: Format[]
+  lang: 'zh' | 'en'
+}
+
+/** What a form begins with. */
+export const usual = (by: Wanted['by'], formats: Format[]): Wanted => ({ by, department: null, formats, lang: locale.value === 'zh-CN' ? 'zh' : 'en' })
+
+/** What a report is on, in words. */
+export function scopeOf(one: { by: string; department: string | null }): string {
+  if (!one.department) return word('rates.by', one.by)
+  return `${nameOf('department', one.department)} · ${one.by === 'department' ? t('reports.sum') : word('rates.by', one.by)}`
+}
 
 /** The calendar date at the site, as a date of this machine, which is what pickers have. */
 export function today(): Date {
