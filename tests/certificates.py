@@ -38,7 +38,7 @@ def certificate(
     hosts: Sequence[str] = ("127.0.0.1", "::1", "localhost"),
     signed_by: Certificate | None = None,
 ) -> Certificate:
-    """A new one for ``hosts``, in ``folder``/``name``.pem."""
+    """A new one for ``hosts``, in ``folder``/``name``.pem; of an authority if it is for none or its own."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = dates.datetime.now(dates.UTC)
@@ -54,7 +54,7 @@ def certificate(
     if hosts:
         names = x509.SubjectAlternativeName([_name(host) for host in hosts])
         builder = builder.add_extension(names, critical=False)
-    if signed_by is None:
+    if signed_by is None or not hosts:
         authority = x509.BasicConstraints(ca=True, path_length=None)
         builder = builder.add_extension(authority, critical=True)
     made = builder.sign(signed_by.key if signed_by else key, hashes.SHA256())

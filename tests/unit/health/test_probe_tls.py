@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import uvloop
@@ -116,6 +117,16 @@ async def test_an_authority_and_the_name_of_the_host(papers: Papers) -> None:
     assert papers.issued.fingerprint in message
     async with camera_with(papers.issued) as camera:
         assert (await probe(asked(camera, TlsPolicy(authorities=papers.of_city, check_host=False)))).ok
+
+
+async def test_an_authority_may_have_others_above_it(papers: Papers, tmp_path: Path) -> None:
+    district = certificate(tmp_path, "district", hosts=[], signed_by=papers.city)
+    issued = certificate(tmp_path, hosts=["127.0.0.1"], signed_by=district)
+    async with camera_with(issued) as camera:
+        named = TlsPolicy(authorities=read_authorities(district.file))
+        assert (await probe(asked(camera, named))).ok
+    message = await refused(camera_with(issued), TlsPolicy(authorities=papers.of_city))
+    assert "unable to get local issuer certificate" in message, "who does not show what is between"
 
 
 def test_on_uvloop(camera: ScriptedCamera, papers: Papers) -> None:
