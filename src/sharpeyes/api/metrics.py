@@ -382,7 +382,7 @@ class _PictureCollector(Collector):
         yield looks
         seconds = CounterMetricFamily(
             "sharpeyes_decode_cpu_seconds",
-            "CPU time of the decode threads: keyframes (decode, screen), checks (full checks, learning).",
+            "CPU time of the decode processes: keyframes (decode, screen), checks (full checks, learning).",
             labels=["work"],
         )
         seconds.add_metric(["keyframes"], stats.decode_s)

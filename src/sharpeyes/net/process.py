@@ -54,14 +54,15 @@ def bare_environment() -> dict[str, str]:
 
 def confine(parent: int, *, memory: int) -> bool:
     """In a process of ours that reads what strangers send, before it does: it ends with ``parent``, leaves
-    the interrupt key to it, and has ``memory`` bytes of addresses, few files, none to write and no core.
+    what should end the service to it, and has ``memory`` bytes of addresses, few files, none to write and no core.
 
     False if the parent ended before it could be bound to.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return False
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for told in (signal.SIGINT, signal.SIGTERM):  # which terminals and systemd send to all of us
+        signal.signal(told, signal.SIG_IGN)
     for what, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_CORE, 0),
@@ -73,8 +74,8 @@ def confine(parent: int, *, memory: int) -> bool:
 
 
 def share_often() -> None:
-    """Threads that decode and read the store give way after 1 ms, not 5: a request passes the event loop
-    several times, and would wait for each of them every time."""
+    """Threads that read the store give way after 1 ms, not 5: a request passes the event loop several times,
+    and would wait for each of them every time."""
     sys.setswitchinterval(0.001)
 
 
