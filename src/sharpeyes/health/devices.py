@@ -31,8 +31,8 @@ class Devices:
     """Clocks and events of all devices that are in the registry with an ONVIF service.
 
     ``accounts`` reads the accounts by name; ``hurry`` is told the camera whose picture should be looked at
-    soon; ``trust`` is about the certificates of the devices. Those of a ``network`` that says so are not asked
-    for events.
+    soon; ``trust`` is about the certificates of the devices. Those of a ``network`` that says so are not
+    asked for events.
     """
 
     def __init__(

@@ -89,6 +89,20 @@ async def test_a_sweep_counts_states_rungs_and_faults(tmp_path: Path) -> None:
         assert "decoded 2" in out, "nobody looked whether the picture changes"
 
 
+async def test_a_declared_camera_is_swept_by_the_certificate_that_is_pinned(tmp_path: Path) -> None:
+    clip, own = encode("h264", frames=5), certificate(tmp_path)
+    (tmp_path / "password").write_text("s3cret", encoding="utf-8")
+    (tmp_path / "password").chmod(0o600)
+    config = tmp_path / "cameras.yaml"
+    async with ScriptedCamera(clip.sdp(), clip.packets(), tls=own.context) as camera:
+        cameras = CAMERA.format(id="cam", tier="community", main=camera.url, sub=camera.url)
+        pinned = f", tls: {{fingerprints: ['{'0' * 64}']}}}}\n"
+        config.write_text(CITY.format(cameras=cameras.rstrip("}\n") + pinned), encoding="utf-8")
+        code, out, err = await run("--config", str(config), "--json")
+        assert (code, err, json.loads(out)["by_state"]) == (1, "", {"offline": 1})
+        assert camera.requests == []
+
+
 async def test_a_registry_is_swept_by_the_certificates_that_the_file_trusts(tmp_path: Path) -> None:
     """The file that the service's environment names says whose they are, the registry what is looked at."""
     clip, own = encode("h264", frames=5), certificate(tmp_path)
