@@ -14,7 +14,7 @@ import secrets
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -56,8 +56,12 @@ ERRORS = 200
 """Errors of one run that are kept to be shown."""
 LISTED_S = 1.0
 """How often what was found goes to the list while a run goes on."""
+ATTEMPTS, AGAIN_S = 60, 10.0
+"""Attempts to write what was found while somebody else has the registry, and the pause between two."""
 SCHEDULE = "schedule"
 """Who begins the runs that nobody asked for."""
+
+T = TypeVar("T")
 
 
 class Enrolment:
@@ -211,10 +215,10 @@ class Enrolment:
         """One run from its first question to its last row."""
         assert self.last is not None
         work = _Work(made, self._networks)
-        await self._save()
         outcome = Outcome.DONE
         asking = self._asking = asyncio.create_task(self._ask(work), name="enrolment-ask")
         try:
+            await self._save()
             if self.last.stopped_by is not None:  # before it had begun
                 asking.cancel()
             while not asking.done():
@@ -236,12 +240,17 @@ class Enrolment:
             raise
         except Exception as error:  # the next search may fare better; the watch goes on meanwhile
             log.exception("the search for cameras failed")
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
             self._fail("search", "internal", type(error).__name__)
             outcome = Outcome.FAILED
         finally:
             self._asking = None
         self._end(outcome)
-        await self._save()
+        try:
+            await self._save()
+        except Exception:  # the next start finds it cut short; the next search begins all the same
+            log.exception("the end of a search cannot be written")
         run = self.last
         log.info(
             "searched %s: %s, %d devices found, %d enrolled, %d waiting, %d cameras new, %d errors",
@@ -334,12 +343,22 @@ class Enrolment:
                 miss(connection, work.swept, run=run)
             return rows, summary.added
 
-        rows, added = await self._database.awrite(change)
+        rows, added = await self._patiently(change)
         for one in work.findings:
             if (error := one.device.error) is not None:
                 self._fail(one.device.address, error.kind, error.message)
         self._note(added=added, waiting=tally(rows)[FoundStatus.NEW])
         await self._changed()
+
+    async def _patiently(self, change: Callable[[Connection], T]) -> T:
+        """Write to the registry, when an import that is being written there has ended."""
+        for _ in range(ATTEMPTS):
+            try:
+                return await self._database.awrite(change)
+            except ConflictError as error:
+                log.info("what was found waits: %s", error)
+            await asyncio.sleep(AGAIN_S)
+        return await self._database.awrite(change)
 
     # -- decisions -----------------------------------------------------------------------------------------
 

@@ -22,12 +22,13 @@ from typing import Any, cast
 import pytest
 
 from api_client import CITY, Client, client_of
-from sharpeyes.discovery import scope
+from sharpeyes.discovery import enrolment, scope
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.camera import Identity
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.discovery import FoundStatus, How, Outcome
 from sharpeyes.domain.time import Ms
+from sharpeyes.store import schema
 from sharpeyes.store.cameras import list_cameras
 from sharpeyes.store.credentials import forget_credentials, open_credentials, put_credential
 from sharpeyes.store.database import Database
@@ -586,3 +587,48 @@ def test_accounts_of_found_devices_outlive_a_start(tmp_path: Path) -> None:
             return forget_credentials(connection, keep=frozenset())
 
         assert database.write(story) == ["found-2"]
+
+
+async def test_a_run_that_the_store_refused_is_told_so_and_the_next_one_is_begun(tmp_path: Path) -> None:
+    device = camera(60)
+    async with city(tmp_path) as client, device.serving():
+        full = "CREATE TRIGGER full BEFORE INSERT ON discovery_run BEGIN SELECT RAISE(ABORT, 'full'); END"
+        await client.service.database.awrite(lambda connection: connection.exec_driver_sql(full))
+        run = await search(client, device)
+        assert (run["outcome"], [error["kind"] for error in run["errors"]]) == ("failed", ["internal"])
+        await client.service.database.awrite(
+            lambda connection: connection.exec_driver_sql("DROP TRIGGER full")
+        )
+        run = await search(client, device)
+        assert (run["outcome"], run["found"], run["errors"]) == ("done", 1, [])
+
+
+async def test_a_run_whose_list_is_refused_asks_nobody_any_more(tmp_path: Path) -> None:
+    quick, hold = camera(61), asyncio.Event()
+    device = stalling(camera(62), hold)
+    async with city(tmp_path) as client, quick.serving(), device.serving():
+        full = "CREATE TRIGGER full BEFORE INSERT ON found_device BEGIN SELECT RAISE(ABORT, 'full'); END"
+        await client.service.database.awrite(lambda connection: connection.exec_driver_sql(full))
+        run = await search(client, quick, device)
+        assert run["outcome"] == "failed"
+        assert not [task for task in asyncio.all_tasks() if task.get_name() == "enrolment-ask"]
+
+
+async def test_what_a_run_found_waits_for_an_import_that_is_being_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(enrolment, "AGAIN_S", 0.05)
+    caplog.set_level("INFO", enrolment.__name__)
+    device = camera(40)
+    async with device.serving(), city(tmp_path, NETWORK % (device.port, "automatic")) as client:
+        await ended(client)
+        form = {"like": "127.0.30.0/29@police", "enrol": "automatic"}
+        with client.service.database.reserved(schema.camera, why="an import is being written"):
+            sought = asyncio.create_task(search(client, device, **form))
+            async with asyncio.timeout(60):
+                while "what was found waits: an import is being written" not in caplog.text:
+                    await asyncio.sleep(0.02)
+            assert not sought.done()
+        run = await sought
+        assert (run["outcome"], run["errors"]) == ("done", [])
+        assert run["added"] > 0
