@@ -54,7 +54,8 @@ def bare_environment() -> dict[str, str]:
 
 def confine(parent: int, *, memory: int) -> bool:
     """In a process of ours that reads what strangers send, before it does: it ends with ``parent``, leaves
-    what should end the service to it, and has ``memory`` bytes of addresses, few files, none to write and no core.
+    what should end the service to it, and has ``memory`` bytes of addresses, few files, none to write and no
+    core.
 
     False if the parent ended before it could be bound to.
     """
