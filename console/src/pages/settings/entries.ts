@@ -19,6 +19,25 @@ export interface Entry {
   reason: string | null
 }
 
+/** What a form has of any entry. `was`: the name that it had. */
+export interface EntryForm {
+  open: boolean
+  made: boolean
+  id: string
+  version: string
+  was: string
+  name: string
+  name_en: string
+  reason: string
+}
+export const NEW: EntryForm = { open: false, made: true, id: '', version: '', was: '', name: '', name_en: '', reason: '' }
+/** A form for this entry, or for a new one. */
+export function begun(one?: Entry & { values: { name: string; name_en?: string | null | undefined } }): EntryForm {
+  if (!one) return { ...NEW, open: true }
+  const { name, name_en } = one.values
+  return { ...NEW, open: true, made: false, id: one.id, version: one.version, was: name, name, name_en: name_en ?? '' }
+}
+
 /** Whether the file declares it, so that it can go back to what stands there. */
 export const differs = (one: Entry): boolean => one.source === 'changed' || one.source === 'clash'
 /** Whether it can be taken out of service here. */
