@@ -33,8 +33,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from rtp_media import fragment
 from sharpeyes.health.diagnose import keyframe as decoding
-from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
-from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of, means_of
+from sharpeyes.health.diagnose.keyframe import decode_keyframe
+from sharpeyes.health.diagnose.motion import Codec, difference, fineness_of, limit_of, luma_of, means_of
 from sharpeyes.simulator.fault import Picture
 from sharpeyes.simulator.scene import Scene
 from sharpeyes.wire.h264 import H264Depacketiser
@@ -43,7 +43,6 @@ from sharpeyes.wire.h265 import H265Depacketiser
 FPS = 25
 FRAMES = 36
 PICTURES = 8
-FINE = 11_520
 Frame = np.ndarray[Any, np.dtype[np.uint8]]
 Show = Callable[[int], Frame]
 
@@ -266,7 +265,8 @@ class Bench:
                 return None
             first = frames[0]
             before = luma_of(first)
-            limit = limit_of(len(key), first.width, first.height) if before is not None else None
+            fineness = fineness_of(len(key), first.width, first.height, codec)
+            limit = limit_of(fineness) if before is not None else None
             cost = self.cost[first.height, codec]
             for each in following if before is not None and limit is not None else ():
                 begun = time.process_time()
@@ -283,7 +283,6 @@ class Bench:
             pass  # the product ends there, too
         finally:
             context.flush_buffers()
-        fineness = len(key) / (FINE * math.sqrt(max(1, first.width * first.height / (640 * 360))))
         return Judged(what, fineness, limit, differences, cleared)
 
     def take(self, what: str, coded: Coded, into: list[Judged]) -> None:

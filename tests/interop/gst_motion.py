@@ -20,7 +20,7 @@ ENCODERS = {
     "x264enc": "x264enc tune=zerolatency key-int-max=25 ! rtph264pay name=pay0 config-interval=-1",
     "openh264enc": "openh264enc gop-size=25 bitrate=2000000 rate-control=bitrate"
     " ! rtph264pay name=pay0 config-interval=-1",
-    "x265enc": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=1500"
+    "x265enc": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=4000"
     " ! rtph265pay name=pay0 config-interval=-1",
 }
 

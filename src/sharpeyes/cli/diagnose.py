@@ -150,9 +150,8 @@ async def _watch(stream: _Stream) -> list[Picture]:
 
     pictures: list[Picture] = []
     before = b""
-    for turn in range(REPEATS + 2):
-        if turn:
-            await asyncio.sleep(PAIR_S)
+    for turn, wait in enumerate((0.0, 1.0, *REPEATS)):
+        await asyncio.sleep(PAIR_S * wait)
         result = await probe(stream.request)
         if result.keyframe is None:
             failure = result.failure
@@ -160,7 +159,7 @@ async def _watch(stream: _Stream) -> list[Picture]:
                 raise NoPictureError(FailureKind.NO_KEYFRAME, "no keyframe")
             raise NoPictureError(failure.kind, failure.message)
         data = result.keyframe.data
-        if data == before and turn <= REPEATS:
+        if data == before and turn <= len(REPEATS):
             continue
         picture = picture_of(result.keyframe, result.at)
         if picture is None:

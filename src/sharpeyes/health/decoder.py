@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 
-from sharpeyes.health.decoders import LENGTH, READY, Said
+from sharpeyes.health.decoders import LENGTH, Said
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.examiner import TURNS, Examiner
 from sharpeyes.net.process import calm_collector, confine, own_memory
@@ -23,7 +23,7 @@ _MEMORY = 3 * 1024**3
 def run(monitor: socket.socket, examiner: Examiner) -> None:
     """Until the source ends."""
     with monitor, monitor.makefile("rb", buffering=1 << 16) as source:
-        _send(monitor, READY)
+        _send(monitor, Said("ready", None, 0.0, time.process_time(), own_memory()))
         while len(head := source.read(LENGTH.size)) == LENGTH.size:
             (size,) = LENGTH.unpack(head)
             message = source.read(size)
@@ -38,11 +38,11 @@ def run(monitor: socket.socket, examiner: Examiner) -> None:
             except Exception as error:  # noqa: BLE001 (of this picture; the next one may be well)
                 kind, value = "failed", f"{type(error).__name__}: {error}"
             now = time.process_time()
-            said = Said(kind, value, now - began, now, own_memory())  # type: ignore[arg-type]
-            _send(monitor, pickle.dumps(said, pickle.HIGHEST_PROTOCOL))
+            _send(monitor, Said(kind, value, now - began, now, own_memory()))  # type: ignore[arg-type]
 
 
-def _send(monitor: socket.socket, message: bytes) -> None:
+def _send(monitor: socket.socket, said: Said) -> None:
+    message = pickle.dumps(said, pickle.HIGHEST_PROTOCOL)
     monitor.sendall(LENGTH.pack(len(message)) + message)
 
 

@@ -38,8 +38,6 @@ STOP_S = 10.0
 PATIENCE_S = 60.0
 """A turn takes milliseconds; a process that is at one for so long hangs, and is killed."""
 LENGTH = struct.Struct("<I")
-READY = b"ready"
-"""The first message of a process."""
 _AHEAD = 2
 """Turns that a process has in hand: one to be at, one to go on with."""
 _AGAIN_S = (1.0, 60.0)
@@ -123,9 +121,9 @@ class _Work:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A process's answer to a turn, and what it is itself."""
+    """A process's answer to a turn, and what it is itself. Once before the first one, that it is ready."""
 
-    kind: Literal["done", "invalid", "failed"]
+    kind: Literal["ready", "done", "invalid", "failed"]
     value: Any
     turn_s: float
     """CPU of the turn."""
@@ -181,12 +179,13 @@ class _Worker(asyncio.Protocol):
             end = LENGTH.size + LENGTH.unpack_from(buffer)[0]
             if len(buffer) < end:
                 return
-            message = bytes(memoryview(buffer)[LENGTH.size : end])
+            said: Said = pickle.loads(buffer[LENGTH.size : end])  # noqa: S301 (our own program said it)
             del buffer[:end]
-            if not self.ready.done():
-                self.ready.set_result(message == READY)
+            self.cpu_s, self.most_bytes = said.cpu_s, max(self.most_bytes, said.own_bytes)
+            if said.kind == "ready":
+                self.ready.set_result(True)
             else:
-                self._answered(pickle.loads(message))  # noqa: S301 (our own program at the other end)
+                self._answered(said)
         self._freed()
 
     def connection_lost(self, _error: BaseException | None) -> None:
@@ -197,7 +196,6 @@ class _Worker(asyncio.Protocol):
         self._lost(self)
 
     def _answered(self, said: Said) -> None:
-        self.cpu_s, self.most_bytes = said.cpu_s, max(self.most_bytes, said.own_bytes)
         answer = self.hands.popleft().answer
         if self._timer is not None:
             self._timer.cancel()

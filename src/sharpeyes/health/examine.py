@@ -14,7 +14,8 @@ from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.diagnose.checks import CHECKS
 from sharpeyes.health.diagnose.diagnosis import diagnose
-from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
+from sharpeyes.health.diagnose.keyframe import decode_keyframe
+from sharpeyes.health.diagnose.motion import Codec
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode, learn

@@ -1025,14 +1025,14 @@ class Fleet:
         now = self._loop.time()
         if look.again and self._running and not unit.gone:
             unit.paired = True
-            unit.look_due, unit.look_soon = now + self._quality.pair_s, True
+            unit.look_due, unit.look_soon = now + look.wait_s, True
             self._meet(unit, unit.look_due)
             self._pump()
             return
         unit.looking = False
         self._give_place()
         if look.later and self._running and not unit.gone:
-            unit.look_due, unit.look_soon = now + self._quality.pair_s, True
+            unit.look_due, unit.look_soon = now + look.wait_s, True
             self._meet(unit, unit.look_due)
             self._pump()
             return

@@ -47,9 +47,10 @@ T = TypeVar("T")
 
 PAIR_S = 2.0
 """Seconds between the two pictures of a full check."""
-REPEATS = 5
-"""A second keyframe that is the first, byte for byte, is asked for again so often: many servers begin a
-session with the last keyframe that they have, and the next may be ten seconds away."""
+REPEATS = (0.25, 0.5, 1.0, 2.0, 2.0)
+"""A second keyframe that is the first, byte for byte, is asked for again so often, and each time after this
+share of a pair's seconds: many servers begin a session with the last keyframe that they have, and the next
+may be ten seconds away."""
 FOLLOW = 8
 """Pictures behind a keyframe that may show at once that the stream does not stand still."""
 FULL_EVERY = 12
@@ -169,9 +170,11 @@ class Look:
     sight: Sight | None
     """What is known now; None if a second picture is needed first, or the look failed on our side."""
     again: bool = False
-    """Meet the camera again after ``Quality.pair_s``; its place is kept."""
+    """Meet the camera again; its place is kept."""
     later: bool = False
     """The same, but its place goes to others meanwhile: nothing large waits for the second picture."""
+    wait_s: float = 0.0
+    """Until then, if again or later."""
     soon_s: float | None = None
     """When to look next, None for the cadence."""
 
@@ -262,9 +265,9 @@ class Quality:
         if first is None:
             stats.looks += 1
             memory.coded, memory.repeats = hash(keyframe.data), 0
-        elif memory.repeats < REPEATS and hash(keyframe.data) == memory.coded:
-            memory.before, memory.repeats = first, memory.repeats + 1
-            return Look(None, again=True)
+        elif self._is_repeated(memory, hash(keyframe.data)):
+            memory.before = first
+            return Look(None, again=True, wait_s=self._wait_s(memory))
         if first is None and not self.patient:
             enough_in = self._enough_in(camera, memory, before)
             answer = await self._ask("glance", keyframe, at, memory.normal, enough_in)
@@ -277,7 +280,7 @@ class Quality:
                 return self._done(camera, before, seen, cadence_s, self._learning(memory, seen))
             if answer.decoded:
                 memory.before = answer.picture
-                return Look(None, again=True)
+                return Look(None, again=True, wait_s=self.pair_s)
         else:
             references = await self._references_of(camera, memory)
             if first is None:
@@ -294,7 +297,7 @@ class Quality:
         memory.plain_run = 0
         if first is None and checked.findings:
             memory.before = answer.picture
-            return Look(None, again=True)
+            return Look(None, again=True, wait_s=self.pair_s)
         if not checked.findings:
             memory.normal = checked.normal
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
@@ -321,7 +324,7 @@ class Quality:
             seen = replace(seen, unassessed=seen.unassessed | {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
         memory.trace, memory.seen = answer.trace, seen
-        return Look(None, later=True)
+        return Look(None, later=True, wait_s=self.pair_s)
 
     async def _see_again(
         self, camera: str, memory: _Memory, before: Sight | None, result: ProbeResult, cadence_s: float
@@ -331,16 +334,25 @@ class Quality:
         assert keyframe is not None
         assert memory.seen is not None
         coded = hash(keyframe.data)
-        if memory.repeats < REPEATS and coded == memory.coded:
-            memory.repeats += 1
-            return Look(None, later=True)
+        if self._is_repeated(memory, coded):
+            return Look(None, later=True, wait_s=self._wait_s(memory))
         answer = await self._ask("see_again", keyframe, result.at, memory.trace)
         seen, memory.trace, memory.seen = memory.seen, None, None
         if not answer.decoded or answer.moves:
             seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
             return self._done(camera, before, seen, cadence_s)
         memory.before, memory.coded, memory.repeats = answer.picture, coded, 0
-        return Look(None, again=True)
+        return Look(None, again=True, wait_s=self.pair_s)
+
+    def _is_repeated(self, memory: _Memory, coded: int) -> bool:
+        """Whether it is the first keyframe once more, and a later one may still come."""
+        if coded != memory.coded or memory.repeats == len(REPEATS):
+            return False
+        memory.repeats += 1
+        return True
+
+    def _wait_s(self, memory: _Memory) -> float:
+        return self.pair_s * REPEATS[memory.repeats - 1]
 
     def follow(self, camera: str) -> int:
         """How many pictures behind the next keyframe of the camera are of use."""

@@ -13,8 +13,8 @@ import pytest
 
 from sharpeyes.domain.health import Keyframe
 from sharpeyes.domain.time import Ms
-from sharpeyes.health.diagnose.keyframe import Codec, Decoded, decode_keyframe
-from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of, means_of
+from sharpeyes.health.diagnose.keyframe import Decoded, decode_keyframe
+from sharpeyes.health.diagnose.motion import Codec, difference, fineness_of, limit_of, luma_of, means_of
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.simulator.scene import Scene
 
@@ -141,7 +141,7 @@ def test_a_still_picture_that_gets_sharper_does_not_move(codec: Codec, kbps: int
 @pytest.mark.parametrize("kbps", [1500, 3000])
 def test_nor_does_one_whose_detail_comes_behind_the_keyframe(kbps: int) -> None:
     key, following = encode(lambda _: grain(), kbps=kbps)
-    assert limit_of(len(key), WIDTH, HEIGHT) is not None, "it is fine enough to be judged"
+    assert fineness_of(len(key), WIDTH, HEIGHT) > 1, "it is fine enough to be judged"
     first, last = (
         np.frombuffer(frame.planes[0], np.uint8).reshape(HEIGHT, -1)[:, :WIDTH].astype(np.int16)
         for frame in _all_of(key, following)
@@ -164,7 +164,7 @@ def test_a_clock_in_the_margin_does_not_move() -> None:
 
 def test_a_keyframe_too_coarse_to_tell_is_not_judged() -> None:
     key, following = encode(street, options=":crf=51")
-    assert limit_of(len(key), WIDTH, HEIGHT) is None
+    assert fineness_of(len(key), WIDTH, HEIGHT) < 1
     assert not judged((key, following)).moves
 
 
@@ -216,13 +216,14 @@ def test_a_keyframe_without_a_picture_moves_nothing() -> None:
 
 
 def test_the_limit_falls_with_the_bytes_and_rises_with_the_area() -> None:
-    limits = [limit_of(size, WIDTH, HEIGHT) for size in (10_000, 12_000, 24_000, 10**6)]
+    limits = [limit_of(fineness_of(size, WIDTH, HEIGHT)) for size in (10_000, 12_000, 24_000, 10**6)]
     assert limits[0] is None
     known = [limit for limit in limits if limit is not None]
     assert len(known) == 3
     assert known == sorted(known, reverse=True)
     assert known[-1] > 0
-    assert limit_of(36_000, 1920, 1080) == pytest.approx(limit_of(12_000, WIDTH, HEIGHT))
+    assert fineness_of(36_000, 1920, 1080) == pytest.approx(fineness_of(12_000, WIDTH, HEIGHT))
+    assert fineness_of(24_000, WIDTH, HEIGHT, "h265") == fineness_of(12_000, WIDTH, HEIGHT)
 
 
 # -- the examiner

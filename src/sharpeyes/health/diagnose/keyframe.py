@@ -5,16 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
-from sharpeyes.health.diagnose.motion import difference, limit_of, luma_of, means_of
+from sharpeyes.health.diagnose.motion import Codec, difference, fineness_of, limit_of, luma_of, means_of
 from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
-
-Codec = Literal["h264", "h265"]
 
 _FFMPEG_NAME = {"h264": "h264", "h265": "hevc"}
 _contexts = threading.local()
@@ -68,7 +65,7 @@ def decode_keyframe(
                 errors |= DecoderError.REFUSED
                 message = error.strerror or str(error)
             if frames and following:
-                in_motion = _in_motion(context, data, frames[0], following)
+                in_motion = _in_motion(context, codec, data, frames[0], following)
                 break
     finally:
         context.flush_buffers()
@@ -84,10 +81,10 @@ def decode_keyframe(
 
 
 def _in_motion(
-    context: VideoCodecContext, data: bytes, first: VideoFrame, following: Sequence[bytes]
+    context: VideoCodecContext, codec: Codec, data: bytes, first: VideoFrame, following: Sequence[bytes]
 ) -> bool:
     """Whether a picture behind the first one shows that something moves. Damage is no motion."""
-    limit = limit_of(len(data), first.width, first.height)
+    limit = limit_of(fineness_of(len(data), first.width, first.height, codec))
     if limit is None or first.is_corrupt or (luma := luma_of(first)) is None:
         return False
     before = means_of(luma)

@@ -13,6 +13,7 @@ on, in the upper or lower margin.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -29,13 +30,16 @@ _COLUMNS, _ROWS = 40, 20
 """Blocks, of 8x9 pixels at half size."""
 _MARGIN = 2
 """Rows of blocks at the top and at the bottom that are left out: burned-in text."""
-_FINE = 11_520
-"""Least bytes of a keyframe of 640x360. A larger one needs more, by the root of its area, as it is scaled
+Codec = Literal["h264", "h265"]
+
+_FINE: dict[Codec, int] = {"h264": 11_520, "h265": 23_040}
+"""Least bytes of a keyframe of 640x360; of H.265 twice as many, as it refines in larger blocks and the loop
+filters that are skipped here do more. A larger one needs more, by the root of its area, as it is scaled
 down; a smaller one as many, as its blocks are means of fewer pixels."""
 _CHANGED = 6
 """So many blocks must change, ..."""
 _REFINED, _LEAST = 24.0, 6.0
-"""... their mean by so many steps of luma behind a keyframe of ``_FINE`` bytes, fewer behind a finer; or"""
+"""... their mean by so many steps of luma behind a keyframe of least bytes, fewer behind a finer; or"""
 _BEYOND = 5
 """so many, ..."""
 _EXPLAINED, _REST = 0.35, 4.5
@@ -43,9 +47,13 @@ _EXPLAINED, _REST = 0.35, 4.5
 whatever the picture and the control of the bit rate (tests/bench/bench_motion.py)."""
 
 
-def limit_of(size: int, width: int, height: int) -> float | None:
-    """By how much means may change behind a keyframe of ``size`` bytes, None if it is too coarse to tell."""
-    fineness = size / (_FINE * math.sqrt(max(1.0, width * height / (WIDTH * HEIGHT))))
+def fineness_of(size: int, width: int, height: int, codec: Codec = "h264") -> float:
+    """Bytes of a keyframe, as a share of the least from which on anything can be told."""
+    return size / (_FINE[codec] * math.sqrt(max(1.0, width * height / (WIDTH * HEIGHT))))
+
+
+def limit_of(fineness: float) -> float | None:
+    """By how much means may change behind a keyframe, None if it is too coarse to tell."""
     return max(_LEAST, _REFINED / fineness**0.75) if fineness >= 1 else None
 
 
