@@ -23,5 +23,4 @@ export const JOURNAL: readonly (readonly [RegExp, string])[] = [
   [/^removed by (\S+)$/, '由 $1 移除'],
   [/^accepted by (\S+)$/, '由 $1 接受'],
   [/^rejected by (\S+)$/, '由 $1 否决'],
-  [/^removed: (\S+) by (\S+)(?: of (\S+))? \((zh|en)\)$/, '删除报表：$1，维度 $2，部门 $3（$4）'],
 ]

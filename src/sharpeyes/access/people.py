@@ -566,7 +566,7 @@ def _tell(
     """A line of the journal, which the other administrators and the auditors read."""
     name = get_account(connection, user_id).username
     who = by.name if by is not None else entries.HOST
-    detail = {"change": change, "by": by.id if by is not None else entries.HOST, **details}
+    detail = {"change": change, "of": name, "by": by.id if by is not None else entries.HOST, **details}
     told = (
         f"{key} {', '.join(map(str, value)) if isinstance(value, list) else value}"
         for key, value in details.items()

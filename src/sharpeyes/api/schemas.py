@@ -488,6 +488,30 @@ def without_addresses(text: str) -> str:
     return ADDRESS.sub("…", text)
 
 
+class Act(Shape):
+    """What somebody did to an account, or had done with reports."""
+
+    change: str
+    of: Annotated[str | None, Field(description="What its subject is called; null: nothing but its id.")]
+    by: Annotated[str, Field(description="Id of a person, of a token behind 'token:', or 'host'.")]
+    details: Annotated[dict[str, tuple[str, ...]], Field(description="What is said of it, by name.")]
+
+    @classmethod
+    def of_event(cls, event: Event) -> Self | None:
+        """Of the kinds of lines that are told so."""
+        if event.kind not in ("account", "report") or event.detail is None:
+            return None
+        given = {
+            name: tuple(map(str, value)) if isinstance(value, list | tuple) else (str(value),)
+            for name, value in event.detail.items()
+            if value is not None
+        }
+        change, by, of = (given.pop(name, ()) for name in ("change", "by", "of"))
+        if not (change and by):
+            return None
+        return cls(change=change[0], of=of[0] if of else None, by=by[0], details=given)
+
+
 class EventShape(Shape):
     """A line of the registry's journal."""
 
@@ -496,6 +520,7 @@ class EventShape(Shape):
     kind: str
     subject: str
     message: str
+    act: Annotated[Act | None, Field(description="The message of accounts and reports in its parts.")]
 
     @classmethod
     def of(cls, event: Event, *, addresses: bool) -> Self:
@@ -505,6 +530,7 @@ class EventShape(Shape):
             kind=event.kind,
             subject=event.subject if addresses else without_addresses(event.subject),
             message=event.message if addresses else without_addresses(event.message),
+            act=Act.of_event(event),
         )
 
 

@@ -458,6 +458,13 @@ async def test_a_schedule_can_be_changed_and_stays_its_maker_s(tmp_path: Path) -
             "schedule added: month by tier (en)",
             "schedule changed: week by camera of psb (en)",
         ]
+        said = {"dimension": ["camera"], "department": ["psb"], "lang": ["en"]}
+        assert lines[-3]["act"] == {
+            "change": "schedule_changed",
+            "of": "week",
+            "by": client.service.database.read(lambda c: reports.list_schedules(c))[1].author,
+            "details": said,
+        }
 
 
 async def test_a_report_goes_by_the_hand_of_its_maker_or_an_administrator(tmp_path: Path) -> None:
@@ -484,7 +491,7 @@ async def test_a_report_goes_by_the_hand_of_its_maker_or_an_administrator(tmp_pa
         assert sorted(digest for one in removed for digest in one["sha256"]) == sorted(digests)
         lines = (await client.get("/api/v1/events", params={"kind": "report"})).json()["items"]
         assert {(line["subject"], line["message"]) for line in lines} == {
-            (key, f"removed: {label} by tier (zh)") for key in keys
+            (key, f"report removed: {label} by tier (zh)") for key in keys
         }
 
 

@@ -31,7 +31,7 @@ from sharpeyes.rates.report.words import Lang
 from sharpeyes.store import reports
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.reports import File, Made, ReportStage, Schedule, get_manifest, put_manifest
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.state_time import Dimension
 
 router = APIRouter(prefix="/api/v1/reports", tags=["reports"])
 
@@ -262,7 +262,7 @@ async def remove_made(rooms: Rooms, caller: ReportMaker, key: Key) -> None:
 
     def step(connection: Connection) -> tuple[list[Entry], None]:
         reports.remove_made(connection, key)
-        _journal(connection, rooms, caller, "removed", key, _about(made.label, made))
+        _journal(connection, rooms, caller, "report_removed", made.label, made)
         details: dict[str, Detail] = {
             "of": _about(made.label, made),
             "change": "removed",
@@ -377,7 +377,7 @@ async def schedules(rooms: Rooms, caller: AnyCaller) -> ReportSchedules:
 async def schedule(rooms: Rooms, caller: Scheduler, wanted: NewReportSchedule) -> ReportSchedule:
     """Have reports made again and again; the one on the last period that is over is made at once."""
     item = _wanted(rooms, wanted, secrets.token_hex(8), caller.name, rooms.clock())
-    return await _put(rooms, caller, "added", lambda _: item)
+    return await _put(rooms, caller, "schedule_added", lambda _: item)
 
 
 @router.put("/schedules/{key}")
@@ -388,7 +388,7 @@ async def reschedule(rooms: Rooms, caller: Scheduler, key: Key, wanted: NewRepor
         was = reports.get_schedule(connection, key)
         return _wanted(rooms, wanted, key, was.author, was.at)
 
-    return await _put(rooms, caller, "changed", changed)
+    return await _put(rooms, caller, "schedule_changed", changed)
 
 
 def _wanted(rooms: Context, wanted: NewReportSchedule, key: str, author: str, at: Ms) -> Schedule:
@@ -423,7 +423,7 @@ async def _put(
         item = wanted(connection)
         check_scope(connection, cast(Dimension, item.by), item.department)
         reports.put_schedule(connection, item)
-        _journal(connection, rooms, caller, f"schedule {change}", item.id, _about(item.every, item))
+        _journal(connection, rooms, caller, change, item.every, item)
         return item
 
     item = await rooms.database.awrite(step)
@@ -438,7 +438,7 @@ async def unschedule(rooms: Rooms, caller: Scheduler, key: Key) -> None:
     def step(connection: Connection) -> None:
         was = reports.get_schedule(connection, key)
         reports.remove_schedule(connection, key)
-        _journal(connection, rooms, caller, "schedule removed", key, _about(was.every, was))
+        _journal(connection, rooms, caller, "schedule_removed", was.every, was)
 
     await rooms.database.awrite(step)
 
@@ -449,10 +449,14 @@ def _about(label: str, item: Made | Schedule) -> str:
 
 
 def _journal(
-    connection: Connection, rooms: Context, caller: Caller, change: str, key: str, about: str
+    connection: Connection, rooms: Context, caller: Caller, change: str, label: str, item: Made | Schedule
 ) -> None:
-    detail = {"by": caller.name}
-    record(
-        connection,
-        [Event(at=rooms.clock(), kind="report", subject=key, message=f"{change}: {about}", detail=detail)],
+    said = {"dimension": item.by, "department": item.department, "lang": item.lang}
+    line = Event(
+        at=rooms.clock(),
+        kind="report",
+        subject=item.id,
+        message=f"{change.replace('_', ' ')}: {_about(label, item)}",
+        detail={"change": change, "of": label, "by": caller.name, **said},
     )
+    record(connection, [line])
