@@ -29,7 +29,7 @@ from sharpeyes.rates.rates import rates, trend, worst_cameras
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import pictures, ranking, rollups, schema, telemetry
 from sharpeyes.store.database import Database
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.state_time import Dimension
 
 DAY = 86_400_000
 START = Ms(1_789_948_800_000)  # 2026-09-21T00:00:00Z

@@ -20,7 +20,7 @@ from sharpeyes.domain.health import CLOCK_SET_BACK, Rung, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.fleet import Limits
 from sharpeyes.rates import rollup
-from sharpeyes.store import pictures, rollups, schema, set_back, telemetry
+from sharpeyes.store import pictures, rollups, schema, set_back, state_time, telemetry
 from sharpeyes.store.events import list_events
 from sharpeyes.store.faults_schema import fault_watch, outbox, ticket
 from sharpeyes.store.quality_schema import evidence, probe_record
@@ -151,7 +151,7 @@ def test_rates_of_the_time_after_it_are_right(tmp_path: Path) -> None:
         now = place.clock()
         assert place.database.read(rollups.days) == [], "no day is over yet"
         span = Span(Ms(now - 600_000), now)
-        (found,) = place.database.read(lambda c: telemetry.durations(c, span, "all", known_until=now))
+        (found,) = place.database.read(lambda c: state_time.durations(c, span, "all", known_until=now))
         assert (found.state, found.ms, found.standing) == (ONLINE, 600_000, 1)
 
 

@@ -30,7 +30,8 @@ from sharpeyes.store import clocks, exclusions, pictures, rates_schema, rollups,
 from sharpeyes.store.cameras import put_cameras
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import Exclusion, ExclusionScope
-from sharpeyes.store.telemetry import Dimension, StoredStanding
+from sharpeyes.store.state_time import Dimension
+from sharpeyes.store.telemetry import StoredStanding
 
 ZONE = ZoneInfo("Asia/Shanghai")
 OCTOBER = timeline.month(date(2026, 10, 1), ZONE)

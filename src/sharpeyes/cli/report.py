@@ -73,7 +73,7 @@ def _write(
     from sharpeyes.rates.report.words import Lang
     from sharpeyes.store.database import Database
     from sharpeyes.store.reports import put_manifest
-    from sharpeyes.store.telemetry import Dimension
+    from sharpeyes.store.state_time import Dimension
 
     for option, value, known in (
         ("--by", by, get_args(Dimension)),

@@ -26,12 +26,12 @@ from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Climb, Excluded, Headcount, Rate
 from sharpeyes.rates.timeline import HOUR_MS, Every, Run
-from sharpeyes.store import exclusions, ranking, rates_schema, rollups, rungs, schema, telemetry
+from sharpeyes.store import exclusions, ranking, rates_schema, rollups, rungs, schema, state_time, telemetry
 from sharpeyes.store.exclusions import ExclusionStage
 from sharpeyes.store.organisation import target_history
 from sharpeyes.store.rollups import Figures
 from sharpeyes.store.rungs import Climbed, RungPiece, Step
-from sharpeyes.store.telemetry import Dimension, Grid, Piece, Presence, ancestry
+from sharpeyes.store.state_time import Dimension, Grid, Piece, Presence, ancestry
 
 SILENT_MS = 15_000
 """A prober not heard of for longer than this has stopped watching; it speaks about every second."""
@@ -103,13 +103,13 @@ class _Scope:
 
     @classmethod
     def of(cls, connection: Connection, by: Dimension, keys: Collection[str] | None) -> _Scope:
-        parents = telemetry.area_parents(connection) if by == "area" else {}
+        parents = state_time.area_parents(connection) if by == "area" else {}
         if keys is None:
             return cls(by, None, parents, None, None)
         if by == "area":
             below = [area for area in parents if not set(ancestry(area, parents)).isdisjoint(keys)]
-            return cls(by, keys, parents, below, telemetry.having(by, below))
-        return cls(by, keys, parents, keys, telemetry.having(by, keys))
+            return cls(by, keys, parents, below, state_time.having(by, below))
+        return cls(by, keys, parents, keys, state_time.having(by, keys))
 
     def and_where(self, also: ColumnElement[bool]) -> ColumnElement[bool]:
         return also if self.where is None else and_(self.where, also)
@@ -155,7 +155,7 @@ def rates(
     ragged = timeline.remainder(span, whole)
     for part in ragged:
         _check_kept(connection, part)
-        for key, state, ms, standing in telemetry.durations(
+        for key, state, ms, standing in state_time.durations(
             connection, part, by, known_until=known_until, where=scope.where
         ):
             sums[key].states[state] += ms
@@ -167,7 +167,7 @@ def rates(
             sums[key].steps.update(steps)
         for key, x in _excluded(connection, part, scope, known_until).items():
             sums[key].excluded += x
-    for membership in telemetry.memberships(connection, span, by, where=scope.where):
+    for membership in state_time.memberships(connection, span, by, where=scope.where):
         one = sums[membership.key]
         one.cameras, one.member_ms, one.present = membership.cameras, membership.ms, membership.present
     if not ragged or ragged[-1].end < span.end:
@@ -175,7 +175,7 @@ def rates(
             sums[key].stand(figures)
     total = scope.upwards(sums)
     if by == "area":
-        for areas in telemetry.movers(connection, span, by, where=scope.where).values():
+        for areas in state_time.movers(connection, span, by, where=scope.where).values():
             for area, times in Counter(into for key in areas for into in scope.counts_in(key)).items():
                 total[area].cameras -= times - 1
     return _rates(span, by, total, _targets(connection, by, target), asked)
@@ -217,7 +217,7 @@ def trend(
     for part in timeline.remainder(span, kept):
         _check_kept(connection, part)
         _from_intervals(connection, part, scope, known_until, edges, sums)
-    through, partly = telemetry.presences(connection, span, by, where=scope.where)
+    through, partly = state_time.presences(connection, span, by, where=scope.where)
     totals = [scope.upwards(one) for one in sums]
     _count_members(scope, through, partly, edges, totals)
     held = _targets(connection, by, target)
@@ -358,9 +358,9 @@ def _excluded(connection: Connection, part: Span, scope: _Scope, known_until: Ms
     by = scope.by
     total: dict[str, Excluded] = defaultdict(Excluded)
     for piece, where in _left_out(connection, part, scope):
-        member = {m.key: m.ms for m in telemetry.memberships(connection, piece, by, where=where)}
+        member = {m.key: m.ms for m in state_time.memberships(connection, piece, by, where=where)}
         time: dict[str, Counter[State]] = defaultdict(Counter)
-        for key, state, ms, _ in telemetry.durations(
+        for key, state, ms, _ in state_time.durations(
             connection, piece, by, known_until=known_until, where=where
         ):
             time[key][state] += ms
@@ -412,7 +412,7 @@ def _from_intervals(
     # Not every edge of the part is the end of a step: it may end before the step does.
     ends = [slot for slot in range(first, first + len(cut) - 1) if cut[slot - first + 1] == edges[slot + 1]]
     by, where, grid = scope.by, scope.where, grid_of(cut)
-    pieces = telemetry.pieces(connection, part, by, known_until=known_until, grid=grid, where=where)
+    pieces = state_time.pieces(connection, part, by, known_until=known_until, grid=grid, where=where)
     for (key, state), (times, heads) in timeline.spread(cut, map(_labelled, pieces)).items():
         for slot, ms in enumerate(times, first):
             sums[slot][key].states[state] += ms
@@ -425,7 +425,7 @@ def _from_intervals(
                 sums[slot][key].steps[step] += ms
     for piece, covered in _left_out(connection, part, scope):
         _leave_out(connection, piece, by, covered, known_until, edges, sums)
-    through, partly = telemetry.presences(connection, part, by, where=where)
+    through, partly = state_time.presences(connection, part, by, where=where)
     for key, (_, present) in timeline.spread(cut, _there(part, through, partly)).items():
         for slot in ends:
             sums[slot][key].present += present[slot - first]
@@ -442,11 +442,11 @@ def _leave_out(
 ) -> None:
     """Fill in what exclusions cover in a piece of the span."""
     first, cut = _cut(edges, piece)
-    member = timeline.spread(cut, _there(piece, *telemetry.presences(connection, piece, by, where=where)))
+    member = timeline.spread(cut, _there(piece, *state_time.presences(connection, piece, by, where=where)))
     time: dict[str, list[Counter[State]]] = {
         key: [Counter() for _ in times] for key, (times, _) in member.items()
     }
-    inside = telemetry.pieces(connection, piece, by, known_until=known_until, grid=grid_of(cut), where=where)
+    inside = state_time.pieces(connection, piece, by, known_until=known_until, grid=grid_of(cut), where=where)
     for (key, state), (times, _) in timeline.spread(cut, map(_labelled, inside)).items():
         for slot, ms in enumerate(times):
             time[key][slot][state] += ms

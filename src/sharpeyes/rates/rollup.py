@@ -24,12 +24,12 @@ from sharpeyes.rates import timeline
 from sharpeyes.rates.background import in_background
 from sharpeyes.rates.rates import excluded_of
 from sharpeyes.rates.timeline import Every
-from sharpeyes.store import exclusions, ranking, rollups, rungs, telemetry
+from sharpeyes.store import exclusions, ranking, rollups, rungs, state_time, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import ExclusionStage
 from sharpeyes.store.ranking import Month
 from sharpeyes.store.rollups import GROUPS, Figures
-from sharpeyes.store.telemetry import Dimension, Stay
+from sharpeyes.store.state_time import Dimension, Stay
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def add_up(connection: Connection, day: Span) -> tuple[dict[str, Figures], Group
     groups: Groups = defaultdict(Figures)
     seen: dict[tuple[Dimension, str], set[str]] = defaultdict(set)
     climbed = rungs.climbed_by_stay(connection, day, known_until=day.end)
-    for stay in telemetry.stays(connection, day, known_until=day.end):
+    for stay in state_time.stays(connection, day, known_until=day.end):
         for group in _keys(stay):
             seen[group].add(stay.camera)
         steps = climbed.get((stay.camera, stay.since), Counter())
@@ -84,14 +84,14 @@ def add_up(connection: Connection, day: Span) -> tuple[dict[str, Figures], Group
                 figures.rungs[step] += ms
     for group, members in seen.items():
         groups[group].cameras = len(members)
-    for stay in telemetry.stays(connection, Span(Ms(day.end - 1), day.end), known_until=day.end):
+    for stay in state_time.stays(connection, Span(Ms(day.end - 1), day.end), known_until=day.end):
         for figures in _of(stay, cameras, groups):
             figures.present += 1
             _add(figures.heads, stay.states)
     approved = exclusions.overlapping(connection, day, stage=ExclusionStage.APPROVED)
     for piece, over in timeline.slices([x.span for x in approved], day):
         where = exclusions.members_of(connection, [approved[n] for n in over])
-        for stay in telemetry.stays(connection, piece, known_until=day.end, where=where):
+        for stay in state_time.stays(connection, piece, known_until=day.end, where=where):
             x = excluded_of(stay.ms, dict(zip(State, stay.states, strict=True)))
             for figures in _of(stay, cameras, groups):
                 _add(figures.excluded, (x.obliged_ms, x.online_ms, x.offline_ms))

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from sharpeyes.domain.reports import CameraReport, EventsStatus, ReportKind
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.database import upsert
 from sharpeyes.store.device_schema import camera_report, device_events
 from sharpeyes.store.schema import camera, chunks, device
-from sharpeyes.store.telemetry import upsert
 
 PER_CAMERA = 100
 

@@ -12,9 +12,10 @@ from sqlalchemy import Connection, delete, select
 
 from sharpeyes.domain.clock import ClockInterval, ClockReading, ClockState, DeviceClock
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.database import upsert
 from sharpeyes.store.device_schema import clock_interval, device_clock
 from sharpeyes.store.schema import chunks, device
-from sharpeyes.store.telemetry import mark_stale, rewritten_since, upsert
+from sharpeyes.store.telemetry import mark_stale, rewritten_since
 
 
 def put_clocks(

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, delete, insert, select
 
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.database import upsert
 from sharpeyes.store.quality_schema import evidence, probe_record
 from sharpeyes.store.schema import chunks
-from sharpeyes.store.telemetry import upsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,8 @@ from sharpeyes.store.events import Event, record
 from sharpeyes.store.rates_schema import exclusion, exclusion_subject
 from sharpeyes.store.rollups import archived_until
 from sharpeyes.store.schema import area, camera, chunks, department, membership
-from sharpeyes.store.telemetry import area_parents, mark_stale
+from sharpeyes.store.state_time import area_parents
+from sharpeyes.store.telemetry import mark_stale
 from sharpeyes.store.tokens import check_another
 
 SUBJECTS = 2000

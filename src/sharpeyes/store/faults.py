@@ -28,6 +28,7 @@ from sharpeyes.domain.faults import (
 )
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.database import upsert
 from sharpeyes.store.faults_schema import (
     fault_watch,
     silence,
@@ -35,7 +36,6 @@ from sharpeyes.store.faults_schema import (
     ticket_entry,
 )
 from sharpeyes.store.schema import camera, camera_state, chunks
-from sharpeyes.store.telemetry import upsert
 
 # --- watches ------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from sharpeyes.domain.health import Rung, RungInterval
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.database import upsert
 from sharpeyes.store.quality_schema import (
     camera_picture,
     camera_rung,
@@ -22,7 +23,7 @@ from sharpeyes.store.quality_schema import (
     unsaid_rung,
 )
 from sharpeyes.store.schema import camera, chunks
-from sharpeyes.store.telemetry import mark_stale, rewritten_since, upsert
+from sharpeyes.store.telemetry import mark_stale, rewritten_since
 
 
 class StoredPicture(NamedTuple):

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.rates_schema import camera_month, day_rollup, rollup_day, rollup_month
 from sharpeyes.store.schema import membership
-from sharpeyes.store.telemetry import camera_times
+from sharpeyes.store.state_time import camera_times
 
 
 class Month(NamedTuple):

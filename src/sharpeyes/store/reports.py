@@ -12,8 +12,8 @@ from sqlalchemy import Connection, and_, delete, func, insert, or_, select, upda
 
 from sharpeyes.domain.errors import ConflictError, LimitError, NotFoundError
 from sharpeyes.domain.time import Ms
+from sharpeyes.store.database import upsert
 from sharpeyes.store.rates_schema import report_issued, report_made, report_schedule
-from sharpeyes.store.telemetry import upsert
 
 MOST_SCHEDULES = 50
 MOST_WAITING = 3

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, ins
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
+from sharpeyes.store.database import upsert
 from sharpeyes.store.quality_schema import rung_interval, unsaid_rung
 from sharpeyes.store.rates_schema import (
     archived,
@@ -30,7 +31,7 @@ from sharpeyes.store.rates_schema import (
 )
 from sharpeyes.store.rungs import Climbed, Step
 from sharpeyes.store.schema import chunks, membership, state_interval
-from sharpeyes.store.telemetry import Dimension, upsert
+from sharpeyes.store.state_time import Dimension
 
 GROUPS: tuple[Dimension, ...] = ("all", "tier", "department", "area", "zone")
 """Dimensions whose sums are kept. Single cameras have a table of their own."""

@@ -19,7 +19,7 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store.device_schema import clock_interval, device_clock
 from sharpeyes.store.quality_schema import camera_rung, rung_interval
 from sharpeyes.store.schema import camera
-from sharpeyes.store.telemetry import (
+from sharpeyes.store.state_time import (
     WINDOW,
     Dimension,
     Greatest,
@@ -53,7 +53,7 @@ Climbed = Counter[Step]
 
 
 class RungPiece(NamedTuple):
-    """Cameras of one key on one step, told as in :class:`sharpeyes.store.telemetry.Piece`.
+    """Cameras of one key on one step, told as in :class:`sharpeyes.store.state_time.Piece`.
 
     A negative number takes away from what was told before: first without clocks, then with them.
     """

@@ -73,7 +73,7 @@ from sharpeyes.store.schema import (
     membership,
     state_interval,
 )
-from sharpeyes.store.telemetry import instant
+from sharpeyes.store.state_time import instant
 
 DAY_MS = 24 * 3_600_000
 """No message is held longer: one that is due later was put off by a clock that was ahead."""

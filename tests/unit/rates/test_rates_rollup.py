@@ -38,7 +38,8 @@ from sharpeyes.store import (
 )
 from sharpeyes.store.database import Database
 from sharpeyes.store.exclusions import Exclusion, ExclusionScope
-from sharpeyes.store.telemetry import Dimension, StoredStanding
+from sharpeyes.store.state_time import Dimension
+from sharpeyes.store.telemetry import StoredStanding
 from unit.rates.test_rates_sql import AREAS, CAMERAS, TIERS, registry, sought
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 

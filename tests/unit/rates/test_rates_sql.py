@@ -18,10 +18,11 @@ from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rate import Rate
 from sharpeyes.rates.rates import SILENT_MS, TARGET, rates
-from sharpeyes.store import rungs, schema, telemetry
+from sharpeyes.store import rungs, schema, state_time, telemetry
 from sharpeyes.store.database import Database
 from sharpeyes.store.organisation import put_targets
-from sharpeyes.store.telemetry import Dimension, StoredStanding, ancestry
+from sharpeyes.store.state_time import Dimension, ancestry
+from sharpeyes.store.telemetry import StoredStanding
 from unit.store.conftest import HAVE_POSTGRESQL, new_postgresql  # noqa: F401 - a fixture
 
 CAMERAS = ["c0", "c1", "c2", "c3"]
@@ -140,7 +141,7 @@ def fill(connection: Any, city: dict[str, tuple[list[Interval], list[dict[str, A
 def sought(*, recent: bool) -> Iterator[None]:
     """Intervals sought by their end, or camera by camera, whatever would take less."""
     with pytest.MonkeyPatch.context() as patch:
-        for room in (telemetry, rungs):
+        for room in (state_time, rungs):
             patch.setattr(room, "is_recent", lambda *_: recent)
         yield
 

@@ -17,7 +17,7 @@ from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.rates import timeline
 from sharpeyes.rates.rates import grid_of
-from sharpeyes.store.telemetry import Grid
+from sharpeyes.store.state_time import Grid
 
 HOUR = 3_600_000
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")

@@ -17,7 +17,7 @@ from sharpeyes.api.schemas import Body, Instant, IntervalShape, Shape, found_of
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError
 from sharpeyes.domain.faults import Scope, Ticket
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
-from sharpeyes.store import contests, evidence, exclusions, telemetry
+from sharpeyes.store import contests, evidence, exclusions, state_time
 from sharpeyes.store.cameras import get_camera
 from sharpeyes.store.contests import TEXT, Contest, Outcome
 from sharpeyes.store.evidence import ProbeRecord
@@ -254,7 +254,7 @@ def _covers(connection: Connection, item: Exclusion, camera: str, span: Span) ->
     if both is None:
         return False
     where = exclusions.members_of(connection, [item])
-    return any(m.key == camera for m in telemetry.memberships(connection, both, "camera", where=where))
+    return any(m.key == camera for m in state_time.memberships(connection, both, "camera", where=where))
 
 
 def _probe(record: ProbeRecord, *, addresses: bool) -> EdgeProbe:

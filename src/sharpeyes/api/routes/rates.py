@@ -22,7 +22,7 @@ from sharpeyes.rates.rate import FORMULA, RUNGS, Rate, ratio
 from sharpeyes.rates.rates import DECIDED, Page, trend, worst_cameras
 from sharpeyes.rates.rates import rates as rates_over
 from sharpeyes.rates.timeline import Every
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.state_time import Dimension
 
 router = APIRouter(prefix="/api/v1/rates", tags=["rates"])
 

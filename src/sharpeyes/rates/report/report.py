@@ -29,10 +29,10 @@ from sharpeyes.rates.report.period import Period
 from sharpeyes.rates.timeline import Every
 from sharpeyes.registry.completeness import totals
 from sharpeyes.registry.dossiers import sheets
-from sharpeyes.store import contests, exclusions, outages, rollups, telemetry
+from sharpeyes.store import contests, exclusions, outages, rollups, state_time
 from sharpeyes.store.cameras import CameraFilter
 from sharpeyes.store.outages import Outage
-from sharpeyes.store.telemetry import Dimension, ancestry
+from sharpeyes.store.state_time import Dimension, ancestry
 
 WORST = 20
 LISTED = 1000
@@ -155,7 +155,7 @@ def gather(
     known = found[0].span if found else Span(period.span.start, period.span.start)
     kept = known.start >= rollups.archived_until(connection)
     broken = outages.outages(connection, known) if kept else []
-    parents = telemetry.area_parents(connection)
+    parents = state_time.area_parents(connection)
     failures = _failures(broken, by, known, parents)
     names = outages.names(connection)
     places = outages.camera_places(connection)

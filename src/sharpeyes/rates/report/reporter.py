@@ -42,7 +42,7 @@ from sharpeyes.rates.timeline import Every
 from sharpeyes.store import reports, rollups
 from sharpeyes.store.database import Database
 from sharpeyes.store.reports import File, Made, ReportStage, Schedule
-from sharpeyes.store.telemetry import Dimension
+from sharpeyes.store.state_time import Dimension
 
 log = logging.getLogger(__name__)
 
