@@ -36,9 +36,8 @@ from sharpeyes.rates import rollup
 from sharpeyes.selfwatch.canaries import Canaries, name_of
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.selfwatch.schedule import FAULTS, Show
-from sharpeyes.store import faults as fault_store
+from sharpeyes.store import causes, rollups, telemetry
 from sharpeyes.store import own_outages as outages
-from sharpeyes.store import rollups, telemetry
 from sharpeyes.store.own_outages import StoredOutage
 from sharpeyes.store.pictures import load_rungs, rung_intervals
 from sharpeyes.store.quality_schema import unsaid_rung
@@ -690,7 +689,7 @@ def test_below_a_switch_that_fails_cameras_are_offline_with_cause_upstream(tmp_p
         below, lasting = cameras[:6], cameras[5]
         ids = [c.id for c in below]
         switch = Node(id="switch-1", kind=NodeKind.SWITCH, name="Switch 1")
-        place.database.write(lambda c: fault_store.put_node(c, switch, ids, now=place.clock()))
+        place.database.write(lambda c: causes.put_node(c, switch, ids, now=place.clock()))
         monitor = Monitor(place)
 
         async def story() -> None:

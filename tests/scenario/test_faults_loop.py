@@ -35,6 +35,7 @@ from sharpeyes.faults.notify.channels import SecretRef, Webhook
 from sharpeyes.faults.notify.recipients import Recipient
 from sharpeyes.faults.policy import FaultPolicy, RouteRule, Times
 from sharpeyes.faults.statistics import statistics
+from sharpeyes.store import causes
 from sharpeyes.store import faults as store
 from sharpeyes.store.faults import TicketFilter
 
@@ -238,10 +239,10 @@ async def test_a_switch_takes_over_from_its_recorders(build: Build) -> None:
     switch = Node(id="switch-9", kind=NodeKind.SWITCH, name="Switch 9", department="police")
 
     def wire(connection: Any) -> None:
-        store.put_node(connection, switch, now=START)
+        causes.put_node(connection, switch, now=START)
         for recorder in ("nvr-1", "nvr-2", "nvr-3"):
             node = Node(id=f"device:{recorder}", kind=NodeKind.NVR, name=recorder, parent="switch-9")
-            store.put_node(connection, node, now=START)
+            causes.put_node(connection, node, now=START)
 
     town.database.write(wire)
     await town.tick()
