@@ -60,11 +60,33 @@ def median(values: ArrayLike) -> float:
     return percentiles(values, (50,))[0]
 
 
-def block_means(full: NDArray[np.generic]) -> Map:
-    """Means over the (9, 16) grid, float32; the area filter is exact as 40 divides both sides."""
-    return np.asarray(
-        cv2.resize(np.asarray(full, np.float32), BLOCKS, interpolation=cv2.INTER_AREA), np.float32
-    )
+def means(plane: NDArray[np.generic], columns: int, rows: int) -> Map:
+    """Means over a grid that divides the plane, float32: numpy's sums take half an area filter's time."""
+    height, width = plane.shape
+    # along the rows first: the longer the stretches, the better
+    sums = np.asarray(plane, np.float32).reshape(rows, height // rows, width).sum(axis=1)
+    whole = sums.reshape(rows, columns, width // columns).sum(axis=2)
+    return np.asarray(whole * np.float32(rows * columns / plane.size), np.float32)
+
+
+def block_means(plane: NDArray[np.generic]) -> Map:
+    """Means over the (9, 16) grid, float32."""
+    return means(plane, *BLOCKS)
+
+
+def halved(plane: Map, times: int = 1) -> Map:
+    """Means of 2x2, so many times: OpenCV has a way for halves that is several times faster than others."""
+    for _ in range(times):
+        height, width = plane.shape[:2]
+        plane = np.asarray(
+            cv2.resize(plane, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.float32
+        )
+    return plane
+
+
+def share(mask: NDArray[np.bool_]) -> float:
+    """Of what is true. A tenth of the time of a mean."""
+    return np.count_nonzero(mask) / mask.size
 
 
 def product(one: Map, other: Map) -> Map:
@@ -126,7 +148,11 @@ class Look:
 
     @cached_property
     def half(self) -> Map:
-        return np.asarray(cv2.resize(self.luma, HALF, interpolation=cv2.INTER_AREA), np.float32)
+        return halved(self.luma)
+
+    @cached_property
+    def quarter(self) -> Map:
+        return halved(self.half)
 
     @cached_property
     def field(self) -> Map:
@@ -134,7 +160,7 @@ class Look:
 
     @cached_property
     def faint(self) -> Map:
-        return faint_field_of(np.asarray(cv2.resize(self.luma, QUARTER, interpolation=cv2.INTER_AREA)))
+        return faint_field_of(self.quarter)
 
     @cached_property
     def histogram(self) -> NDArray[np.float64]:
@@ -173,8 +199,7 @@ class Look:
     @cached_property
     def thumb(self) -> Map:
         """(45, 80, 3): luma and both chroma planes, the latter centred on 0."""
-        y = cv2.resize(self.half, THUMB, interpolation=cv2.INTER_AREA)
-        return np.asarray(cv2.merge([y, *self.tints]), np.float32)
+        return np.asarray(cv2.merge([halved(self.quarter), *self.tints]), np.float32)
 
     @cached_property
     def tints(self) -> tuple[Map, Map]:

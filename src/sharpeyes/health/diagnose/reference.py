@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.health.diagnose.features import (
-    QUARTER,
     Look,
     Map,
     block_means,
+    halved,
     length,
     median,
     percentiles,
@@ -77,11 +77,11 @@ class ModeReference:
 
     @cached_property
     def persistence_blocks(self) -> Map:
-        return _half_blocks(self.persistence)
+        return block_means(self.persistence)
 
     @cached_property
     def quarter_field(self) -> Map:
-        return np.asarray(cv2.resize(self.field, QUARTER, interpolation=cv2.INTER_AREA), np.float32)
+        return halved(self.field)
 
     @cached_property
     def edges(self) -> NDArray[np.bool_]:
@@ -186,12 +186,8 @@ def _change(thumb: Map, usual: Map) -> Map:
     return np.asarray(out, np.float32)
 
 
-def _half_blocks(half: Map) -> Map:
-    return block_means(half)
-
-
 def _agreement(field: Map, usual: Map, persistence_blocks: Map) -> Map:
-    dot = _half_blocks(product(field, usual))
+    dot = block_means(product(field, usual))
     with np.errstate(divide="ignore", invalid="ignore"):
         out = dot / persistence_blocks
     out[persistence_blocks < _EDGE_FLOOR] = np.nan
@@ -228,7 +224,7 @@ def learn(pictures: Sequence[Picture], mode: str, *, learned_ms: int = 0) -> Mod
     loo, cosines = [], []
     for each in stack:
         others = (total - each) / (len(looks) - 1) if len(looks) > 1 else field
-        strength = _half_blocks(np.asarray(np.hypot(others[..., 0], others[..., 1]), np.float32))
+        strength = block_means(np.asarray(np.hypot(others[..., 0], others[..., 1]), np.float32))
         sizes = np.hypot(each[..., 0], each[..., 1]) * np.hypot(others[..., 0], others[..., 1])
         cosines.append(float((each * others).sum() / (sizes.sum() + 1)))
         loo.append(_agreement(each, others, strength))

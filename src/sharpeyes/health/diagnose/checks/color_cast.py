@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, median, percentiles
+from sharpeyes.health.diagnose.features import Features, Look, median, percentiles, share
 from sharpeyes.health.diagnose.reading import Check, Values, above, grade, usual
 
 
@@ -49,9 +49,7 @@ def measure(features: Features) -> dict[str, float]:
         centre = np.array([median(change[:, 0]), median(change[:, 1])])
         around = float(median(np.abs(change - centre)))
         same_way = (
-            float((change @ centre > 0.5 * float(centre @ centre)).mean())
-            if features.reference
-            else float("nan")
+            share(change @ centre > 0.5 * float(centre @ centre)) if features.reference else float("nan")
         )
         rows.append(
             (

@@ -9,43 +9,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, median
+from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, halved, median, share
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture, Plane
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, both, grade, rectangles, usual
 
 _MACROBLOCK = 16
 _Plane = NDArray[np.integer | np.floating]
+_EDGE, _MIDDLE = 13, 5
+"""Where the macroblock's edge and middle are among the sixteen steps of :func:`_steps`."""
 _STEP = 6.0
 """Grey levels of a step, averaged along a macroblock's side, from which it counts."""
 
 
 def _sides(image: _Plane) -> tuple[Map, Map]:
     """Means along the macroblocks' upright sides (a row a macroblock), and along their level ones."""
-    height, width = image.shape
-    rows, columns = height // _MACROBLOCK, width // _MACROBLOCK
-    area = cv2.INTER_AREA
-    upright = cv2.resize(
-        np.asarray(image[: rows * _MACROBLOCK], np.float32), (width, rows), interpolation=area
-    )
-    level = cv2.resize(
-        np.asarray(image[:, : columns * _MACROBLOCK], np.float32), (columns, height), interpolation=area
-    )
-    return np.asarray(upright, np.float32), np.asarray(cv2.transpose(level), np.float32)
+    return _runs(image), _runs(np.asarray(cv2.transpose(image)))
+
+
+def _runs(image: _Plane) -> Map:
+    """Means of every sixteen rows. Whole numbers are summed as such: a third of an area filter's time."""
+    rows = len(image) // _MACROBLOCK
+    sums = image[: rows * _MACROBLOCK].reshape(rows, _MACROBLOCK, -1)
+    exact = np.uint16 if image.dtype == np.uint8 else np.float32
+    return np.asarray(sums.sum(axis=1, dtype=exact) * np.float32(1 / _MACROBLOCK), np.float32)
 
 
 def _steps(runs: Map) -> Map:
-    """(rows, columns, 16): 1 where a strong lone step is, by macroblock and phase of the column, the last
-    phase being the macroblock's edge. `runs`: means along the sides.
+    """(rows, columns, 16): 1 where a strong lone step is, by macroblock and phase, of which ``_EDGE`` is the
+    macroblock's edge. `runs`: means along the sides.
 
     A decoder's damage ends on a macroblock's edge: a step of one sign along all of its side, with calm on
     both sides of it. A scene's edges fall on all phases alike.
     """
     columns = (runs.shape[1] - 6) // _MACROBLOCK
     steps = cv2.absdiff(runs[:, 1:], runs[:, :-1])
+    # a step's place in it is two before that in the steps
     alone = steps[:, 2:-2] - np.maximum(steps[:, :-4], steps[:, 4:])
-    # alone[:, i] is the step between columns i+2 and i+3: phase (i+2) mod 16
-    strong = (alone > _STEP)[:, : columns * _MACROBLOCK].astype(np.float32)
-    return np.asarray(np.roll(strong.reshape(len(runs), columns, _MACROBLOCK), 2, axis=2), np.float32)
+    strong = (alone > _STEP)[:, : columns * _MACROBLOCK]
+    return strong.astype(np.float32).reshape(len(runs), columns, _MACROBLOCK)
 
 
 def _local(across: Map, down: Map) -> tuple[float, float]:
@@ -53,9 +54,9 @@ def _local(across: Map, down: Map) -> tuple[float, float]:
     weaker way alone. A scene's own straight edge is one line; damage has corners."""
     parts = []
     for steps in (across, down.transpose(1, 0, 2)):
-        off = steps.sum(axis=2) - steps[..., 7] - steps[..., 15]
+        off = steps.sum(axis=2) - steps[..., _MIDDLE] - steps[..., _EDGE]
         # 14 other phases: three times what chance puts on the grid
-        parts.append(cv2.boxFilter(steps[..., 15] - off * np.float32(3 / 14), -1, (4, 4), normalize=False))
+        parts.append(cv2.boxFilter(steps[..., _EDGE] - off * np.float32(3 / 14), -1, (4, 4), normalize=False))
     rows, columns = (min(sizes) for sizes in zip(*(part.shape for part in parts), strict=True))
     a, b = (part[:rows, :columns] for part in parts)
     return float((a + b).max()), float(np.minimum(a, b).max())
@@ -79,17 +80,22 @@ def _grid(image: _Plane, source_size: tuple[int, int]) -> dict[str, float]:
     out: dict[str, float] = dict(zip(("local", "corner"), _local(across, down), strict=True))
     halves = 0.0
     for name, steps in (("x", across), ("y", down)):
-        share = steps.mean(axis=(0, 1), dtype=np.float64)
-        others = np.delete(share, (7, 15))
+        shares, others = _shares(steps)
         middle = float(median(others))
         loud = float(others.max())
         # a small picture has few sides to count: what chance leaves grows as their number falls
         enough = float(np.sqrt(source.size / _MACROBLOCK**2 / 510))
-        out[name] = float(share[15] - loud) * enough
-        out[f"{name}_log"] = float(np.log((share[15] + 0.004) / (middle + 0.004)))
-        halves = max(halves, float(share[7] - loud) * enough)
+        out[name] = float(shares[_EDGE] - loud) * enough
+        out[f"{name}_log"] = float(np.log((shares[_EDGE] + 0.004) / (middle + 0.004)))
+        halves = max(halves, float(shares[_MIDDLE] - loud) * enough)
     out["half"] = halves
     return out
+
+
+def _shares(steps: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Shares of steps by phase, and those of the phases that are neither edge nor middle."""
+    shares = steps.mean(axis=(0, 1), dtype=np.float64)
+    return shares, np.delete(shares, (_MIDDLE, _EDGE))
 
 
 def grid_share(picture: Picture) -> float:
@@ -98,15 +104,8 @@ def grid_share(picture: Picture) -> float:
     source = at_source_scale(picture.y, picture.source_size)
     if source is None:
         return 0.0
-    height, width = source.shape
-    rows, columns = height // _MACROBLOCK, width // _MACROBLOCK
-    # in bytes: half the time, and near enough for a look
-    sides = (
-        cv2.resize(source[: rows * _MACROBLOCK], (width, rows), interpolation=cv2.INTER_AREA),
-        cv2.resize(source[:, : columns * _MACROBLOCK], (columns, height), interpolation=cv2.INTER_AREA).T,
-    )
-    shares = (_steps(np.ascontiguousarray(runs, np.float32)).mean(axis=(0, 1)) for runs in sides)
-    return max(float(share[15] - np.delete(share, (7, 15)).max()) for share in shares)
+    both_ways = (_shares(_steps(runs)) for runs in _sides(source))
+    return max(float(shares[_EDGE] - others.max()) for shares, others in both_ways)
 
 
 def _stretch(across: Map, down: Map, floor: float) -> Map:
@@ -126,19 +125,19 @@ def values(look: Look) -> dict[str, float]:
     y, u, v = look.thumb[..., 0], look.thumb[..., 1], look.thumb[..., 2]
     # YUV 0,0,0 is what an unfilled buffer shows; after a re-encode it is (84, -39, -50)
     green = (u < -30) & (v < -38) & (np.abs(u - v) < 24) & (y < 110)
-    low = cv2.resize(look.fine, (80, 45), interpolation=cv2.INTER_AREA)
+    low = halved(look.fine, 3)
     grey = (np.abs(y - 128) < 14) & (np.abs(u) < 4) & (np.abs(v) < 4) & (low < 0.4)
     anisotropy = look.profiled["anisotropy"]
     rows = np.median(look.profiled["stretch"], axis=1)
     return {
         **{f"grid_{k}": value for k, value in grid.items()},
-        "green_share": float(green.mean()),
-        "grey_share": float(grey.mean()),
-        "dead_share": float((low < 0.12).mean()),
+        "green_share": share(green),
+        "grey_share": share(grey),
+        "dead_share": share(low < 0.12),
         "unfilled": _unfilled(look.picture),
         "stretched": float(rows.max() - rows.min()),
-        "smear_down": float((anisotropy > 1.0).mean()),
-        "smear_across": float((anisotropy < -1.0).mean()),
+        "smear_down": share(anisotropy > 1.0),
+        "smear_across": share(anisotropy < -1.0),
     }
 
 
@@ -146,7 +145,7 @@ def _unfilled(picture: Picture) -> float:
     """Share of the very grey that a decoder starts from when the keyframe never came."""
     y, u, v = picture.y[::2, ::2], picture.u, picture.v
     grey = (y >= 125) & (y <= 131) & (u >= 126) & (u <= 130) & (v >= 126) & (v <= 130)
-    return float(grey.mean())
+    return share(grey)
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
@@ -218,15 +217,15 @@ def measure(features: Features) -> dict[str, float]:
         )
         return out
     rises = [look.profiled["anisotropy"] - reference.profiles["anisotropy"] for look in features.looks]
-    out["damage_smear"] = float(max((r > 0.9).mean() for r in rises))
-    out["damage_smear_across_ref"] = float(max((r < -0.9).mean() for r in rises))
+    out["damage_smear"] = max(share(r > 0.9) for r in rises)
+    out["damage_smear_across_ref"] = max(share(r < -0.9) for r in rises)
     # what is concealed by the row above it has no detail down, all along its rows
     stretches = [
         np.sort(np.median(look.profiled["stretch"] - reference.profiles["stretch"], axis=1))
         for look in features.looks
     ]
     out["damage_stretch"] = float(max(rows[-2:].mean() for rows in stretches))
-    out["damage_stretch_rows"] = float(max((rows > 0.4).mean() for rows in stretches))
+    out["damage_stretch_rows"] = max(share(rows > 0.4) for rows in stretches)
     out["damage_stretch_step"] = float(max(rows[-1] - rows[0] for rows in stretches))
     # a lost slice takes whole rows: rows that are gone beside rows that are all there
     assert features.agreement is not None
@@ -310,7 +309,7 @@ def severity(v: Values) -> int:
 def region(features: Features) -> Region:
     thumb = features.after.thumb
     green = ((thumb[..., 1] < -30) & (thumb[..., 2] < -38)).astype(np.float32)
-    blocks = np.asarray(cv2.resize(green, (16, 9), interpolation=cv2.INTER_AREA)) > 0.3
+    blocks = block_means(green) > 0.3
     if features.reference is not None:
         blocks |= features.after.profiled["anisotropy"] - features.reference.profiles["anisotropy"] > 0.9
     return rectangles(blocks)

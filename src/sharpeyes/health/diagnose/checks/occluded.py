@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import (
-    THUMB,
     Features,
     Look,
     Map,
     block_means,
+    halved,
     median,
     percentile,
     percentiles,
     product,
+    share,
 )
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, below, grade, rectangles
 
@@ -119,9 +120,9 @@ def _faint(features: Features, maps: dict[str, NDArray[np.floating]]) -> dict[st
     rest = known & ~part
     inside = part.any()
     return {
-        "cover_faint_lost": float(lost.mean()),
+        "cover_faint_lost": share(lost),
         "cover_faint_part": size / 144,
-        "cover_faint_both": float((lost & differs).mean()),
+        "cover_faint_both": share(lost & differs),
         "cover_faint_both_part": both / 144,
         "cover_faint_median": middle,
         "cover_faint_best": low,
@@ -134,14 +135,6 @@ def _faint(features: Features, maps: dict[str, NDArray[np.floating]]) -> dict[st
         "cover_faint_chroma": float(maps["chroma"][part].mean()) if inside else 0.0,
         "cover_faint_moved": float(maps["moved"][part].mean()) if inside else 0.0,
     }
-
-
-def _thumb_blocks(plane: Map) -> Map:
-    return np.asarray(cv2.resize(plane, (16, 9), interpolation=cv2.INTER_AREA), np.float32)
-
-
-def _small(plane: Map) -> Map:
-    return np.asarray(cv2.resize(plane, THUMB, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def _most(maps: Sequence[Map]) -> Map:
@@ -165,9 +158,9 @@ def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
     sign = np.sign(change)
     same = sign[0] == sign[-1]
     least = np.abs(change).min(axis=0) * same
-    luma = _thumb_blocks(least[..., 0])
-    chroma = _thumb_blocks(np.hypot(least[..., 1], least[..., 2]))
-    unusual = _thumb_blocks(least[..., 0] / (2 * spread[..., 0] + 4))
+    luma = block_means(least[..., 0])
+    chroma = block_means(np.hypot(least[..., 1], least[..., 2]))
+    unusual = block_means(least[..., 0] / (2 * spread[..., 0] + 4))
     known = (reference.persistence_blocks >= 0.05) & (reference.usual_agreement > 0.35)
     loss = np.where(known, np.nan_to_num(lost), 0)
     usual = reference.profiles["middle"]
@@ -214,10 +207,10 @@ def _things(features: Features) -> dict[str, float]:
     chroma = np.hypot(least[..., 1] / (1.5 * spread[..., 1] + 3), least[..., 2] / (1.5 * spread[..., 2] + 3))
     still = _is_still(features)
     # every place: agreement of the mean field with the persistent edges, and edges to be expected
-    seen = _small(features.along)
-    pointed = _small(features.strength * reference.persistence)
-    expected = _small(reference.persistence**2)
-    grain = _small(_most([look.detail for look in features.looks]))
+    seen = halved(features.along, 2)
+    pointed = halved(features.strength * reference.persistence, 2)
+    expected = halved(reference.persistence**2, 2)
+    grain = halved(_most([look.detail for look in features.looks]), 3)
     usual_grain = reference.profiles["grain"]
     now = np.maximum(_most([look.thumb[..., 0] for look in features.looks]) - 16, 2)
     usual_luma = np.maximum(reference.thumb[..., 0] - 16, 2)
@@ -319,7 +312,7 @@ def _unseen(
     luma, chroma, mask = _strange(features)
     size, part = _largest(mask)
     values = dict.fromkeys(_UNSEEN, 0.0)
-    values |= {"share": float(mask.mean()), "kept": 0.6, "cosine": 0.6, "step": 0.0}
+    values |= {"share": share(mask), "kept": 0.6, "cosine": 0.6, "step": 0.0}
     if size >= 30:
         ring = (cv2.dilate(part.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~part
         total = luma + 2 * chroma
@@ -375,8 +368,8 @@ def _gone_elsewhere(features: Features) -> tuple[dict[str, float], NDArray[np.bo
     along, strength = product(features.field, foreign.field), features.strength * foreign.persistence
     rest = known & ~part
     one, two = before.thumb_planes[0], features.after.thumb_planes[0]
-    light = _thumb_blocks(np.asarray(cv2.min(one, two), np.float32))
-    moved = _thumb_blocks(np.asarray(cv2.absdiff(one, two), np.float32))
+    light = block_means(np.asarray(cv2.min(one, two), np.float32))
+    moved = block_means(np.asarray(cv2.absdiff(one, two), np.float32))
     values |= {
         "part": size / part.size,
         "flat": float(flat[part].mean()),
@@ -391,7 +384,7 @@ def _gone_elsewhere(features: Features) -> tuple[dict[str, float], NDArray[np.bo
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
-    return {"grain": np.asarray(cv2.resize(look.detail, (80, 45), interpolation=cv2.INTER_AREA), np.float32)}
+    return {"grain": halved(look.detail, 3)}
 
 
 def _masks(m: dict[str, NDArray[np.floating]]) -> dict[str, NDArray[np.bool_]]:
@@ -434,7 +427,7 @@ def measure(features: Features) -> dict[str, float]:
     part = np.zeros((9, 16), np.bool_)
     for name in _MAPS:
         size, where = _largest(masks[name])
-        out[f"cover_{name}"] = float(masks[name].mean())
+        out[f"cover_{name}"] = share(masks[name])
         out[f"cover_{name}_part"] = size / 144
         if name == "any":
             part = where
@@ -450,20 +443,17 @@ def measure(features: Features) -> dict[str, float]:
     inside = part.any()
     total = maps["luma"] + maps["chroma"]
     now = features.after.thumb
-    even = (
-        np.asarray(cv2.resize(now[..., 0] ** 2, (16, 9), interpolation=cv2.INTER_AREA))
-        - _thumb_blocks(now[..., 0]) ** 2
-    )
-    light = _thumb_blocks(_most([look.thumb[..., 0] for look in features.looks])) - 16
-    usual_light = _thumb_blocks(np.ascontiguousarray(features.reference.thumb[..., 0])) - 16
+    even = block_means(now[..., 0] ** 2) - block_means(now[..., 0]) ** 2
+    light = block_means(_most([look.thumb[..., 0] for look in features.looks])) - 16
+    usual_light = block_means(np.ascontiguousarray(features.reference.thumb[..., 0])) - 16
     shade = maps["flat"] + np.log(np.maximum(light, 2) / np.maximum(usual_light, 2))
     out |= {
         "cover_part_shade": float(median(shade[part])) if inside else 0.0,
         "cover_part_light": float(light[part].mean()) if inside else 0.0,
-        "cover_turned": float(turned.mean()),
+        "cover_turned": share(turned),
         "cover_turned_part": turned_part / 144,
-        "cover_turned_extra": float(
-            (turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))).mean()
+        "cover_turned_extra": share(
+            turned & ((maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6))
         ),
         "cover_part_cosine": float(median(maps["cosine"][part & known])) if (part & known).any() else 0.5,
         "cover_lost_cosine": float(median(maps["cosine"][gone_blocks])) if gone_blocks.any() else 1.0,
@@ -471,7 +461,7 @@ def measure(features: Features) -> dict[str, float]:
         "cover_lost_best": float(p10),
         "cover_lost_worst": float(p90),
         "cover_kept": float(1 - maps["loss"].sum() / max(int(known.sum()), 1)),
-        "cover_edges_known": float(known.mean()),
+        "cover_edges_known": share(known),
         "cover_new_mean": float(maps["new"].mean()),
         "cover_part_static": float(maps["moved"][part].mean()) if inside else 0.0,
         "cover_part_chroma": float(maps["chroma"][part].mean()) if inside else 0.0,
@@ -568,7 +558,7 @@ def region(features: Features) -> Region:
     if maps is None:
         return rectangles(_gone_elsewhere(features)[1])
     found = rectangles(_masks(maps)["any"])
-    return found or rectangles(_thumb_blocks(_strange(features)[2].astype(np.float32)) > 0.5)
+    return found or rectangles(block_means(_strange(features)[2].astype(np.float32)) > 0.5)
 
 
 CHECK = Check(

@@ -9,7 +9,16 @@ import cv2
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import QUARTER, Features, Map, length, median, product
+from sharpeyes.health.diagnose.features import (
+    QUARTER,
+    Features,
+    Map,
+    halved,
+    length,
+    median,
+    product,
+    share,
+)
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, grade
 
 if TYPE_CHECKING:
@@ -175,7 +184,7 @@ def measure(features: Features) -> dict[str, float]:
     if reference is None:
         return {f"shift_{name}": float("nan") for name in _NAMES}
     usual_map = reference.quarter_field
-    field_map = np.asarray(cv2.resize(features.field, QUARTER, interpolation=cv2.INTER_AREA), np.float32)
+    field_map = halved(features.field)
     usual, field = _prepare(usual_map), _prepare(field_map)
     spectrum = _transform(field)
     usual_spectrum, usual_faint = _usual_spectra(reference)
@@ -224,7 +233,7 @@ def measure(features: Features) -> dict[str, float]:
         **faint,
         "shift_cosine": cosine,
         "shift_cosine_drop": normal_cosine - cosine,
-        "shift_cosine_tiles": float((by_tile < 0.35).mean()) if heavy.sum() >= 4 else float("nan"),
+        "shift_cosine_tiles": share(by_tile < 0.35) if heavy.sum() >= 4 else float("nan"),
         "shift_tile_gain": moved - kept,
         "shift_least_zero": found.zero / max(expected, 0.2) if expected == expected else float("nan"),
     }

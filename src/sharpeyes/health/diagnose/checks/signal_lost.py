@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, length
+from sharpeyes.health.diagnose.features import Features, Look, length, share
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, both
 
 
@@ -16,7 +16,7 @@ def values(look: Look) -> dict[str, float]:
     rows = float(middle[..., 0].std(axis=0).mean())
     return {
         "edges": float(strength.mean()),
-        "flat_share": float((look.fine_blocks < 0.35).mean()),
+        "flat_share": share(look.fine_blocks < 0.35),
         "top_level_share": look.luma_values["top_level_share"],
         "column_std": rows,
         "thumb_std": float(middle[..., 0].std()),

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, Map, median, percentile
+from sharpeyes.health.diagnose.features import Features, Look, Map, means, median, percentile
+from sharpeyes.health.diagnose.picture import WIDTH
 from sharpeyes.health.diagnose.reading import Check, Values, above, grade
 
 _TILE = 128
@@ -17,27 +18,35 @@ _WINDOW = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
 
 def _spectrum(luma: Map) -> Map:
     """Log of the mean power of five tiles, (128, 65)."""
-    power = np.zeros((_TILE, _TILE // 2 + 1), np.float32)
+    windows = [np.zeros((_TILE, _TILE), np.float32)]
     for x, y in _TILES:
         tile = luma[y : y + _TILE, x : x + _TILE]
-        window = (tile - tile.mean()) * _WINDOW
-        half = np.asarray(cv2.dft(window, flags=cv2.DFT_COMPLEX_OUTPUT), np.float32)[:, : _TILE // 2 + 1]
-        power += half[..., 0] ** 2 + half[..., 1] ** 2
-    return np.asarray(np.log(power / (len(_TILES) * _TILE**2) + 0.5), np.float32)
+        windows.append((tile - tile.mean()) * _WINDOW)
+    power = np.zeros((_TILE, _TILE), np.float32)
+    # two tiles in one transform, as real and imaginary part: their powers are what both halves hold together
+    for pair in zip(windows[::2], windows[1::2], strict=True):
+        real, imaginary = cv2.split(cv2.dft(cv2.merge(pair)))
+        power += real * real + imaginary * imaginary
+    mirrored = np.roll(power[::-1, ::-1], 1, axis=(0, 1))
+    whole = (power + mirrored)[:, : _TILE // 2 + 1]
+    return np.asarray(np.log(whole / (2 * len(_TILES) * _TILE**2) + 0.5), np.float32)
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
     """Row and column means over four bands each, and the spectrum."""
-    area = cv2.INTER_AREA
-    rows = cv2.resize(look.luma, (4, 360), interpolation=area)
-    columns = cv2.resize(look.luma, (640, 4), interpolation=area)
-    jumps = cv2.resize(cv2.absdiff(look.luma[1:], look.luma[:-1]), (4, 359), interpolation=area)
+    luma = look.luma
     return {
-        "rows": np.asarray(cv2.transpose(rows), np.float32),
-        "columns": np.asarray(columns, np.float32),
-        "jumps": np.asarray(cv2.transpose(jumps), np.float32),
-        "spectrum": _spectrum(look.luma),
+        "rows": _row_means(luma),
+        "columns": means(luma, WIDTH, 4),
+        "jumps": _row_means(np.asarray(cv2.absdiff(luma[1:], luma[:-1]), np.float32)),
+        "spectrum": _spectrum(luma),
     }
+
+
+def _row_means(plane: Map) -> Map:
+    """(4, rows): of the four quarters of each row."""
+    quarters = cv2.reduce(plane.reshape(-1, plane.shape[1] // 4), 1, cv2.REDUCE_AVG)
+    return np.asarray(cv2.transpose(quarters.reshape(-1, 4)), np.float32)
 
 
 def _middle(bands: NDArray[np.float32]) -> NDArray[np.float32]:
