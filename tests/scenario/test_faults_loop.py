@@ -628,18 +628,18 @@ async def test_what_falls_together_again_and_again_is_learned(build: Build) -> N
         await town.run(10 * MINUTE)
         town.set(town.cameras, State.ONLINE)
         await town.run(3 * HOUR, step_ms=10 * MINUTE)
-    nodes, edges = town.database.read(store.load_causes)
+    nodes, edges = town.database.read(causes.load_causes)
     assert [n.origin for n in nodes] == [NodeOrigin.LEARNED]
     assert sorted(edges) == sorted(together)
     town.set(together, State.OFFLINE)
     await town.run(10 * MINUTE)
     new = [t for t in town.tickets() if t.open]
     assert [(t.key.scope, t.children) for t in new] == [(Scope.NODE, 4)]
-    town.database.write(lambda c: store.retire_node(c, nodes[0].id, now=town.now))
+    town.database.write(lambda c: causes.retire_node(c, nodes[0].id, now=town.now))
     await town.run(MINUTE)
     assert next(t for t in town.tickets() if t.id == new[0].id).stage is TicketStage.VOIDED
     town.set(town.cameras, State.ONLINE)
     await town.run(3 * HOUR, step_ms=10 * MINUTE)
     town.set(together, State.OFFLINE)
     await town.run(10 * MINUTE)
-    assert town.database.read(store.load_causes) == ([], {}), "what was taken out is not learned again"
+    assert town.database.read(causes.load_causes) == ([], {}), "what was taken out is not learned again"
