@@ -59,7 +59,8 @@ def confine(parent: int, *, memory: int) -> bool:
 
     False if the parent ended before it could be bound to.
     """
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if hasattr(libc := ctypes.CDLL(None), "prctl"):
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         return False
     for told in (signal.SIGINT, signal.SIGTERM):  # which terminals and systemd send to all of us

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -15,11 +16,12 @@ import numpy as np
 import pytest
 
 from sharpeyes.domain.errors import UnavailableError
-from sharpeyes.domain.health import Keyframe
+from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import decoders as room
-from sharpeyes.health.decoders import Processes, Threads
+from sharpeyes.health.decoders import Processes, Said, Threads
 from sharpeyes.health.examine import PictureExaminer
+from sharpeyes.health.examiner import Answer
 
 AT = Ms(1_790_000_000_000)
 
@@ -213,3 +215,55 @@ async def test_a_process_ends_with_its_monitor_however_that_ends_and_knows_none_
         monitor.kill()
         await monitor.wait()
     await gone(process)
+
+
+class Taken:
+    """What a decoder says that a picture has taken over."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("kill -9 $PPID",)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pickle.dumps(Said("done", Taken(), 0.0, 0.0, 0)),
+        pickle.dumps(Answer(decoded=True)),
+        b"junk",
+        None,
+    ],
+    ids=["calls", "no answer", "no pickle", "endless"],
+)
+async def test_what_a_decoder_says_is_not_done(
+    processes: Processes, said: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    await processes.start()
+    (process,) = children()
+    os.kill(process, signal.SIGSTOP)
+    turn = asyncio.create_task(processes.turn("glance", keyframe(), AT, None, None))
+    await asyncio.sleep(0)
+    message = b"\xff\xff\xff\xff" if said is None else room.LENGTH.pack(len(said)) + said
+    processes._workers[0].data_received(message)
+    with pytest.raises(UnavailableError):
+        async with asyncio.timeout(60):
+            await turn
+    await gone(process)
+    assert "no answer" in caplog.text
+    answer, _ = await processes.turn("glance", keyframe(), AT, None, None)
+    assert answer.decoded
+
+
+async def test_all_that_is_learnt_and_found_can_be_said(processes: Processes) -> None:
+    examiner = PictureExaminer()
+    samples = [keyframe(shade) for shade in (118, 120, 122)]
+    learnt, _ = await processes.turn("learn", samples, "day", AT)
+    reference, _ = await processes.turn("load", learnt)
+    assert np.array_equal(reference.field, examiner.load(learnt).field)
+    answer, _ = await processes.turn("compare", _picture(), keyframe(), AT, {"day": reference})
+    assert PictureFault.FROZEN in {finding.kind for finding in answer.checked.findings}
+    assert answer.checked.still[:2] == b"\xff\xd8"
+    well, _ = await processes.turn("compare", _picture(), samples[0], AT, {"day": reference})
+    kept = well.checked.normal
+    if kept is not None:
+        again, _ = await processes.turn("glance", samples[2], AT, kept, well.checked.mode)
+        assert again.decoded
