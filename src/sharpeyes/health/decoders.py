@@ -180,6 +180,11 @@ class _Worker(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_met(self) -> bool:
+        """Whether its socket is the event loop's."""
+        return self._transport is not None
+
     def take(self, work: _Work) -> None:
         assert self._transport is not None
         self.hands.append(work)
@@ -417,8 +422,12 @@ async def _begun(lost: Callable[[_Worker], None], freed: Callable[[], None]) -> 
         await asyncio.get_running_loop().create_connection(lambda: worker, sock=ours)
         await worker.ready
     except BaseException:
-        ours.close()
-        worker.kill()
+        worker.close()
+        if not worker.is_met:
+            ours.close()
+        if worker.process is not None:
+            worker.kill()
+            await worker.process.wait()
         raise
     return worker
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import pickle
 import signal
@@ -154,6 +155,17 @@ async def test_the_end_waits_for_what_is_under_way_and_leaves_nothing() -> None:
     with pytest.raises(UnavailableError, match="the monitor stops"):
         await processes.turn("glance", keyframe(), AT, None, None)
     await processes.stop()
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.01, 0.1, 0.3])
+async def test_the_end_comes_while_they_begin(after_s: float) -> None:
+    processes = Processes(2)
+    turn = asyncio.create_task(processes.turn("glance", keyframe(), AT, None, None))
+    await asyncio.sleep(after_s)
+    await processes.stop()
+    with contextlib.suppress(UnavailableError):
+        await turn
+    assert children() == []
 
 
 async def test_the_end_does_not_wait_for_who_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
