@@ -61,12 +61,17 @@ def median(values: ArrayLike) -> float:
 
 
 def means(plane: NDArray[np.generic], columns: int, rows: int) -> Map:
-    """Means over a grid that divides the plane, float32: numpy's sums take half an area filter's time."""
-    height, width = plane.shape
-    # along the rows first: the longer the stretches, the better
-    sums = np.asarray(plane, np.float32).reshape(rows, height // rows, width).sum(axis=1)
-    whole = sums.reshape(rows, columns, width // columns).sum(axis=2)
-    return np.asarray(whole * np.float32(rows * columns / plane.size), np.float32)
+    """Means over a grid that divides the plane, float32: numpy's sums take half an area filter's time.
+
+    Of truths, of bytes in parts of no more than 257 rows, or of numbers.
+    """
+    width = plane.shape[1]
+    # along the rows first, the longer the better; bytes are summed as whole numbers
+    of_bytes = plane.dtype in (np.bool_, np.uint8)
+    stretches = (plane.view(np.uint8) if of_bytes else np.asarray(plane, np.float32)).reshape(rows, -1, width)
+    sums = stretches.sum(axis=1, dtype=np.uint16 if of_bytes else np.float32)
+    parts = sums.reshape(rows, columns, width // columns).sum(axis=2, dtype=np.float32)
+    return np.asarray(parts * np.float32(rows * columns / plane.size), np.float32)
 
 
 def block_means(plane: NDArray[np.generic]) -> Map:

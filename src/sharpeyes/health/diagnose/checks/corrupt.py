@@ -17,43 +17,37 @@ _MACROBLOCK = 16
 _Plane = NDArray[np.integer | np.floating]
 _EDGE, _MIDDLE = 13, 5
 """Where the macroblock's edge and middle are among the sixteen steps of :func:`_steps`."""
-_STEP = 6.0
-"""Grey levels of a step, averaged along a macroblock's side, from which it counts."""
+_STEP = 6 * _MACROBLOCK
+"""Grey levels of a step, summed along a macroblock's side, above which it counts."""
+_Steps = NDArray[np.bool_]
 
 
-def _sides(image: _Plane) -> tuple[Map, Map]:
-    """Means along the macroblocks' upright sides (a row a macroblock), and along their level ones."""
-    return _runs(image), _runs(np.asarray(cv2.transpose(image)))
-
-
-def _runs(image: _Plane) -> Map:
-    """Means of every sixteen rows. Whole numbers are summed as such: a third of an area filter's time."""
-    rows = len(image) // _MACROBLOCK
-    sums = image[: rows * _MACROBLOCK].reshape(rows, _MACROBLOCK, -1)
-    exact = np.uint16 if image.dtype == np.uint8 else np.float32
-    return np.asarray(sums.sum(axis=1, dtype=exact) * np.float32(1 / _MACROBLOCK), np.float32)
-
-
-def _steps(runs: Map) -> Map:
-    """(rows, columns, 16): 1 where a strong lone step is, by macroblock and phase, of which ``_EDGE`` is the
-    macroblock's edge. `runs`: means along the sides.
+def _steps(image: _Plane) -> tuple[_Steps, _Steps]:
+    """Across and down, (rows, columns, 16) each: where a strong lone step is, by macroblock and phase, of
+    which ``_EDGE`` is the macroblock's edge.
 
     A decoder's damage ends on a macroblock's edge: a step of one sign along all of its side, with calm on
     both sides of it. A scene's edges fall on all phases alike.
     """
-    columns = (runs.shape[1] - 6) // _MACROBLOCK
-    steps = cv2.absdiff(runs[:, 1:], runs[:, :-1])
-    # a step's place in it is two before that in the steps
-    alone = steps[:, 2:-2] - np.maximum(steps[:, :-4], steps[:, 4:])
-    strong = (alone > _STEP)[:, : columns * _MACROBLOCK]
-    return strong.astype(np.float32).reshape(len(runs), columns, _MACROBLOCK)
+    return _across(image), _across(np.asarray(cv2.transpose(image)))
 
 
-def _local(across: Map, down: Map) -> tuple[float, float]:
+def _across(image: _Plane) -> _Steps:
+    rows, columns = len(image) // _MACROBLOCK, (image.shape[1] - 6) // _MACROBLOCK
+    sides = image[: rows * _MACROBLOCK].reshape(rows, _MACROBLOCK, -1)
+    # whole numbers stay such: a third of the time of means
+    sums = sides.sum(axis=1, dtype=np.uint16 if image.dtype == np.uint8 else np.float32)
+    steps = cv2.absdiff(sums[:, 1:], sums[:, :-1])
+    alone = cv2.subtract(steps[:, 2:-2], cv2.max(steps[:, :-4], steps[:, 4:]))
+    # a step's place is two before that of its own column
+    return np.asarray((alone > _STEP)[:, : columns * _MACROBLOCK].reshape(rows, columns, _MACROBLOCK))
+
+
+def _local(across: _Steps, down: _Steps) -> tuple[float, float]:
     """The most damaged window of 4x4 macroblocks: steps on the grid both ways beyond those off it, and of the
     weaker way alone. A scene's own straight edge is one line; damage has corners."""
     parts = []
-    for steps in (across, down.transpose(1, 0, 2)):
+    for steps in (across.astype(np.float32), down.transpose(1, 0, 2).astype(np.float32)):
         off = steps.sum(axis=2) - steps[..., _MIDDLE] - steps[..., _EDGE]
         # 14 other phases: three times what chance puts on the grid
         parts.append(cv2.boxFilter(steps[..., _EDGE] - off * np.float32(3 / 14), -1, (4, 4), normalize=False))
@@ -76,7 +70,7 @@ def _grid(image: _Plane, source_size: tuple[int, int]) -> dict[str, float]:
     source = at_source_scale(image, source_size)
     if source is None:
         return dict.fromkeys(("x", "x_log", "y", "y_log", "half", "local", "corner"), float("nan"))
-    across, down = (_steps(runs) for runs in _sides(source))
+    across, down = _steps(source)
     out: dict[str, float] = dict(zip(("local", "corner"), _local(across, down), strict=True))
     halves = 0.0
     for name, steps in (("x", across), ("y", down)):
@@ -92,9 +86,11 @@ def _grid(image: _Plane, source_size: tuple[int, int]) -> dict[str, float]:
     return out
 
 
-def _shares(steps: Map) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _shares(steps: _Steps) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Shares of steps by phase, and those of the phases that are neither edge nor middle."""
-    shares = steps.mean(axis=(0, 1), dtype=np.float64)
+    rows, columns, _ = steps.shape
+    by_column = steps.reshape(rows, -1).sum(axis=0, dtype=np.uint16)
+    shares = by_column.reshape(columns, -1).sum(axis=0) / (rows * columns)
     return shares, np.delete(shares, (_MIDDLE, _EDGE))
 
 
@@ -104,7 +100,7 @@ def grid_share(picture: Picture) -> float:
     source = at_source_scale(picture.y, picture.source_size)
     if source is None:
         return 0.0
-    both_ways = (_shares(_steps(runs)) for runs in _sides(source))
+    both_ways = (_shares(steps) for steps in _steps(source))
     return max(float(shares[_EDGE] - others.max()) for shares, others in both_ways)
 
 

@@ -54,7 +54,7 @@ def measure(features: Features) -> dict[str, float]:
     ratio = blocks / noise
     equal = block_means(features.after.picture.y == features.before.picture.y)
     low = np.abs(features.after.thumb - features.before.thumb)
-    a, b = features.before.high[::2, ::2], features.after.high[::2, ::2]
+    a, b = (np.ascontiguousarray(look.high[::2, ::2]) for look in (features.before, features.after))
     aa, bb, ab = block_means(a * a), block_means(b * b), block_means(a * b)
     correlation = ab / np.sqrt(aa * bb + 1e-3)
     calm = features.after.fine_blocks <= percentile(features.after.fine_blocks, 35)

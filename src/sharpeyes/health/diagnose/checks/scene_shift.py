@@ -242,17 +242,17 @@ def measure(features: Features) -> dict[str, float]:
 def _faint_tiles(field: Map, usual: Map) -> tuple[float, float, float, float]:
     """Per tile of 40x30: shares kept and moved, the mean gain by moving, and how far the moves agree."""
     reach = 16
-    padded = cv2.copyMakeBorder(field, reach, reach, reach, reach, cv2.BORDER_CONSTANT)
-    ones = np.ones((30, 40), np.float32)
-    power = np.asarray(cv2.merge([cv2.multiply(padded[..., 0], padded[..., 0]), padded[..., 1] ** 2]))
-    mass = power[..., 0] + power[..., 1]
+    around = cv2.copyMakeBorder(field, reach, reach, reach, reach, cv2.BORDER_CONSTANT)
+    padded = np.asarray(around, np.float32)
+    # [y, x]: of the tile that begins there
+    energies = cv2.boxFilter(product(padded, padded), -1, (40, 30), anchor=(0, 0), normalize=False)
     kept = moved = 0
     gains, ways = [], []
     for top in (8, 30, 52):
         for left in range(0, _W - 39, 40):
             tile = usual[top : top + 30, left : left + 40]
             window = np.s_[top : top + 30 + 2 * reach, left : left + 40 + 2 * reach]
-            energy = cv2.matchTemplate(mass[window], ones, cv2.TM_CCORR)
+            energy = energies[top : top + 1 + 2 * reach, left : left + 1 + 2 * reach]
             surface = np.asarray(cv2.matchTemplate(padded[window], tile, cv2.TM_CCORR), np.float32)
             surface /= np.sqrt(np.maximum(energy, 20) * float((tile**2).sum()) + 1)
             rest = float(surface[reach - 1 : reach + 2, reach - 1 : reach + 2].max())
