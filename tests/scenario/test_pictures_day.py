@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from scenario.virtual_city import EPOCH, City, city, seconds
+from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Keyframe, PictureFault, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.decoders import Threads
@@ -23,6 +24,7 @@ from sharpeyes.health.examiner import Checked, Opened
 from sharpeyes.health.fleet import Limits
 from sharpeyes.health.quality import LEARN_BEST, Quality
 from sharpeyes.health.sight import Finding
+from sharpeyes.health.sweep import sweep
 from sharpeyes.store import evidence as index
 from sharpeyes.store import pictures
 
@@ -63,6 +65,12 @@ class Examiner:
             still=b"jpeg" if findings else None,
             normal=picture,
         )
+
+    def trace(self, picture: Any) -> Any:
+        return picture
+
+    def moved(self, trace: Any, picture: Any) -> bool:
+        return bool(trace != picture)
 
     def learn(self, keyframes: Sequence[Keyframe], mode: str, at: Ms) -> bytes | None:
         return f"{mode} from {len(keyframes)}".encode()
@@ -456,3 +464,48 @@ def test_rungs_tile_what_was_seen(tmp_path: Path) -> None:
         low = sum(i.end - i.start for i in climbed if i.end and i.rung < Rung.KEYFRAME)
         assert low == sum(i.end - i.start for i in states if i.state is OFFLINE and i.end)
         assert place.database.read(pictures.load_rungs) == {}
+
+
+def test_channels_that_wait_for_the_first_one_s_login_are_looked_at_all_the_same(tmp_path: Path) -> None:
+    """A recorder's password is tried by one channel; the others' places go to whoever can use them."""
+    with city(tmp_path) as (place, run):
+        cameras = place.build({"nvr": 8})
+        place.passwords["nvr"] = "right"
+        place.took_s = 0.3
+        quality, _ = quality_of(place, patient=True, quick=True)
+        login = Credentials("admin", Secret("right"))
+
+        async def story() -> None:
+            async with asyncio.timeout(3600):
+                swept = await sweep(
+                    [place.target(camera, login) for camera in cameras],
+                    place.probe,
+                    clock=place.clock,
+                    limits=Limits(),
+                    quality=quality,
+                )
+            assert all(entry.sight is not None for entry in swept.entries)
+            assert (quality.stats.looks, quality.places.taken) == (8, 0)
+
+        run(story())
+
+
+def test_a_camera_removed_while_its_second_picture_comes_gives_its_place_back_once(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        (camera,) = place.build({"h": 1})
+        place.took_s = 1.0
+        quality, _ = quality_of(place)
+
+        async def story() -> None:
+            fleet, _ = place.fleet(quality=quality)
+            await fleet.start([place.target(camera)])
+            unit = fleet._units[camera.id]
+            while not (unit.paired and unit.flight):
+                await asyncio.sleep(0.1)
+            assert quality.places.taken == 1
+            fleet.remove(camera.id)
+            await asyncio.sleep(10)
+            assert quality.places.taken == 0
+            await fleet.stop()
+
+        run(story())

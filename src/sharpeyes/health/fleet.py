@@ -737,6 +737,7 @@ class Fleet:
             permit = self.accounts.ask(unit.endpoint, target.camera.id, credentials, self._clock())
             if permit is Permit.WAIT:  # the trial is on this host: its end opens the gate again
                 if look and not unit.paired:
+                    unit.looking = False
                     self._give_place()
                 gate.waiting.append(unit)
                 return False
@@ -995,6 +996,8 @@ class Fleet:
         self._quality.places.leave(unit)
         if unit.paired:
             unit.paired = unit.looking = False
+            if unit.flight is not None:  # the place that it holds is given back here
+                unit.flight.place = False
             self._quality.drop(unit.target.camera.id)
             self._give_place()
 
