@@ -150,7 +150,8 @@ async def _finish(
                 ) from None
             await asyncio.sleep(AGAIN_S)
             continue
-        except (DBAPIError, SharpEyesError) as error:  # another process was faster: the others go on
+        # another process was faster, or another version has staged it: the others go on
+        except (DBAPIError, SharpEyesError, AttributeError, KeyError, TypeError, ValueError) as error:
             if limit == 1:
                 await database.awrite(bind(_leave_out, item=item, why=str(error)))
             limit = 1
@@ -207,7 +208,10 @@ def _forget_undecided(connection: Connection) -> None:
 def _leave_out(connection: Connection, item: Staged, why: str) -> None:
     """The next one, which cannot be written any more."""
     ((seq, body),) = next_rows(connection, item.id, 1)
-    key = json.loads(body).get("key", "")
+    try:
+        key = str(json.loads(body)["key"])
+    except (KeyError, TypeError, ValueError):
+        key = ""
     log.error("camera %s of an import was left out: %s", key, why)
     record(connection, [Event(at=item.at, kind="conflict", subject=key, message=f"left out: {item.reason}")])
     drop_rows(connection, item.id, seq)

@@ -168,10 +168,14 @@ def scheduled(connection: Connection, label: str, by: str, lang: str, department
     return None if row is None else _made(row)
 
 
-def list_made(connection: Connection, *, limit: int | None = None, offset: int = 0) -> list[Made]:
-    """Newest first."""
+def list_made(
+    connection: Connection, *, scheduled: bool = False, limit: int | None = None, offset: int = 0
+) -> list[Made]:
+    """Newest first. ``scheduled``: only those that no person asked for."""
     r = report_made.c
     query = select(report_made).order_by(r.asked_ms.desc(), r.id).limit(limit).offset(offset)
+    if scheduled:
+        query = query.where(r.author.is_(None))
     return [_made(row) for row in connection.execute(query)]
 
 
@@ -252,6 +256,8 @@ def remove_made(connection: Connection, key: str) -> None:
     found = get_made(connection, key)
     if found.stage in UNDER_WAY:
         raise ConflictError("this report is being made", mend="Wait until it is made")
+    if found.stage is ReportStage.REMOVED:
+        raise NotFoundError("the files of this report were removed", mend="Have it made again")
     if found.author is None:
         tell_stage(connection, key, ReportStage.REMOVED)
     else:

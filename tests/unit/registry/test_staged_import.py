@@ -192,6 +192,27 @@ def test_what_cannot_be_written_any_more_is_said_and_holds_nobody_up(
     assert [line.message for line in lines] == ["left out: imported from a.csv by ada"] * 2
 
 
+@pytest.mark.parametrize("body", ['{"camera": {"unknown": 1}}', "[]", "junk", '{"key": "a", "camera": 1}'])
+def test_what_another_version_has_staged_does_not_keep_the_service_from_starting(
+    world: World, body: str
+) -> None:
+    asyncio.run(take(world.database, sheet(number=2)))
+    renamed = replace(next(iter(world.database.read(list_cameras))), name="Renamed")
+    plan = Plan(rows=(), columns={}, ignored=(), form="csv", encoding=None, digest="", cameras=(renamed,))
+    bodies = staged._bodies(plan, world.database.read(staged.imports.snapshot))
+
+    def stage(connection: Connection) -> None:
+        staged.add_staged(connection, staged.Staged("i", Ms(9_000), "a test", decided=True))
+        staged.add_rows(connection, "i", 0, [body, *bodies])
+
+    world.database.write(stage)
+    asyncio.run(staged.finish(world.database))
+    assert "Renamed" in {camera.name for camera in world.database.read(list_cameras)}
+    assert left(world.database) == 0
+    (line,) = world.database.read(lambda c: list_events(c, kind="conflict"))
+    assert line.message == "left out: a test"
+
+
 def test_nobody_else_changes_the_registry_meanwhile(world: World) -> None:
     """Else what was decided on could not be written."""
     refused: list[str] = []

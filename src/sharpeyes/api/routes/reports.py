@@ -361,11 +361,9 @@ def _told(rooms: Context, item: Schedule, made: dict[_Name, Made]) -> ReportSche
 async def schedules(rooms: Rooms, caller: AnyCaller) -> ReportSchedules:
     """What is made by itself: by the settings, and by whoever scheduled it."""
     stored, listed = await rooms.database.aread(
-        lambda connection: (reports.list_schedules(connection), reports.list_made(connection, limit=500))
+        lambda c: (reports.list_schedules(c), reports.list_made(c, scheduled=True, limit=500))
     )
-    made = {
-        (one.label, one.by, one.lang, one.department): one for one in reversed(listed) if one.author is None
-    }
+    made = {(one.label, one.by, one.lang, one.department): one for one in reversed(listed)}
     boxes = rooms.faults.courier.mailboxes() if caller.may(SCHEDULE) else []
     return ReportSchedules(
         items=tuple(_told(rooms, one, made) for one in (*rooms.reporter.schedules, *stored)),
