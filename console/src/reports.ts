@@ -1,7 +1,7 @@
 /** Reports: their periods as calendars name them, and their files. */
 import { saveFile } from './act'
 import { credentials, reach, type Shape } from './api/client'
-import { locale, t, word } from './i18n'
+import { locale, word } from './i18n'
 import { clock, site } from './live'
 import { nameOf } from './registry'
 
@@ -26,7 +26,8 @@ export const usual = (by: Wanted['by'], formats: Format[]): Wanted => ({ by, dep
 /** What a report is on, in words. */
 export function scopeOf(one: { by: string; department: string | null }): string {
   if (!one.department) return word('rates.by', one.by)
-  return `${nameOf('department', one.department)} · ${one.by === 'department' ? t('reports.sum') : word('rates.by', one.by)}`
+  const name = nameOf('department', one.department)
+  return one.by === 'department' ? name : `${name} · ${word('rates.by', one.by)}`
 }
 
 /** The calendar date at the site, as a date of this machine, which is what pickers have. */

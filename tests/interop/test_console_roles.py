@@ -19,6 +19,8 @@ from sharpeyes.api.console import ASSETS
 from sharpeyes.app import wall_clock
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.masks import Mask
+from sharpeyes.store.access import find_account
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
@@ -280,6 +282,14 @@ async def test_an_auditor_verifies_and_a_maintainer_is_shown_no_picture(site: Si
     await tab.open(site.url + "/register")
     await tab.sees("Signed checkpoint")
     await tab.sees("Shen")  # the log-in, the newest of all
+    admin = await site.service.database.aread(lambda connection: find_account(connection, "feng"))
+    assert admin is not None
+    corner = Mask(points=((0, 0), (5000, 0), (0, 5000)))
+    await access_of(site).desk.set_masks(admin.subject.id, "park", [corner])
+    await tab.open(site.url + "/register")
+    await tab.sees("before: Nothing is masked.")
+    drawn = await tab.call("() => document.querySelector('td polygon').getAttribute('points')")
+    assert drawn == "0,0 800,0 0,450"
     register, now = access_of(site).register, wall_clock()
     # So much that a signed checkpoint is due.
     await asyncio.gather(*(register.append(entries.login(now, None, "wrong", "")) for _ in range(1001)))

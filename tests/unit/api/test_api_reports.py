@@ -518,6 +518,7 @@ async def test_a_schedule_s_report_that_was_removed_is_not_made_again(tmp_path: 
         assert (await staff["zhou"].delete(path)).status_code == 403
         assert (await staff["feng"].delete(path)).status_code == 204
         assert (await client.get(path)).json()["stage"] == "removed"
+        assert (await staff["feng"].delete(path)).status_code == 404
 
 
 async def test_a_report_on_one_department_knows_of_no_other(tmp_path: Path) -> None:
