@@ -139,9 +139,9 @@ def values(look: Look) -> dict[str, float]:
 
 def _unfilled(picture: Picture) -> float:
     """Share of the very grey that a decoder starts from when the keyframe never came."""
-    y, u, v = picture.y[::2, ::2], picture.u, picture.v
-    grey = (y >= 125) & (y <= 131) & (u >= 126) & (u <= 130) & (v >= 126) & (v <= 130)
-    return share(grey)
+    colourless = cv2.bitwise_and(cv2.inRange(picture.u, 126, 130), cv2.inRange(picture.v, 126, 130))
+    middle = cv2.inRange(np.ascontiguousarray(picture.y[::2, ::2]), 125, 131)
+    return cv2.countNonZero(cv2.bitwise_and(colourless, middle)) / middle.size
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
