@@ -85,7 +85,7 @@ export const REST: readonly (readonly [RegExp, string])[] = [
   [/^another import is being prepared$/, '另一个导入正在准备'],
   [/^Try again in some minutes$/, '请过几分钟再试'],
   [/^no more pictures are looked at: the monitor stops$/, '服务正在停止，不再检查画面'],
-  [/^a decoder failed by a fault of its own: (.*)$/s, '解码器自身出错：$1'],
+  [/^a decoder failed by a fault of its own: (.*)$/, '解码器自身出错：$1'],
   [/^the decode process ended at this picture$/, '解码进程在处理该画面时退出'],
   [/^the files of this report were removed$/, '该报表的文件已清除'],
   [/^recipients: (.*?) is no recipient that gets e-mail$/, '$1 不是使用邮件的接收人'],
