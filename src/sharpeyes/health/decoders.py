@@ -138,7 +138,8 @@ class Threads:
 class _Work:
     """A turn on its way."""
 
-    message: bytes
+    turn: Turn
+    arguments: tuple[Any, ...]
     answer: asyncio.Future[tuple[Any, float]]
 
 
@@ -188,7 +189,8 @@ class _Worker(asyncio.Protocol):
     def take(self, work: _Work) -> None:
         assert self._transport is not None
         self.hands.append(work)
-        self._transport.writelines((LENGTH.pack(len(work.message)), work.message))
+        message = pickle.dumps((work.turn, work.arguments), pickle.HIGHEST_PROTOCOL)
+        self._transport.writelines((LENGTH.pack(len(message)), message))
         if self._timer is None:
             self._watch()
 
@@ -300,8 +302,7 @@ class Processes:
     async def turn(self, turn: Turn, *arguments: Any) -> tuple[Any, float]:
         if self._stopped:
             raise UnavailableError("no more pictures are looked at: the monitor stops")
-        message = pickle.dumps((turn, arguments), pickle.HIGHEST_PROTOCOL)
-        work = _Work(message, asyncio.get_running_loop().create_future())
+        work = _Work(turn, arguments, asyncio.get_running_loop().create_future())
         self._waiting.append(work)
         self._hand_out()
         return await work.answer
