@@ -1654,8 +1654,8 @@ export interface paths {
         /**
          * Confirm
          * @description Say that an account is another person's than whoever gave it its password (`keyed_by`). Until then it
-         *     decides on nothing of theirs, or of other accounts that have theirs from the same hand, nor they on its
-         *     (403 `one_hand`). An administrator whose password they do not know says it.
+         *     decides on nothing of theirs, nor they on its (403 `one_hand`). An administrator whose password they do
+         *     not know says it.
          */
         post: operations["confirm_api_v1_users__user_id__confirm_post"];
         delete?: never;
@@ -10135,7 +10135,7 @@ export interface components {
             created: string;
             /**
              * Keyed By
-             * @description The administrator who gave it its password: until another has confirmed the account, it decides on no wish of theirs, or of other accounts that have theirs from the same, nor they on its.
+             * @description The administrator who gave it its password: until another has confirmed the account, it counts as nobody else where it is about theirs.
              */
             keyed_by: string | null;
         };

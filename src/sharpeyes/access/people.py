@@ -45,6 +45,7 @@ from sharpeyes.store.access import (
     get_account,
     get_subject,
     in_one_hand,
+    keyholders,
     lapse_sessions,
     list_requests,
     list_sessions,
@@ -399,7 +400,8 @@ class People:
             account = get_account(connection, user_id)
             if account.keyed_by is None:
                 raise ConflictError("this account needs no confirmation")
-            if by is not None and in_one_hand(connection, by.id, {account.keyed_by}):
+            held = keyholders(connection, user_id)
+            if by is not None and (by.id in held or in_one_hand(connection, by.id, held)):
                 raise OneHandError("nobody confirms an account of their own")
             change_user(connection, user_id, now, keyed_by=None)
             said: dict[str, Detail] = {"made_by": account.keyed_by}

@@ -165,7 +165,7 @@ def approve(
 
     ``needed``: by policy now; it may want more than when the request was made, and then that holds, but never
     fewer. ``gone``: who said yes and is no approver of this owner any more; their word does not count.
-    ``hands``: accounts through which the same person may act (by a password that one or a third gave).
+    ``hands``: accounts through which the same person may act (one has its password from the other).
     """
     part = _decidable(request, owner, by, now, hands)
     if any(vote.by == by.id for vote in part.approvals):

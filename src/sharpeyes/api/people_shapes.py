@@ -70,8 +70,7 @@ class UserShape(Shape):
         str | None,
         Field(
             description="The administrator who gave it its password: until another has confirmed the "
-            "account, it decides on no wish of theirs, or of other accounts that have theirs from the same, "
-            "nor they on its."
+            "account, it counts as nobody else where it is about theirs."
         ),
     ]
 

@@ -368,16 +368,15 @@ def forbids(place: Place) -> Refused | None:
 
 
 class OneHandError(ForbiddenError):
-    """Two accounts, perhaps one person: the one may know the other's password, or a third may know both."""
+    """Two accounts, and perhaps one person: the one gave the other its password, or may know it by others."""
 
     kind = "one_hand"
 
     def __init__(self, own: str) -> None:
         """``own``: what nobody does to their own."""
         super().__init__(
-            f"{own}: one of the two accounts has its password from the other, or both have theirs from the "
-            "same administrator, and one person may act as both",
-            mend="Have another administrator confirm the account, or `sharpeyes user confirm` on the "
+            f"{own}: one of the two accounts has its password from the other, and one person may act as both",
+            mend="Have another administrator confirm that account, or `sharpeyes user confirm` on the "
             "machine; or have another person do it",
         )
 

@@ -181,21 +181,21 @@ def list_accounts(connection: Connection, *, department: str | None = None) -> l
     return [_account(row) for row in connection.execute(query)]
 
 
-def in_one_hand(connection: Connection, user_id: str, others: Iterable[str]) -> frozenset[str]:
-    """Those of the others behind whom the same person may be as behind this account, no matter what the names
-    say: the one may know the other's password, or a third may know both."""
-    mine = _hands(connection, user_id)
-    return frozenset(one for one in others if mine & _hands(connection, one))
-
-
-def _hands(connection: Connection, user_id: str) -> frozenset[str]:
-    """Who may act as this account: its user; who gave it its password; who gave them theirs; and so on."""
+def keyholders(connection: Connection, user_id: str) -> frozenset[str]:
+    """The administrators who may know this account's password: who gave it; who gave theirs; and so on."""
     found: set[str] = set()
     at: str | None = user_id
     while at is not None and at not in found:
         found.add(at)
         at = connection.scalar(select(user.c.keyed_by).where(user.c.id == at))
-    return frozenset(found)
+    return frozenset(found - {user_id})
+
+
+def in_one_hand(connection: Connection, user_id: str, others: Iterable[str]) -> frozenset[str]:
+    """Those of the others who may know this account's password, or whose own this account may know: no
+    matter what the names say, one person may act as both."""
+    mine = keyholders(connection, user_id)
+    return frozenset(one for one in others if one in mine or user_id in keyholders(connection, one))
 
 
 def get_subject(connection: Connection, user_id: str) -> Subject:

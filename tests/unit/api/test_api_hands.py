@@ -180,25 +180,6 @@ class TestOneHand:
         assert kind(await decide(staff, theirs, "third")) == (403, "one_hand"), "two approvers are two people"
         assert await staff.approve(theirs, "zhao")
 
-    async def test_two_accounts_of_one_maker_decide_on_nothing_of_each_other(self, staff: Staff) -> None:
-        await make(staff, "deng", "edu", Role.ADMIN)
-        first = await engage(staff, "deng", "first", "edu", "requester")
-        second = await engage(staff, "deng", "second", "psb", "approver")
-        wish = await staff.ask("gate-1", by="first")
-        refused = await decide(staff, wish, "second")
-        assert kind(refused) == (403, "one_hand")
-        assert "from the same administrator" in refused.json()["detail"]
-        named = await staff.ask("gate-1", by="wang", users=[staff.id("wang"), first.id])
-        assert kind(await decide(staff, named, "second")) == (403, "one_hand")
-        third = await engage(staff, "deng", "third", "psb", "approver")
-        theirs = await staff.ask("gate-1", by="wang")
-        assert (await decide(staff, theirs, "second")).status_code == 200
-        assert kind(await decide(staff, theirs, "third")) == (403, "one_hand"), "two approvers are two people"
-        assert kind(await staff["deng"].post(f"/api/v1/users/{third.id}/confirm")) == (403, "one_hand")
-        assert (await staff["feng"].post(f"/api/v1/users/{second.id}/confirm")).status_code == 204
-        assert (await decide(staff, wish, "second")).status_code == 200, "they are another person than deng"
-        assert kind(await decide(staff, wish, "third")) == (403, "one_hand"), "and these are not yet"
-
     async def test_another_administrator_confirms_it_and_nobody_of_the_same_hand(self, staff: Staff) -> None:
         deng = await make(staff, "deng", "edu", Role.ADMIN, Role.REQUESTER)
         second = await engage(staff, "deng", "second", "psb", "approver")

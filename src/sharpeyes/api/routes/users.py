@@ -88,8 +88,8 @@ async def reset_password(rooms: Rooms, caller: PeopleManager, user_id: UserId, f
 @router.post("/users/{user_id}/confirm", status_code=HTTPStatus.NO_CONTENT)
 async def confirm(rooms: Rooms, caller: PeopleManager, user_id: UserId) -> None:
     """Say that an account is another person's than whoever gave it its password (`keyed_by`). Until then it
-    decides on nothing of theirs, or of other accounts that have theirs from the same hand, nor they on its
-    (403 `one_hand`). An administrator whose password they do not know says it."""
+    decides on nothing of theirs, nor they on its (403 `one_hand`). An administrator whose password they do
+    not know says it."""
     async with auth.refusals(rooms, caller, "confirm", user_id):
         await rooms.access.people.confirm(caller.person, user_id)
 
