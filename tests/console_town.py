@@ -18,6 +18,39 @@ from sharpeyes.config import Settings, load
 
 CLIP = encode("h264", width=320, height=180, frames=50, gop=25, options={"b": "500000", "maxrate": "500000"})
 PASSWORD = "a long phrase of words 9"
+PAGES = (
+    "/",
+    "/wall",
+    "/cameras",
+    "/cameras/dead",
+    "/map",
+    "/faults",
+    "/rates",
+    "/live?cameras=park",
+    "/access",
+    "/disputes",
+    "/disputes?tab=contests",
+    "/reports",
+    "/reports?tab=schedules",
+    "/reports?tab=check",
+    "/discovery",
+    "/shifts",
+    "/dossiers",
+    "/dossiers/import",
+    "/causes",
+    "/journal",
+    "/help",
+    "/settings",
+    "/settings?tab=account",
+    "/settings?tab=tiers",
+    "/settings?tab=departments",
+    "/settings?tab=areas",
+    "/settings?tab=users",
+    "/settings?tab=policies",
+    "/settings?tab=messages",
+    "/settings?tab=tokens",
+)
+"""All but the sign-in, as those see them who may see all."""
 CITY = """
     site: {{name: 滨江, timezone: Asia/Shanghai}}
     tiers: {{public_security: {{target: 0.98, liveness_s: 5}}}}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
-from console_town import PASSWORD, Site, serving
+from console_town import PAGES, PASSWORD, Site, serving
 from sharpeyes.api.console import ASSETS
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
@@ -19,38 +19,6 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
     pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
 ]
-PAGES = (
-    "/",
-    "/wall",
-    "/cameras",
-    "/cameras/dead",
-    "/map",
-    "/faults",
-    "/rates",
-    "/live?cameras=park",
-    "/access",
-    "/disputes",
-    "/disputes?tab=contests",
-    "/reports",
-    "/reports?tab=schedules",
-    "/reports?tab=check",
-    "/discovery",
-    "/shifts",
-    "/dossiers",
-    "/dossiers/import",
-    "/causes",
-    "/journal",
-    "/help",
-    "/settings",
-    "/settings?tab=account",
-    "/settings?tab=tiers",
-    "/settings?tab=departments",
-    "/settings?tab=areas",
-    "/settings?tab=users",
-    "/settings?tab=policies",
-    "/settings?tab=messages",
-    "/settings?tab=tokens",
-)
 DIALOGS = (
     ("/settings?tab=tiers", "Edit"),
     ("/settings?tab=departments", "New department"),
