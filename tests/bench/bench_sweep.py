@@ -35,7 +35,7 @@ from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.sweep import sweep
-from sharpeyes.net.process import calm_collector, raise_file_limit
+from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit
 
 CADENCE_S = 10.0
 HANGS: tuple[dict[str, object], ...] = (
@@ -143,6 +143,7 @@ def show(name: str, figure: float, unit: str) -> None:
 
 async def run(arguments: argparse.Namespace, document: dict[str, Any]) -> None:
     targets = targets_of(document, "main" if arguments.main else "sub")
+    give_back_memory()  # as the command does
     calm_collector()
     await bench(targets, diagnose=arguments.diagnose, quick=arguments.quick)
     if not arguments.hang:
