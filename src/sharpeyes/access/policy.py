@@ -124,6 +124,3 @@ class Rules:
 
 OVERRIDE_ROLES = frozenset({Role.OPERATOR})
 """Who may open cameras in an emergency: the people who sit in a monitoring room."""
-
-REVIEW_ROLES = frozenset({Role.AUDITOR, Role.APPROVER})
-"""Who may judge an override: auditors, and approvers of the department that owns the cameras."""

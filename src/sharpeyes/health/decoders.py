@@ -25,7 +25,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
@@ -350,9 +350,12 @@ class Processes:
     def _begin(self, number: int) -> None:
         for _ in range(number):
             self._starting += 1
-            task = asyncio.get_running_loop().create_task(self._begin_one(), name="decoder")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(self._begin_one())
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work, name="decoder")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _begin_one(self) -> None:
         worker = None
@@ -386,9 +389,7 @@ class Processes:
         self._workers.remove(worker)
         if not self._stopped:
             log.error("a decode process ended by itself%s", " at a picture" if worker.hands else "")
-            task = asyncio.get_running_loop().create_task(_ended(worker), name="decoder's end")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._spawn(_ended(worker))
         if worker.hands:
             culprit = worker.hands.popleft().answer
             if not culprit.done():
