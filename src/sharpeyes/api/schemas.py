@@ -6,7 +6,7 @@ Each shape is built from a domain value by its ``of``; examples go to the OpenAP
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from sharpeyes.domain.reports import SPEAKS_FOR, CameraReport, ReportKind
 from sharpeyes.domain.time import iso
 from sharpeyes.health.board import Entry
 from sharpeyes.health.severity import is_critical
+from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.store.events import Event
 from sharpeyes.store.evidence import ProbeRecord
 from sharpeyes.store.pictures import StoredReference
@@ -265,8 +266,30 @@ class ReportShape(Shape):
         )
 
 
+class CertificateShape(Shape):
+    """What `tls` in cameras.yaml asks of the certificate behind a stream."""
+
+    policy: Annotated[
+        Literal["undeclared", "any", "authority", "pinned"],
+        Field(description="undeclared: checks believe any one, viewing the one the device was found with."),
+    ]
+    fingerprints: Annotated[tuple[str, ...], Field(description="Those that are pinned: SHA-256 in hex.")]
+
+    @classmethod
+    def of(cls, policy: TlsPolicy | None) -> Self:
+        if policy is None:
+            return cls(policy="undeclared", fingerprints=())
+        if policy.authorities is not None:
+            return cls(policy="authority", fingerprints=())
+        return cls(policy="pinned" if policy.fingerprints else "any", fingerprints=policy.fingerprints)
+
+
 class CameraDetail(CameraShape):
     last_probe: ProbeShape | None
+    certificate: Annotated[
+        CertificateShape | None,
+        Field(description="Null where no stream is encrypted, and for who does not mend cameras."),
+    ] = None
     clock: Annotated[
         ClockShape | None, Field(description="Of its device; null if that has none that can be asked.")
     ] = None

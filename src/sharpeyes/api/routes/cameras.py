@@ -12,13 +12,14 @@ from pydantic import Field
 from sqlalchemy import Connection
 
 from sharpeyes.api.auth import ADDRESSES, AnyCaller, ManagingCaller, Operator
-from sharpeyes.api.context import Rooms
+from sharpeyes.api.context import Context, Rooms
 from sharpeyes.api.packed import plain_json
 from sharpeyes.api.schemas import (
     Body,
     CameraDetail,
     CameraPage,
     CameraShape,
+    CertificateShape,
     ClockShape,
     ProbeShape,
     ReportShape,
@@ -28,7 +29,9 @@ from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
+from sharpeyes.health.target import host_of
 from sharpeyes.registry.edit import Edit, Edited, edit
+from sharpeyes.registry.trust import Trust
 from sharpeyes.store.cameras import (
     CameraFilter,
     count_cameras,
@@ -164,9 +167,18 @@ async def one(rooms: Rooms, caller: AnyCaller, camera_id: CameraId) -> CameraDet
     return CameraDetail(
         **dict(CameraShape.of(camera, entry, addresses=addresses)),
         last_probe=probe,
+        certificate=_certificate(rooms, camera) if addresses else None,
         clock=None if clock is None else ClockShape.of(clock, addresses=addresses),
         reports=() if devices is None else tuple(map(ReportShape.of, devices.events.current(camera_id))),
     )
+
+
+def _certificate(rooms: Context, camera: Camera) -> CertificateShape | None:
+    url = next((one.url for one in camera.streams if one.url.lower().startswith("rtsps:")), None)
+    if url is None:
+        return None
+    trust = Trust(cameras=rooms.configured.declared.tls, networks=rooms.enrolment.networks)
+    return CertificateShape.of(trust.of(host_of(url), camera))
 
 
 @router.patch("/{camera_id}")
