@@ -266,7 +266,7 @@ class Bench:
             first = frames[0]
             before = luma_of(first)
             fineness = fineness_of(len(key), first.width, first.height, codec)
-            limit = limit_of(fineness) if before is not None else None
+            limit = limit_of(fineness, codec) if before is not None else None
             cost = self.cost[first.height, codec]
             for each in following if before is not None and limit is not None else ():
                 begun = time.process_time()
@@ -374,7 +374,15 @@ def odd(bench: Bench) -> None:
     def scaled(rate: int, width: int, height: int) -> int:
         return int(rate * math.sqrt(width * height / (640 * 360)))
 
-    for width, height in ((320, 240), (176, 144), (360, 640), (704, 576), (1280, 720), (3840, 2160)):
+    for width, height in (
+        (320, 240),
+        (176, 144),
+        (360, 640),
+        (480, 640),
+        (704, 576),
+        (1280, 720),
+        (3840, 2160),
+    ):
         shows = still_shows(width, height)
         for name in ("street, noise", "coarse grain") if width < 3840 else ("leaves",):
             for rate in (200_000, 800_000) if width < 3840 else (400_000,):

@@ -164,7 +164,7 @@ def test_a_clock_in_the_margin_does_not_move() -> None:
 
 def test_a_keyframe_too_coarse_to_tell_is_not_judged() -> None:
     key, following = encode(street, options=":crf=51")
-    assert fineness_of(len(key), WIDTH, HEIGHT) < 1
+    assert limit_of(fineness_of(len(key), WIDTH, HEIGHT)) is None
     assert not judged((key, following)).moves
 
 
@@ -216,7 +216,7 @@ def test_a_keyframe_without_a_picture_moves_nothing() -> None:
 
 
 def test_the_limit_falls_with_the_bytes_and_rises_with_the_area() -> None:
-    limits = [limit_of(fineness_of(size, WIDTH, HEIGHT)) for size in (10_000, 12_000, 24_000, 10**6)]
+    limits = [limit_of(fineness_of(size, WIDTH, HEIGHT)) for size in (9_000, 12_000, 24_000, 10**6)]
     assert limits[0] is None
     known = [limit for limit in limits if limit is not None]
     assert len(known) == 3
@@ -224,6 +224,16 @@ def test_the_limit_falls_with_the_bytes_and_rises_with_the_area() -> None:
     assert known[-1] > 0
     assert fineness_of(36_000, 1920, 1080) == pytest.approx(fineness_of(12_000, WIDTH, HEIGHT))
     assert fineness_of(24_000, WIDTH, HEIGHT, "h265") == fineness_of(12_000, WIDTH, HEIGHT)
+    assert limit_of(0.9) is not None
+    assert limit_of(0.9, "h265") is None
+
+
+@pytest.mark.parametrize(("rows", "columns", "moves"), [(1, 8, False), (2, 8, True), (3, 3, True)])
+def test_a_wrong_mean_along_one_row_of_blocks_is_no_motion(rows: int, columns: int, moves: bool) -> None:
+    before = np.full((180, 320), 120, np.uint8)
+    after = before.copy()
+    after[90 : 90 + 9 * rows, 80 : 80 + 8 * columns] += 7  # what is left of a limit of 24 explains it
+    assert (difference(means_of(before), after, 24.0) > 1) is moves
 
 
 # -- the examiner

@@ -84,7 +84,7 @@ def _in_motion(
     context: VideoCodecContext, codec: Codec, data: bytes, first: VideoFrame, following: Sequence[bytes]
 ) -> bool:
     """Whether a picture behind the first one shows that something moves. Damage is no motion."""
-    limit = limit_of(fineness_of(len(data), first.width, first.height, codec))
+    limit = limit_of(fineness_of(len(data), first.width, first.height, codec), codec)
     if limit is None or first.is_corrupt or (luma := luma_of(first)) is None:
         return False
     before = means_of(luma)

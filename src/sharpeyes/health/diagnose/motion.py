@@ -33,32 +33,38 @@ _MARGIN = 2
 Codec = Literal["h264", "h265"]
 
 _FINE: dict[Codec, int] = {"h264": 11_520, "h265": 23_040}
-"""Least bytes of a keyframe of 640x360; of H.265 twice as many, as it refines in larger blocks and the loop
-filters that are skipped here do more. A larger one needs more, by the root of its area, as it is scaled
-down; a smaller one as many, as its blocks are means of fewer pixels."""
+"""Bytes of a keyframe of 640x360 for which the limits are given; of H.265 twice as many, as it refines in
+larger blocks and the loop filters that are skipped here do more. A larger one needs more, by the root of its
+area, as it is scaled down; a smaller one as many, as its blocks are means of fewer pixels."""
+_COARSEST: dict[Codec, float] = {"h264": 0.8, "h265": 1.0}
+"""Share of these bytes below which refinement changes means without limit."""
 _CHANGED = 6
 """So many blocks must change, ..."""
 _REFINED, _LEAST = 24.0, 6.0
-"""... their mean by so many steps of luma behind a keyframe of least bytes, fewer behind a finer; or"""
+"""... their mean by so many steps of luma behind a keyframe of these bytes, fewer behind a finer; or"""
 _BEYOND = 5
 """so many, ..."""
+_IN_ROW = 3
+"""no more than so many of them in one row, ..."""
 _EXPLAINED, _REST = 0.35, 4.5
 """... by so many steps beyond this part of the deviation within the block. Refinement stays below both,
-whatever the picture and the control of the bit rate (tests/bench/bench_motion.py)."""
+whatever the picture and the control of the bit rate (tests/bench/bench_motion.py); but where an encoder runs
+out of bits in the middle of a keyframe, flat parts of a row of macroblocks get a wrong mean, each from the
+one before, until the next picture puts it right."""
 
 
 def fineness_of(size: int, width: int, height: int, codec: Codec = "h264") -> float:
-    """Bytes of a keyframe, as a share of the least from which on anything can be told."""
+    """Bytes of a keyframe, as a share of those for which the limits are given."""
     return size / (_FINE[codec] * math.sqrt(max(1.0, width * height / (WIDTH * HEIGHT))))
 
 
-def limit_of(fineness: float) -> float | None:
+def limit_of(fineness: float, codec: Codec = "h264") -> float | None:
     """By how much means may change behind a keyframe, None if it is too coarse to tell."""
-    return max(_LEAST, _REFINED / fineness**0.75) if fineness >= 1 else None
+    return max(_LEAST, _REFINED / fineness**0.75) if fineness >= _COARSEST[codec] else None
 
 
 def luma_of(frame: VideoFrame) -> Plane | None:
-    """(180, 320) uint8, the nearest pixels. None unless luma has eight bits and a plane of its own."""
+    """(180, 320) uint8. None unless luma has eight bits and a plane of its own."""
     if not frame.format.name.startswith(("yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "nv12", "gray")):
         return None
     if any(component.bits != 8 for component in frame.format.components):
@@ -66,7 +72,10 @@ def luma_of(frame: VideoFrame) -> Plane | None:
     plane = frame.planes[0]
     pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
     whole = pixels[: plane.height, : plane.width]
-    return np.asarray(cv2.resize(whole, _SIZE, interpolation=cv2.INTER_NEAREST), np.uint8)
+    # The nearest pixels stand for a block well; not of upright pictures, of whose lines one in three or more
+    # would be looked at.
+    way = cv2.INTER_NEAREST if plane.width > plane.height else cv2.INTER_AREA
+    return np.asarray(cv2.resize(whole, _SIZE, interpolation=way), np.uint8)
 
 
 def means_of(plane: Plane) -> Blocks:
@@ -87,7 +96,8 @@ def difference(before: Blocks, later: Plane, limit: float) -> float:
     if changed > 1 or _largest(change, _BEYOND) / _REST <= changed:  # detail only takes away
         return changed
     detail = np.sqrt(np.maximum(_means(after * after) - mean * mean, 0))
-    return max(changed, _largest(change - _EXPLAINED * detail, _BEYOND) / _REST)
+    unexplained = np.partition(change - _EXPLAINED * detail, -_IN_ROW, axis=1)[:, -_IN_ROW:]
+    return max(changed, _largest(unexplained, _BEYOND) / _REST)
 
 
 def _largest(blocks: Blocks, rank: int) -> float:
