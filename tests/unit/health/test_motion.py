@@ -232,7 +232,7 @@ def test_the_limit_falls_with_the_bytes_and_rises_with_the_area() -> None:
 def test_a_wrong_mean_along_one_row_of_blocks_is_no_motion(rows: int, columns: int, moves: bool) -> None:
     before = np.full((180, 320), 120, np.uint8)
     after = before.copy()
-    after[90 : 90 + 9 * rows, 80 : 80 + 8 * columns] += 7  # what is left of a limit of 24 explains it
+    after[90 : 90 + 9 * rows, 80 : 80 + 8 * columns] += 7  # far below the limit
     assert (difference(means_of(before), after, 24.0) > 1) is moves
 
 
