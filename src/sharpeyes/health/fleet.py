@@ -119,6 +119,9 @@ class Limits:
     """Probes open at once, those included that wait for their time-out."""
     slow_after_s: float = 1.0
     """After that a probe waits rather than works."""
+    keyframe_after_s: float = 0.2
+    """After that a probe for a picture waits for the camera's next keyframe, seconds away at worst, or for
+    its time-out: its place among the looks goes to the next."""
     starts_per_s: float = 2000.0
     """Pace of the first sweep."""
     host_spacing_s: float = 0.02
@@ -213,6 +216,8 @@ class Fleet:
         self._numbers = itertools.count(1)
         self._ready: deque[Unit] = deque()
         self._young: deque[Flight] = deque()
+        self._placed: deque[Flight] = deque()
+        """Probes that began with a place among the looks, the longest under way first."""
         self._flights: set[Flight] = set()
         self._working = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -625,6 +630,7 @@ class Fleet:
             return
         now = self._loop.time()
         schedule, ready = self._schedule, self._ready
+        self._make_places(now)
         while schedule and schedule[0][0] <= now:
             _, number, item = heapq.heappop(schedule)
             if isinstance(item, HostGate):
@@ -653,6 +659,8 @@ class Fleet:
                     self._open_lanes(unit.lanes)  # the room that it was called for is not taken
             if (ready or self.stats.paced) and self._young:
                 wake = self._young[0].started + limits.slow_after_s
+        if self._placed and self._quality is not None and self._quality.places.waiting:
+            wake = min(wake, self._placed[0].started + self._limits.keyframe_after_s)
         if schedule:
             wake = min(wake, schedule[0][0])
         if wake != float("inf"):
@@ -680,9 +688,15 @@ class Fleet:
                 self._working -= 1
                 self.stats.slow += 1
                 self._leave_work(flight)
-                if flight.place and not flight.unit.paired:  # who hangs keeps no decoder waiting
-                    flight.place = False
-                    self._give_place()
+
+    def _make_places(self, now: float) -> None:
+        """Probes that wait for a keyframe keep no decoder waiting."""
+        placed, until = self._placed, now - self._limits.keyframe_after_s
+        while placed and (placed[0] not in self._flights or placed[0].started <= until):
+            flight = placed.popleft()
+            if flight in self._flights and flight.place and not flight.unit.paired:
+                flight.place = False
+                self._give_place()
 
     # --- one probe -----------------------------------------------------------------------------------
 
@@ -756,6 +770,8 @@ class Fleet:
         )
         self._flights.add(flight)
         self._young.append(flight)
+        if look:
+            self._placed.append(flight)
         self._working += 1
         self.stats.in_flight = len(self._flights)
         for lane in flight.lanes:
@@ -1012,7 +1028,7 @@ class Fleet:
                 self._give_place()
             unit.looking = False
             return False
-        if not flight.place and not quality.places.take(unit):
+        if not flight.place and not quality.places.retake(unit):
             quality.stats.deferred += 1
             unit.looking = False
             return False

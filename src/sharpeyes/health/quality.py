@@ -10,8 +10,9 @@ the keyframe that its probe brings goes to a decoder (:mod:`.decoders`). The ord
 
 **Back-pressure.** A place is taken before the camera is connected to and given back when its picture is done
 with, so there are never more keyframes and pictures in memory than places. Without one, the probe goes its
-way as a liveness probe, the look is *deferred* and comes first when a place is free. A camera that hangs
-keeps its place for a second.
+way as a liveness probe, the look is *deferred* and comes first when a place is free. A camera that makes us
+wait for its next keyframe keeps its place for a moment only, and takes another when the keyframe comes: half
+of all places are for these.
 
 **Learning.** Pictures in which nothing was found are kept, encoded, for some days at most, until there are
 enough of a mode to learn what is normal; then only the reference is left. A first reference is made from few
@@ -93,8 +94,15 @@ class Places(Generic[T]):
         self.waiting: OrderedDict[T, None] = OrderedDict()
 
     def take(self, who: T) -> bool:
-        """A place, or the end of the queue."""
-        if self.taken < self.limit:
+        """A place to begin with, or the end of the queue."""
+        return self._take(who, self.limit // 2)
+
+    def retake(self, who: T) -> bool:
+        """The same for one who gave its place on before its keyframe came."""
+        return self._take(who, self.limit)
+
+    def _take(self, who: T, limit: int) -> bool:
+        if self.taken < limit:
             self.taken += 1
             self.waiting.pop(who, None)
             return True
@@ -104,7 +112,9 @@ class Places(Generic[T]):
     def give(self) -> T | None:
         """A place is free again; who has waited longest and shall try for it, if anybody."""
         self.taken -= 1
-        return self.waiting.popitem(last=False)[0] if self.waiting else None
+        if not self.waiting or self.taken >= self.limit // 2:
+            return None
+        return self.waiting.popitem(last=False)[0]
 
     def leave(self, who: T) -> None:
         """Wait no more."""
@@ -200,7 +210,7 @@ class Quality:
         clock: Callable[[], Ms],
         database: Database | None = None,
         evidence: Evidence | None = None,
-        places: int = 48,
+        places: int = 96,
         patient: bool = False,
         quick: bool = False,
         pair_s: float = PAIR_S,
