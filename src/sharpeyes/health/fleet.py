@@ -16,7 +16,7 @@ The fleet knows nothing of RTSP: it is given the function that probes. Around ea
   :mod:`.quality`; the probe itself is judged at once, with what earlier looks have found;
 - **what it means**: time-outs while our own event loop stood still are our fault, not the camera's.
 
-Then the judge speaks, the board shows it and the recorder keeps it.
+Then the camera's case is judged, shown and kept (:mod:`.cases`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import heapq
 import itertools
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -36,29 +36,26 @@ from sharpeyes.domain.health import (
     Blame,
     Failure,
     FailureKind,
-    Interval,
     Phase,
     ProbeResult,
     Rung,
-    RungInterval,
-    State,
     Timings,
 )
-from sharpeyes.domain.time import AHEAD_MS, Ms, Span
-from sharpeyes.health import hindsight, judge, pacing
+from sharpeyes.domain.time import AHEAD_MS, Ms
+from sharpeyes.health import judge, pacing
 from sharpeyes.health.accounts import Accounts, Login, Permit, login
 from sharpeyes.health.board import Board
+from sharpeyes.health.cases import Cases
 from sharpeyes.health.hindsight import Blindness, Upstream
-from sharpeyes.health.judge import Judgement, Policy, Standing
-from sharpeyes.health.ladder import Climb, Ladder
-from sharpeyes.health.own_time import OwnTime, no_later
+from sharpeyes.health.judge import Policy
+from sharpeyes.health.own_time import OwnTime
 from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import NoRecord, Recalled, Record
 from sharpeyes.health.sight import Sight
 from sharpeyes.health.target import Target, endpoint_of, host_of
-from sharpeyes.health.unit import NEVER, Flight, Pull, Unit, reject
+from sharpeyes.health.unit import Flight, Pull, Unit, reject
 from sharpeyes.health.viewing import Seen
 from sharpeyes.health.ways import Ways
 
@@ -85,15 +82,8 @@ TICK_S = 0.005
 """Slots that are closer together than this start together: fewer wake-ups, no visible difference."""
 LOOKS_PER_S = 40.0
 """Pace of the first looks at pictures."""
-SIGHT_CADENCES = 3
-"""For so many cadences a look at the picture holds."""
-SIGHT_MS = 24 * 3_600_000
-"""Faults of a picture that nobody has looked at for so long, as after a long stop, are not believed."""
 REPEAT_MS = 600_000
 """The working of a failure that goes on is kept as often as this."""
-_LIVE = Climb(Rung.KEYFRAME, Rung.KEYFRAME)
-"""How far a probe climbs whose picture nobody has looked at."""
-_UNSEEN = {State.UNKNOWN, State.MAINTENANCE}
 _LOCAL_TIMEOUTS = {
     FailureKind.TIMEOUT,
     FailureKind.CLOSED,
@@ -119,7 +109,7 @@ class Limits:
     """Probes open at once, those included that wait for their time-out."""
     slow_after_s: float = 1.0
     """After that a probe waits rather than works."""
-    keyframe_after_s: float = 0.2
+    keyframe_after_s: float = 0.1
     """After that a probe for a picture waits for the camera's next keyframe, seconds away at worst, or for
     its time-out: its place among the looks goes to the next."""
     starts_per_s: float = 2000.0
@@ -170,7 +160,6 @@ class FleetStats:
 
 _EARLY_S = 0.002
 """A timer of the loop counts in milliseconds and may fire that much too early."""
-_FOREVER = Ms(1 << 62)
 
 
 class Fleet:
@@ -191,12 +180,9 @@ class Fleet:
         self.stats = FleetStats()
         self.canaries = Board()
         """How the canaries stand: they are on no other board."""
-        self._no_record = NoRecord()
-        self._blind: dict[str, Blindness] = {}
-        self._above: frozenset[str] = frozenset()
-        """Cameras whose being offline was last put down to something above them."""
+        self._cases = Cases(board, recorder)
+        self._canary_cases = Cases(self.canaries, NoRecord())
         self._probe = probe
-        self._board = board
         self._recorder = recorder
         self._clock = clock
         self._policy = policy or Policy()
@@ -307,13 +293,7 @@ class Fleet:
         self._leave_look(unit)
         if self._quality is not None:
             self._quality.forget(camera)
-        if unit.board.get(camera) is not None:
-            now = self._clock()
-            shown = self._shown(unit)
-            unit.ladder, climbed = unit.ladder.unseen(now)
-            closed = self._told(unit, judge.retire(unit.standing, now))
-            unit.record.forget(camera, closed, self._told_rungs(unit, _some(climbed), closed, shown))
-            unit.board.remove(camera)
+        unit.case.close(self._clock())
 
     def _notice_set_back(self) -> None:
         """If our own clock was ahead until just now, what was said of times that have not come is taken back:
@@ -325,18 +305,10 @@ class Fleet:
         log.error("our own clock was ahead by %.0f s: what was observed by it is unknown", ahead_ms / 1000)
         self.accounts.set_back(now)
         self._recorder.set_back(now, ahead_ms)
-        self._blind = {zone: blind.by(now) for zone, blind in self._blind.items()}
         for unit in self._units.values():
-            unit.kept, unit.upstream = None, None
-            unit.fresh_until = Ms(min(unit.fresh_until, now))
-            if unit.sight is not None:
-                unit.sight = no_later(unit.sight, now)
-            judgement = judge.set_back(unit.standing, now)
-            if unit.board.get(unit.target.camera.id) is None:
-                unit.standing = judgement.standing
-                continue
-            unit.ladder, climbed = unit.ladder.set_back(now)
-            self._keep(unit, judgement, _some(climbed))
+            unit.kept = None
+        self._cases.set_back(now)
+        self._canary_cases.set_back(now)
 
     def explain(
         self,
@@ -351,83 +323,17 @@ class Fleet:
         Cameras of a zone that is seen again are judged anew; unless it was ``real``: then they stand as they
         were seen.
         """
-        now = self._clock()  # nothing begins or ends later, though a clock that was ahead may have said so
-        blind = {zone: one.by(now) for zone, one in blind.items()}
-        upstream = {camera: one.by(now) for camera, one in upstream.items()}
-        before, self._blind = self._blind, blind
-        changed = {zone for zone in before.keys() | blind.keys() if before.get(zone) != blind.get(zone)}
-        touched = self._units if changed else [c for c in (*self._above, *upstream) if c in self._units]
-        self._above = frozenset(upstream)
-        for camera in touched:
-            unit = self._units[camera]
-            was, zone = unit.upstream, unit.target.camera.zone
-            if unit.target.canary or unit.board.get(camera) is None:
-                continue
-            settled = was is not None and was.until is not None and unit.standing.since <= was.until
-            if not settled:
-                unit.upstream = upstream.get(camera)
-            if zone not in changed and unit.upstream == was:
-                continue
-            closed: list[Interval] = []
-            if zone in before and zone not in blind:
-                seen, _ = hindsight.shown(unit.standing, before[zone], None)
-                alike = real and seen.since == unit.standing.since
-                if seen is not unit.standing and not alike:
-                    judgement = judge.disown(unit.standing, self._clock(), before[zone].cause)
-                    unit.standing = judgement.standing
-                    for interval in judgement.closed:
-                        closed += (interval,) if real else hindsight.told(interval, before[zone], None)
-            shown, over = hindsight.shown(unit.standing, blind.get(zone), unit.upstream)
-            climbed = None
-            if unit.standing.state in _UNSEEN:
-                unit.ladder, climbed = unit.ladder.unseen(unit.standing.since)
-            rungs = self._told_rungs(unit, _some(climbed), (*closed, *over), shown)
-            entry = unit.board.update(shown, ladder=_said(unit.ladder, shown))
-            unit.record.note(entry, (*closed, *over), rungs)
-
-    def _told(self, unit: Unit, closed: Iterable[Interval]) -> list[Interval]:
-        """What is said of intervals that the judge has closed."""
-        blind = self._blind.get(unit.target.camera.zone)
-        if unit.target.canary or (blind is None and unit.upstream is None):
-            return list(closed)
-        return [piece for one in closed for piece in hindsight.told(one, blind, unit.upstream)]
-
-    def _told_rungs(
-        self, unit: Unit, climbed: list[RungInterval], told: Iterable[Interval], shown: Standing
-    ) -> list[RungInterval]:
-        """What is said of rungs that have closed, beside what is said of the states. The rung that lasts is
-        cut where the time begins or ends of which we say that we do not see."""
-        unsaid = [Span(i.start, i.end) for i in told if hindsight.is_unsaid(i) and i.end is not None]
-        if hindsight.is_unsaid(shown):
-            unsaid.append(Span(shown.since, _FOREVER))
-        if not unsaid:
-            return climbed
-        for span in unsaid:
-            for edge in (span.start, span.end):
-                if edge != _FOREVER:
-                    unit.ladder, piece = unit.ladder.cut(edge)
-                    climbed = climbed + _some(piece)
-        return [piece for one in climbed for piece in hindsight.told_rung(one, unsaid)]
-
-    def _shown(self, unit: Unit) -> Standing:
-        blind = self._blind.get(unit.target.camera.zone)
-        if unit.target.canary or (blind is None and unit.upstream is None):
-            return unit.standing
-        return hindsight.shown(unit.standing, blind, unit.upstream)[0]
+        self._cases.explain(blind, upstream, self._clock(), real=real)
 
     def sight(self, camera: str) -> Sight | None:
         """What is known of a camera's picture. NotFoundError."""
-        return self._unit(camera).sight
+        return self._unit(camera).case.sight
 
     def see_anew(self, camera: str, sight: Sight | None) -> None:
         """Its picture is judged anew from now on, with ``sight`` as what is known; the next look is due."""
         unit = self._unit(camera)
-        unit.sight = sight
-        unit.fresh_until = NEVER
         unit.look_due = self._loop.time()
-        entry = unit.board.get(camera)
-        if entry is not None and sight is not None:
-            unit.record.note(unit.board.update(entry.standing, sight=sight))
+        unit.case.see_anew(sight)
 
     def hurry(self, camera: str) -> None:
         """Something speaks for a look at this picture soon; a camera that is not watched is passed over."""
@@ -513,10 +419,7 @@ class Fleet:
             unit.lanes = self._ways.lanes(host_of(target.request.url), target.camera.zone)
         unit.target = target
         unit.host, unit.endpoint = host_of(target.request.url), endpoint_of(target.request.url)
-        judgement = self._declared(target, unit.standing)
-        unit.board.place(camera, self._shown(unit))
-        if judgement.standing is not unit.standing:
-            self._keep(unit, judgement)
+        unit.case.declare(camera, self._clock())
         if (sooner or denser) and unit.flight is None and not unit.queued:
             # Another cadence of a tier is another for thousands at once: each in its place within it.
             due = now if sooner else min(unit.due, now + unit.place * target.cadence_s)
@@ -525,15 +428,14 @@ class Fleet:
 
     def _enlist(self, target: Target) -> Unit:
         host = host_of(target.request.url)
+        cases = self._canary_cases if target.canary else self._cases
         unit = self._units[target.camera.id] = Unit(
             target,
             self._ways.gate(host, target.sessions),
             pacing.phase(target.camera.id),
             host,
             endpoint_of(target.request.url),
-            Standing.newcomer(target.camera.id, self._clock()),
-            self.canaries if target.canary else self._board,
-            self._no_record if target.canary else self._recorder,
+            cases.newcomer(target.camera, self._clock()),
             self._ways.lanes(host, target.camera.zone),
         )
         return unit
@@ -554,34 +456,16 @@ class Fleet:
         target = unit.target
         camera, credentials = target.camera, target.request.credentials
         recalled = self._recalled.pop(camera.id, None)
-        if recalled is None:
-            standing = Standing.newcomer(camera.id, self._clock())
-        else:
-            standing = recalled.standing
+        if recalled is not None and recalled.withheld_until is not None and credentials is not None:
             fresh = (target.credential_changed or 0) <= (recalled.refused or 0)
-            if credentials is not None and recalled.withheld_until is not None and fresh:
+            if fresh:
                 self.accounts.refuse(unit.endpoint, credentials, recalled.withheld_until)
-            if recalled.sight is not None and self._clock() - recalled.sight.at < SIGHT_MS:
-                unit.sight = recalled.sight
-        unit.ladder = Ladder(camera.id)
         if self._quality is not None:
             pace = LOOKS_PER_S if not self._quality.patient else float("inf")
             place = pacing.phase(f"{camera.id} picture")
             unit.look_due = pacing.first_slot(now, place, target.quality_s, newcomers, pace)
-        judgement = self._declared(target, standing)
-        unit.standing = judgement.standing
-        unit.board.place(camera, self._shown(unit))
-        if unit.sight is not None:
-            unit.board.update(self._shown(unit), sight=unit.sight)
-        if recalled is None or judgement.standing is not standing:
-            self._keep(unit, judgement)
+        unit.case.open(self._clock(), recalled)
         self._schedule_unit(unit, self._first_slot(unit, now, newcomers))
-
-    def _declared(self, target: Target, standing: Standing) -> Judgement:
-        """Bring a standing in line with what the owner declares."""
-        if target.camera.maintenance:
-            return judge.begin_maintenance(standing, self._clock())
-        return judge.end_maintenance(standing, self._clock())
 
     def _leave_gate(self, unit: Unit) -> bool:
         """True if the camera was waiting there, and is in no queue now."""
@@ -885,18 +769,8 @@ class Fleet:
         """An answer is in: judge it, show it, keep it, and set the next slot."""
         target = unit.target
         camera, credentials = target.camera.id, target.request.credentials
-        policy = self._policy_of(camera)
         if result.at > (now_ms := self._clock()) + AHEAD_MS:  # it began before our clock was set back
             result = replace(result, at=now_ms)
-        sight = unit.sight
-        observation = judge.observe(result, policy, sight.defects if sight is not None else ())
-        judgement = judge.judge(unit.standing, observation, policy)
-        unit.standing = judgement.standing
-        shown, closed = self._shown(unit), self._told(unit, judgement.closed)
-        if unit.upstream is not None and unit.standing.state is not State.OFFLINE:
-            unit.upstream = None
-        climb, climbed = self._climb(unit, result, judgement, observation.since, policy)
-        climbed = self._told_rungs(unit, climbed, closed, shown)
         withheld_until = None
         unit.failed = result.failure is not None
         if result.failure is not None:
@@ -906,14 +780,12 @@ class Fleet:
             if credentials is not None:
                 withheld_until = self.accounts.withheld_until(unit.endpoint, camera, credentials)
             self._keep_working(unit, result, kind)
-        said = _said(unit.ladder, shown)
-        entry = unit.board.update(shown, result, withheld_until, rung=climb.rung, ladder=said)
-        unit.record.note(entry, closed, climbed)
+        unit.case.hear(result, self._policy_of(camera), withheld_until)
         now = self._loop.time()
         if not target.canary:
             self.stats.probes += 1
             self._notice_blindness(now, result)
-        unit.urgent = judgement.standing.unsettled
+        unit.urgent = unit.case.standing.unsettled
         if unit.urgent:
             slot = pacing.recheck_slot(now, target.cadence_s)
         else:
@@ -926,42 +798,6 @@ class Fleet:
             for waiter in waiters:
                 if not waiter.done():
                     waiter.set_result(result)
-
-    def _keep(self, unit: Unit, judgement: Judgement, climbed: Sequence[RungInterval] = ()) -> None:
-        """Show and keep a judgement that no probe led to, and what has ``climbed`` by it already."""
-        unit.standing = judgement.standing
-        shown, last = self._shown(unit), None
-        if unit.standing.state in _UNSEEN:
-            unit.ladder, last = unit.ladder.unseen(unit.standing.since)
-        closed = self._told(unit, judgement.closed)
-        rungs = self._told_rungs(unit, [*climbed, *_some(last)], closed, shown)
-        entry = unit.board.update(shown, ladder=_said(unit.ladder, shown), sight=unit.sight)
-        unit.record.note(entry, closed, rungs)
-
-    def _climb(
-        self, unit: Unit, result: ProbeResult, judgement: Judgement, since: Ms | None, policy: Policy
-    ) -> tuple[Climb, list[RungInterval]]:
-        """How far this probe came, its picture included, and what that closes on the camera's ladder."""
-        failure, sight, standing = result.failure, unit.sight, judgement.standing
-        if failure is not None:
-            climb = Climb(result.rung, Rung.USABLE)
-        elif sight is not None and result.at <= unit.fresh_until:
-            climb = Climb(max(result.rung, sight.rung), Rung.USABLE)
-        else:
-            climb = _LIVE
-        closed: list[RungInterval] = []
-        for interval in judgement.closed:  # a gap that began and ended within this judgement
-            if interval.state in _UNSEEN:
-                unit.ladder, climbed = unit.ladder.unseen(interval.start)
-                closed += _some(climbed)
-        if standing.state in _UNSEEN:
-            unit.ladder, climbed = unit.ladder.unseen(standing.since)
-        elif unit.ladder.climb is None:
-            unit.ladder, climbed = unit.ladder.look(standing.since, climb, policy)
-        else:
-            at = standing.latest if since is None else since
-            unit.ladder, climbed = unit.ladder.look(at, climb, policy)
-        return climb, closed + _some(climbed)
 
     def _keep_working(self, unit: Unit, result: ProbeResult, kind: FailureKind) -> None:
         """Keep how a failure came about: when it begins, when it changes, and now and then."""
@@ -1040,7 +876,7 @@ class Fleet:
 
     async def _look(self, unit: Unit, target: Target, result: ProbeResult) -> None:
         assert self._quality is not None
-        look = await self._quality.look(target.camera.id, result, unit.sight, target.quality_s)
+        look = await self._quality.look(target.camera.id, result, unit.case.sight, target.quality_s)
         now = self._loop.time()
         if look.again and self._running and not unit.gone:
             unit.paired = True
@@ -1063,28 +899,14 @@ class Fleet:
             else:
                 unit.look_due = now + look.soon_s
             if look.sight is not None and target.request == unit.target.request:
-                self._saw(unit, look.sight, now)
+                news = unit.case.see(look.sight, self._clock(), unit.target.quality_s)
+                if news and not self._quality.patient:
+                    self._meet(unit, now + self._limits.host_spacing_s)
             if self._quality.patient:
                 self._conclude(unit, result)
             if unit.look_soon and unit.look_due < unit.due:
                 self._meet(unit, unit.look_due)
         self._pump()
-
-    def _saw(self, unit: Unit, sight: Sight, now: float) -> None:
-        """A look has ended: what it found is known from now on, and judged with the next probe."""
-        if sight.at > (now_ms := self._clock()) + AHEAD_MS:
-            sight = no_later(sight, now_ms)
-        news = sight.defects != (() if unit.sight is None else unit.sight.defects)
-        unit.sight = sight
-        unit.fresh_until = Ms(sight.at + round(1000 * SIGHT_CADENCES * unit.target.quality_s) + 60_000)
-        entry = unit.board.get(unit.target.camera.id)
-        assert entry is not None
-        rung = entry.rung
-        if rung is not None and rung >= Rung.KEYFRAME:
-            rung = max(Rung.KEYFRAME, sight.rung)
-        unit.record.note(unit.board.update(entry.standing, rung=rung, sight=sight))
-        if news and not (self._quality is not None and self._quality.patient):
-            self._meet(unit, now + self._limits.host_spacing_s)
 
     def _meet(self, unit: Unit, when: float) -> None:
         """The camera's next probe is at this time, unless one is under way or waits for its turn already."""
@@ -1139,11 +961,8 @@ class Fleet:
                 self._round = iter(list(self._units))
                 return
             unit = self._units.get(camera)
-            if unit is None or unit.standing.observed is None or camera not in unit.board:
-                continue
-            judgement = judge.lapse(unit.standing, now, self._policy_of(camera))
-            if judgement.standing is not unit.standing:
-                self._keep(unit, judgement)
+            if unit is not None and unit.case.standing.observed is not None:
+                unit.case.lapse(now, self._policy_of(camera))
 
     def _notice_blindness(self, now: float, result: ProbeResult) -> None:
         """Say once when most probes fail for reasons of our own, and once when that is over."""
@@ -1165,15 +984,6 @@ class Fleet:
                     window[1],
                     failure.message,
                 )
-
-
-def _some(interval: RungInterval | None) -> list[RungInterval]:
-    return [] if interval is None else [interval]
-
-
-def _said(ladder: Ladder, shown: Standing) -> Ladder:
-    """The ladder as it is shown: nothing of it while we say that we do not see."""
-    return Ladder(ladder.camera) if hindsight.is_unsaid(shown) else ladder
 
 
 async def _ended(tasks: set[asyncio.Task[None]], end: float, what: str) -> None:

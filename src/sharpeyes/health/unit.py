@@ -8,18 +8,10 @@ from dataclasses import dataclass, field
 from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.health import FailureKind, ProbeResult
 from sharpeyes.domain.time import Ms
-from sharpeyes.health.board import Board
-from sharpeyes.health.hindsight import Upstream
-from sharpeyes.health.judge import Standing
-from sharpeyes.health.ladder import Ladder
+from sharpeyes.health.cases import Case
 from sharpeyes.health.pacing import HostGate, Lane
-from sharpeyes.health.recorder import Record
-from sharpeyes.health.sight import Sight
 from sharpeyes.health.target import Target
 from sharpeyes.health.viewing import Seen
-
-NEVER = Ms(0)
-NO_LADDER = Ladder("")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,12 +32,8 @@ class Unit:
     place: float
     host: str
     endpoint: str
-    standing: Standing
-    """As it is judged; what the board shows may know better (:mod:`.hindsight`)."""
-    board: Board
-    record: Record
+    case: Case
     lanes: tuple[Lane[Unit], ...] = ()
-    upstream: Upstream | None = None
     due: float = 0.0
     entry: int = 0
     """Number of its valid entry in the schedule; older ones are void."""
@@ -63,11 +51,6 @@ class Unit:
     """A place among the looks is taken for it, or its picture is in a thread."""
     paired: bool = False
     """The second picture of a pair is wanted; its place is kept."""
-    sight: Sight | None = None
-    fresh_until: Ms = NEVER
-    """Until then the sight speaks for how far it climbs."""
-    ladder: Ladder = NO_LADDER
-    """As it is judged, like the standing."""
     failed: bool = False
     """The last probe did not get a keyframe: there is no picture to look at."""
     kept: tuple[FailureKind, Ms] | None = None
