@@ -17,10 +17,10 @@ import sys
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from rehearsal import Cast, rehearse
 from screenshots import log_in
 from stage import Stage, demo, greeted
 from words import LANGUAGES, words
@@ -43,9 +43,6 @@ FILE = """设备名称,ID,视频层级,部门,区域,网络区,位置类型,IPv4
 员工更衣室,changing-room,departmental,health,riverside,sector,changing_room,127.0.14.61,在用
 """
 """A dossier file with a row of each outcome."""
-
-Cast = Mapping[str, str]
-"""Ids of cameras, by their part: for the paths of pictures."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +135,13 @@ async def _request(hands: Hands) -> None:
     )
 
 
+async def _reports(hands: Hands) -> None:
+    await hands.tab.until(
+        """() => document.querySelectorAll('table.plain tbody tr').length > 2
+             && !document.querySelector('table.plain .el-progress')"""
+    )
+
+
 async def _drill(hands: Hands) -> None:
     await hands.tab.click("table.plain .link")
     await hands.tab.until("() => !!document.querySelector('.el-drawer .plain .link')")
@@ -215,7 +219,7 @@ PICTURES = (
     Picture("drill", "street-head", "/rates?by=department", (DRAWER,), _drill, TALL),
     Picture("exclusion", "traffic-chief", "/disputes", (DIALOG,), _exclusion),
     Picture("disputes", "admin", "/disputes"),
-    Picture("reports", "street-head", "/reports"),
+    Picture("reports", "street-head", "/reports", steps=_reports),
     Picture("discovery", "admin", "/discovery"),
     Picture("dossiers", "admin", "/dossiers"),
     Picture("import", "admin", "/dossiers/import", steps=_import, size=TALL),
@@ -229,70 +233,6 @@ PICTURES = (
     Picture("register", "auditor", "/register"),
     Picture("canaries", "police", "/", (".grid > .sight", ".grid > .sight ~ .sight"), size=(1280, 1400)),
 )
-
-
-# --- the books of the demo --------------------------------------------------------------------------------
-
-
-async def rehearse(stage: Stage) -> Cast:
-    """What a working city has in its books, by its people; gives who plays which part."""
-    own = await stage.camera_ids(department="police", state="online")
-    theirs = (await stage.ask("cameras", state="online", department="traffic", limit=50))["items"]
-    foreign = [one["id"] for one in theirs]
-    coded = [one["id"] for one in theirs if one["streams"][0]["codec"] == "h265"]
-    offline = (await stage.ask("cameras", state="offline", department="traffic", limit=50))["items"]
-    degraded = (await stage.ask("cameras", state="degraded", department="police", limit=50))["items"]
-    health = (await stage.ask("cameras", state="online", department="health", limit=50))["items"]
-    now = datetime.now(UTC).replace(microsecond=0)
-    async with stage.acting("police") as http:
-        shift = await http.post("shifts", json={})
-        if shift.is_success:
-            note = {"text": "23:40 Quay cranes dark, harbour police told. 码头两路无信号，已通知港航公安。"}
-            (await http.post(f"shifts/{shift.json()['id']}/notes", json=note)).raise_for_status()
-        tickets = (await http.get("tickets", params={"open": True})).json()["items"]
-        for ticket in [one for one in tickets if one["stage"] == "routed"][:3]:
-            await http.post(f"tickets/{ticket['id']}/acknowledge", json={"text": ""})
-    async with stage.acting("traffic-chief") as http:
-        for number, one in enumerate(offline[:2]):
-            wanted = {
-                "scope": "camera",
-                "subjects": [one["id"]],
-                "from": (now - timedelta(minutes=30)).isoformat(),
-                "to": (now + timedelta(hours=4)).isoformat(),
-                "reason": ("Power cut announced by the grid 电网计划停电", "Road works 道路施工")[number],
-                "evidence": f"Notice 通知 2026-{117 + number}",
-            }
-            (await http.post("exclusions", json=wanted)).raise_for_status()
-        interval = (await http.get("intervals", params={"camera": offline[0]["id"]})).json()["items"][-1]
-        said = {"text": "The recorder was being moved 录像机搬迁中"}
-        claim = {"camera": offline[0]["id"], "start": interval["start"], **said}
-        await http.post("contests", json=claim)  # refused if the pictures are taken a second time
-    async with stage.acting("admin") as http:
-        masks = {one["id"]: (await http.get(f"cameras/{one['id']}/masks")).json()["masks"] for one in health}
-        first = (await http.get("exclusions")).json()["items"][-1]
-        decision = {"approve": True, "remark": "Notice seen 已核对通知"}
-        (await http.post(f"exclusions/{first['id']}/decision", json=decision)).raise_for_status()
-    async with stage.acting("clinic") as http:
-        why = {"purpose": "emergency", "purpose_text": "Ambulances leave by this gate 救护车由此出入"}
-        asked = await http.post(
-            "view-requests",
-            json={"cameras": foreign[1:3], "end": (now + timedelta(hours=8)).isoformat(), **why},
-        )
-        asked.raise_for_status()
-    for approver in ("traffic-chief", "traffic-deputy"):
-        async with stage.acting(approver) as http:
-            verdict = {"owner": "traffic", "reason": "Agreed 同意"}
-            await http.post(f"view-requests/{asked.json()['id']}/approve", json=verdict)
-    return {
-        "dead": offline[0]["id"],
-        "ill": [*(one["id"] for one in degraded), *own][0],
-        "watched": ",".join(own[:4]),
-        "foreign": foreign[0],
-        "coded": [*coded, *foreign][0],
-        "masked": next(one for one, of in masks.items() if of),
-        "well": health[-1]["id"],
-        "well_name": health[-1]["name"],
-    }
 
 
 # --- pictures ---------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from rehearsal import rehearse
 from stage import ROLES, demo
 
 from console_browser import Tab, browser
@@ -228,6 +229,7 @@ async def _of_a_demo(tab: Tab, only: Collection[str], album: Album) -> None:
     async with demo() as stage:
         _say(f"{stage.url}: some minutes until there is something to see")
         await stage.story()
+        await rehearse(stage)
         for role, pages in wanted.items():
             username = ROLES[role]
             await log_in(tab, stage.url, username, stage.passwords[username])

@@ -58,6 +58,12 @@ export function instant(at: string | number | Date, style: Style = 'short'): str
   return format.format(new Date(at)).replace(/(?<=\d)周/, ' 周')
 }
 
+/** What the site's clocks are ahead of UTC at an instant: UTC+8. */
+export function zone(at: number | Date): string {
+  const parts = new Intl.DateTimeFormat('en', { timeZone: site.timezone, timeZoneName: 'shortOffset' }).formatToParts(at)
+  return parts.find((one) => one.type === 'timeZoneName')!.value.replace('GMT', 'UTC')
+}
+
 /** As in the records: RFC 3339 in UTC, without fractions. */
 export function utc(at: string | number | Date): string {
   return new Date(at).toISOString().replace(/\.\d+Z$/, 'Z')

@@ -14,12 +14,15 @@ export interface Palette {
   unknown: string
   maintenance: string
   font: string
+  /** Of what is written in a chart, and of a rem: px. */
+  small: number
   rem: number
 }
 
 function read(): Palette {
   const style = getComputedStyle(document.documentElement)
   const of = (name: string): string => style.getPropertyValue(`--${name}`).trim()
+  const rem = parseFloat(style.fontSize)
   return {
     text: of('text'),
     soft: of('soft'),
@@ -32,7 +35,8 @@ function read(): Palette {
     unknown: of('unknown'),
     maintenance: of('maintenance'),
     font: of('font'),
-    rem: parseFloat(style.fontSize),
+    small: parseFloat(of('chart')) * rem,
+    rem,
   }
 }
 
