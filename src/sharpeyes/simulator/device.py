@@ -69,9 +69,9 @@ class Channel:
         return self._device.stage.library[shown(self.plan, role, self.current_fault)]
 
     def position(self, clip: Clip, now: float) -> int:
-        """Cameras that share a clip do not show the same moment of it."""
+        """Cameras that share a clip do not show the same moment of it, nor are their keyframes at the same."""
         spec = clip.spec
-        return int(now * spec.fps) + self._phase % spec.gops * spec.gop
+        return int(now * spec.fps) + self._phase % (spec.gops * spec.gop)
 
 
 def shown(plan: ChannelPlan, role: StreamRole, fault: Fault | None) -> ClipSpec:
