@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import Generic, TypeVar
 
+from sharpeyes.domain.camera import SESSIONS
 from sharpeyes.health.pacing import HostGate, Lane, subnet
 
 T = TypeVar("T")
 
 
 class Ways(Generic[T]):
-    """Pure bookkeeping: who takes a way must leave it when it is not needed any more."""
+    """Pure bookkeeping: who takes a way must leave it when it is not needed any more.
+
+    ``spacing_s``: pause between two probes of a host that takes the usual number of sessions. A platform that
+    passes on hundreds of cameras takes hundreds, and is met as much more often.
+    """
 
     def __init__(self, *, spacing_s: float, subnet_in_flight: int, zone_in_flight: int) -> None:
         self._spacing_s = spacing_s
@@ -34,6 +39,7 @@ class Ways(Generic[T]):
         if gate is None:
             gate = self._gates[host] = HostGate(sessions, self._spacing_s, viewers=self._viewers[host])
         gate.limit = max(1, min(gate.limit, sessions)) if gate.cameras else max(1, sessions)
+        gate.spacing = self._spacing_s * min(1.0, SESSIONS / gate.limit)
         gate.cameras += 1
         return gate
 
