@@ -208,7 +208,7 @@ class _FleetCollector(Collector):
 
     def _prober(self) -> Iterator[Metric]:
         """How the prober itself fares: these must be healthy before any other figure is believed."""
-        stats = self._fleet.stats
+        stats, turns = self._fleet.stats, self._fleet.turns
         probes = CounterMetricFamily(
             "sharpeyes_probes", "Probes ended, by result: 'ok' or the kind of failure.", labels=["result"]
         )
@@ -217,9 +217,9 @@ class _FleetCollector(Collector):
             probes.add_metric([kind.value], number)
         yield probes
         for name, help_text, value in (
-            ("probes_in_flight", "Probes under way.", stats.in_flight),
-            ("probes_waiting", "Of those under way, the ones that only wait for their time-out.", stats.slow),
-            ("probes_paced", "Probes that are due and wait until subnet or zone has room.", stats.paced),
+            ("probes_in_flight", "Probes under way.", turns.in_flight),
+            ("probes_waiting", "Of those under way, the ones that only wait for their time-out.", turns.slow),
+            ("probes_paced", "Probes that are due and wait until subnet or zone has room.", turns.paced),
             ("probe_lateness_seconds", "How long after its slot the latest probe began.", stats.late_s),
             ("prober_blind", "1 while most probes fail for the prober's own reasons.", int(stats.blind)),
             ("telemetry_waiting_rows", "Observed, but not stored yet.", self._recorder.waiting),
@@ -390,7 +390,7 @@ class _PictureCollector(Collector):
         yield seconds
         for name, help_text, value in (
             ("decode_in_flight", "Places taken by keyframes and pictures under way.", places.taken),
-            ("decode_places", "Places that there are: the bound of memory.", places.limit),
+            ("decode_places", "Places that there are: the bound of memory. Looks begin while less than half are taken.", places.limit),
             ("quality_waiting", "Cameras whose look waits for a place.", len(places.waiting)),
             ("quality_lateness_seconds", "How long after it was due the latest look began.", stats.late_s),
         ):
