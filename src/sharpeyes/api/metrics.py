@@ -390,7 +390,11 @@ class _PictureCollector(Collector):
         yield seconds
         for name, help_text, value in (
             ("decode_in_flight", "Places taken by keyframes and pictures under way.", places.taken),
-            ("decode_places", "Places that there are: the bound of memory. Looks begin while less than half are taken.", places.limit),
+            (
+                "decode_places",
+                "Places that there are: the bound of memory. Looks begin while less than half are taken.",
+                places.limit,
+            ),
             ("quality_waiting", "Cameras whose look waits for a place.", len(places.waiting)),
             ("quality_lateness_seconds", "How long after it was due the latest look began.", stats.late_s),
         ):
