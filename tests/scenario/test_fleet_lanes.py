@@ -35,7 +35,7 @@ def test_no_more_at_once_than_the_lane_allows_and_everyone_in_time(tmp_path: Pat
             await fleet.start([place.target(c) for c in cameras])
             assert await most_at_work(fleet, place, 120) == 7
             assert board.tally().by_state == {State.ONLINE: 200}
-            assert fleet.stats.paced >= 0
+            assert fleet.turns.paced >= 0
             await fleet.stop()
 
         run(story())
@@ -75,7 +75,7 @@ def test_cameras_that_move_or_go_while_they_wait_are_neither_lost_nor_in_the_way
             fleet, board = place.fleet(Limits(zone_in_flight=1, starts_per_s=1e9))
             await fleet.start([place.target(c) for c in cameras])
             await asyncio.sleep(0.5)
-            assert fleet.stats.paced == 19
+            assert fleet.turns.paced == 19
             for camera in cameras[:10]:
                 fleet.remove(camera.id)
             for camera in cameras[10:15]:
@@ -96,7 +96,7 @@ def test_a_camera_whose_evidence_changed_goes_ahead_of_those_that_are_merely_due
             fleet, board = place.fleet(Limits(in_flight=1, slow_after_s=5.0))
             await fleet.start([place.target(c) for c in cameras])
             await asyncio.sleep(200)
-            assert len(fleet._ready) > 10
+            assert len(fleet.turns.ready) > 10
             place.behaviour[cameras[7].id] = "refuses"
             await asyncio.sleep(150)
             assert board.tally().by_state[State.OFFLINE] == 1

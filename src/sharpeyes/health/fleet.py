@@ -22,8 +22,6 @@ Then the camera's case is judged, shown and kept (:mod:`.cases`).
 from __future__ import annotations
 
 import asyncio
-import heapq
-import itertools
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -49,12 +47,12 @@ from sharpeyes.health.cases import Cases
 from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Policy
 from sharpeyes.health.own_time import OwnTime
-from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import NoRecord, Recalled, Record
 from sharpeyes.health.sight import Sight
 from sharpeyes.health.target import Target, endpoint_of, host_of
+from sharpeyes.health.turns import Turns
 from sharpeyes.health.unit import Flight, Pull, Unit, reject
 from sharpeyes.health.viewing import Seen
 from sharpeyes.health.ways import Ways
@@ -143,11 +141,6 @@ class FleetStats:
     """Probes that were not needed, since the camera was being watched."""
     withheld: int = 0
     """Probes that went out without credentials, since these were refused before."""
-    in_flight: int = 0
-    slow: int = 0
-    """Of those in flight, the ones that only wait."""
-    paced: int = 0
-    """Probes that are due and wait until their subnet or zone has room."""
     late_s: float = 0.0
     """How long after its slot the latest probe began."""
     stalls: int = 0
@@ -176,8 +169,20 @@ class Fleet:
         limits: Limits | None = None,
         quality: Quality | None = None,
     ) -> None:
+        limits = limits or Limits()
         self.accounts = Accounts()
         self.stats = FleetStats()
+        self.turns = Turns(
+            Ways(
+                spacing_s=limits.host_spacing_s,
+                subnet_in_flight=limits.subnet_in_flight,
+                zone_in_flight=limits.zone_in_flight,
+            ),
+            in_flight=limits.in_flight,
+            sockets=limits.sockets,
+            slow_after_s=limits.slow_after_s,
+            starts_per_s=limits.starts_per_s,
+        )
         self.canaries = Board()
         """How the canaries stand: they are on no other board."""
         self._cases = Cases(board, recorder)
@@ -186,26 +191,15 @@ class Fleet:
         self._recorder = recorder
         self._clock = clock
         self._policy = policy or Policy()
-        self._limits = limits or Limits()
+        self._limits = limits
         self._quality = quality
-        self._ways: Ways[Unit] = Ways(
-            spacing_s=self._limits.host_spacing_s,
-            subnet_in_flight=self._limits.subnet_in_flight,
-            zone_in_flight=self._limits.zone_in_flight,
-        )
         self._looks: set[asyncio.Task[None]] = set()
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, Unit] = {}
         self._pulls: dict[str, list[Pull]] = {}
         self._recalled: dict[str, Recalled] = {}
-        self._schedule: list[tuple[float, int, Unit | HostGate[Unit]]] = []
-        self._numbers = itertools.count(1)
-        self._ready: deque[Unit] = deque()
-        self._young: deque[Flight] = deque()
         self._placed: deque[Flight] = deque()
         """Probes that began with a place among the looks, the longest under way first."""
-        self._flights: set[Flight] = set()
-        self._working = 0
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._watch: asyncio.Task[None] | None = None
@@ -245,7 +239,7 @@ class Fleet:
             self._watch.cancel()
             await asyncio.gather(self._watch, return_exceptions=True)
         end = self._loop.time() + self._limits.stop_s
-        await _ended({f.task for f in self._flights if f.task is not None}, end, "probes")
+        await _ended({f.task for f in self.turns.flights if f.task is not None}, end, "probes")
         await _ended(set(self._looks), max(end, self._loop.time() + LOOK_S), "looks at pictures")
         for unit in self._units.values():
             reject(unit, UnavailableError("the prober is stopping"))
@@ -287,8 +281,8 @@ class Fleet:
         if unit is None:
             return
         unit.gone = True
-        self._leave_gate(unit)
-        self._leave_lanes(unit)
+        self.turns.leave_gate(unit)
+        self.turns.leave_lanes(unit)
         reject(unit, NotFoundError(f"camera {camera} was removed"))
         self._leave_look(unit)
         if self._quality is not None:
@@ -341,7 +335,7 @@ class Fleet:
         if unit is None or unit.looking or self._quality is None or not self._running:
             return
         unit.look_due, unit.look_soon = min(unit.look_due, self._loop.time()), True
-        self._meet(unit, self._loop.time())
+        self.turns.meet(unit, self._loop.time())
         self._pump()
 
     def _unit(self, camera: str) -> Unit:
@@ -365,9 +359,8 @@ class Fleet:
         answer: asyncio.Future[ProbeResult] = self._loop.create_future()
         unit.waiters.append(answer)
         if unit.flight is None and not unit.queued:
-            unit.queued = True
             unit.due = self._loop.time()
-            self._ready.appendleft(unit)
+            self.turns.call(unit)
             self._pump()
         return await answer
 
@@ -390,9 +383,9 @@ class Fleet:
 
     def _hold(self, host: str, sessions: int) -> None:
         """Viewers hold so many more sessions on this host."""
-        gate = self._ways.hold(host, sessions)
+        gate = self.turns.ways.hold(host, sessions)
         if gate is not None and self._running:
-            self._arm(gate, self._loop.time())
+            self.turns.arm(gate, self._loop.time())
             self._pump()
 
     # --- who is watched ------------------------------------------------------------------------------
@@ -410,20 +403,20 @@ class Fleet:
         now = self._loop.time()
         sooner, denser = target.request != unit.target.request, target.cadence_s < unit.target.cadence_s
         if (host_of(target.request.url), target.sessions) != (unit.host, unit.target.sessions):
-            sooner = self._leave_gate(unit) or sooner
-            unit.gate = self._ways.gate(host_of(target.request.url), target.sessions)
+            sooner = self.turns.leave_gate(unit) or sooner
+            unit.gate = self.turns.ways.gate(host_of(target.request.url), target.sessions)
         if target.quality_s < unit.target.quality_s:
             unit.look_due = min(unit.look_due, now + target.quality_s * unit.place)
         if target.camera.zone != unit.target.camera.zone or host_of(target.request.url) != unit.host:
-            sooner = self._leave_lanes(unit) or sooner
-            unit.lanes = self._ways.lanes(host_of(target.request.url), target.camera.zone)
+            sooner = self.turns.leave_lanes(unit) or sooner
+            unit.lanes = self.turns.ways.lanes(host_of(target.request.url), target.camera.zone)
         unit.target = target
         unit.host, unit.endpoint = host_of(target.request.url), endpoint_of(target.request.url)
         unit.case.declare(camera, self._clock())
         if (sooner or denser) and unit.flight is None and not unit.queued:
             # Another cadence of a tier is another for thousands at once: each in its place within it.
             due = now if sooner else min(unit.due, now + unit.place * target.cadence_s)
-            self._schedule_unit(unit, due)
+            self.turns.schedule(unit, due)
             self._pump()
 
     def _enlist(self, target: Target) -> Unit:
@@ -431,25 +424,14 @@ class Fleet:
         cases = self._canary_cases if target.canary else self._cases
         unit = self._units[target.camera.id] = Unit(
             target,
-            self._ways.gate(host, target.sessions),
+            self.turns.ways.gate(host, target.sessions),
             pacing.phase(target.camera.id),
             host,
             endpoint_of(target.request.url),
             cases.newcomer(target.camera, self._clock()),
-            self._ways.lanes(host, target.camera.zone),
+            self.turns.ways.lanes(host, target.camera.zone),
         )
         return unit
-
-    def _leave_lanes(self, unit: Unit) -> bool:
-        """True if the camera was waiting there, and is in no queue now."""
-        self._ways.leave_lanes(unit.lanes)
-        for lane in unit.lanes:
-            if unit in lane.waiting:
-                lane.waiting.remove(unit)
-                self.stats.paced -= 1
-                unit.queued = False
-                return True
-        return False
 
     def _enter(self, unit: Unit, now: float, newcomers: int) -> None:
         """A camera comes under watch: with the standing that an earlier run left, or as a newcomer."""
@@ -465,17 +447,7 @@ class Fleet:
             place = pacing.phase(f"{camera.id} picture")
             unit.look_due = pacing.first_slot(now, place, target.quality_s, newcomers, pace)
         unit.case.open(self._clock(), recalled)
-        self._schedule_unit(unit, self._first_slot(unit, now, newcomers))
-
-    def _leave_gate(self, unit: Unit) -> bool:
-        """True if the camera was waiting there, and is in no queue now."""
-        gate = unit.gate
-        self._ways.leave_gate(unit.host, gate)
-        if unit not in gate.waiting:
-            return False
-        gate.waiting.remove(unit)
-        unit.queued = False
-        return True
+        self.turns.schedule_first(unit, now, newcomers)
 
     def _policy_of(self, camera: str) -> Policy:
         """How this camera is judged: a look at it is valid for three cadences and as long as a turn takes."""
@@ -493,60 +465,23 @@ class Fleet:
 
     # --- when ----------------------------------------------------------------------------------------
 
-    def _schedule_unit(self, unit: Unit, due: float) -> None:
-        unit.due = due
-        unit.entry = next(self._numbers)
-        heapq.heappush(self._schedule, (due, unit.entry, unit))
-
-    def _first_slot(self, unit: Unit, now: float, cameras: int) -> float:
-        pace = self._limits.starts_per_s
-        return pacing.first_slot(now, unit.place, unit.target.cadence_s, cameras, pace)
-
-    def _arm(self, gate: HostGate[Unit], now: float) -> None:
-        """Let the next one in at the host as soon as may be."""
-        if gate.waiting and not gate.armed and gate.active < gate.room:
-            gate.armed = True
-            heapq.heappush(self._schedule, (max(now, gate.ready_at), next(self._numbers), gate))
-
     def _pump(self) -> None:
         """Begin all that is due and allowed, then sleep until there is more."""
         if not self._running:
             return
         now = self._loop.time()
-        schedule, ready = self._schedule, self._ready
+        turns = self.turns
         self._make_places(now)
-        while schedule and schedule[0][0] <= now:
-            _, number, item = heapq.heappop(schedule)
-            if isinstance(item, HostGate):
-                item.armed = False
-                if item.waiting:
-                    ready.appendleft(item.waiting.popleft())
-            elif item.entry != number or item.queued or item.gone or item.flight:
-                continue
-            elif now - item.due > 0.5 * item.target.cadence_s:  # we stood still: begin as at the start
-                self._schedule_unit(item, self._first_slot(item, now, len(self._units)))
-            else:
-                item.queued = True
-                if item.urgent:
-                    ready.appendleft(item)
-                else:
-                    ready.append(item)
-        wake = float("inf")
-        if ready and self._recorder.full:
-            wake = now + 0.1
-        elif ready or self.stats.paced:
-            self._make_room(now)
-            limits = self._limits
-            while ready and self._working < limits.in_flight and len(self._flights) < limits.sockets:
-                unit = ready.popleft()
+        turns.call_due(now, len(self._units))
+        if turns.ready and self._recorder.full:
+            wake = min(turns.next_slot, now + 0.1)
+        else:
+            for unit in turns.called(now):
                 if not self._begin(unit, now):
-                    self._open_lanes(unit.lanes)  # the room that it was called for is not taken
-            if (ready or self.stats.paced) and self._young:
-                wake = self._young[0].started + limits.slow_after_s
+                    turns.leave_room(unit.lanes)  # what it was called for is not taken
+            wake = min(turns.next_slot, turns.next_room)
         if self._placed and self._quality is not None and self._quality.places.waiting:
             wake = min(wake, self._placed[0].started + self._limits.keyframe_after_s)
-        if schedule:
-            wake = min(wake, schedule[0][0])
         if wake != float("inf"):
             self._sleep_until(max(wake, now + TICK_S))
 
@@ -562,47 +497,22 @@ class Fleet:
         self._timer = None
         self._pump()
 
-    def _make_room(self, now: float) -> None:
-        """Probes that have become slow no longer count as working."""
-        young, until = self._young, now - self._limits.slow_after_s
-        while young and (young[0] not in self._flights or young[0].started <= until):
-            flight = young.popleft()
-            if flight in self._flights:
-                flight.slow = True
-                self._working -= 1
-                self.stats.slow += 1
-                self._leave_work(flight)
-
     def _make_places(self, now: float) -> None:
         """Probes that wait for a keyframe keep no decoder waiting."""
         placed, until = self._placed, now - self._limits.keyframe_after_s
-        while placed and (placed[0] not in self._flights or placed[0].started <= until):
+        while placed and (placed[0] not in self.turns.flights or placed[0].started <= until):
             flight = placed.popleft()
-            if flight in self._flights and flight.place and not flight.unit.paired:
+            if flight in self.turns.flights and flight.place and not flight.unit.paired:
                 flight.place = False
                 self._give_place()
 
     # --- one probe -----------------------------------------------------------------------------------
 
-    def _leave_work(self, flight: Flight) -> None:
-        """It takes no room in its subnet and zone any more."""
-        lanes, flight.lanes = flight.lanes, ()
-        for lane in lanes:
-            lane.active -= 1
-        self._open_lanes(lanes)
-
-    def _open_lanes(self, lanes: tuple[Lane[Unit], ...]) -> None:
-        """Call the next ones, as far as there is room."""
-        for lane in lanes:
-            if lane.waiting and lane.is_open:
-                self.stats.paced -= 1
-                self._ready.appendleft(lane.waiting.popleft())
-
     def _begin(self, unit: Unit, now: float) -> bool:
         """Begin its probe, or put it where it waits; True if it is under way now."""
         gate, target = unit.gate, unit.target
         if unit.gone:
-            self._arm(gate, now)
+            self.turns.arm(gate, now)
             return False
         request, credentials = target.request, target.request.credentials
         named = target.camera.credential or target.credential
@@ -610,25 +520,17 @@ class Fleet:
             unit.queued = False
             message = f"credential {named} is not there"
             self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
-            self._arm(gate, now)
+            self.turns.arm(gate, now)
             return False
         if (seen := self._seen(target)) is not None:
             self._begin_seen(unit, seen, now)
             return False
-        if not gate.is_open(now):
-            gate.waiting.append(unit)
-            self._arm(gate, now)
-            return False
-        full = next((lane for lane in unit.lanes if not lane.is_open), None)
-        if full is not None:
-            full.waiting.append(unit)
-            self.stats.paced += 1
-            self._arm(gate, now)
+        if not self.turns.admit(unit, now):
             return False
         due = now >= unit.look_due - _EARLY_S
         look = due and self._may_look(unit)
         if due and not look and self._is_patient(unit):
-            self._arm(gate, now)
+            self.turns.arm(gate, now)
             return False  # it is called when a place is free
         with_login = False
         if credentials is not None:
@@ -645,21 +547,11 @@ class Fleet:
                 self.stats.withheld += 1
         if look and self._quality is not None and (follow := self._quality.follow(target.camera.id)):
             request = replace(request, follow=follow)
-        unit.queued = False
-        gate.enter(now)
-        self._arm(gate, now)
         self.stats.late_s = now - unit.due
-        flight = unit.flight = Flight(
-            unit, target, gate, unit.endpoint, now, with_login, lanes=unit.lanes, look=look, place=look
-        )
-        self._flights.add(flight)
-        self._young.append(flight)
+        flight = Flight(unit, target, gate, unit.endpoint, now, with_login, look=look, place=look)
         if look:
             self._placed.append(flight)
-        self._working += 1
-        self.stats.in_flight = len(self._flights)
-        for lane in flight.lanes:
-            lane.active += 1
+        self.turns.begin(flight)
         flight.task = self._loop.create_task(self._fly(flight, request))
         return True
 
@@ -687,7 +579,7 @@ class Fleet:
         if look:
             self._land_look(flight, result)
         self._conclude(unit, result)
-        self._arm(unit.gate, now)
+        self.turns.arm(unit.gate, now)
 
     async def _fly(self, flight: Flight, request: ProbeRequest) -> None:
         result: ProbeResult | None = None
@@ -706,15 +598,7 @@ class Fleet:
     def _land(self, flight: Flight, result: ProbeResult | None) -> None:
         unit, target, gate = flight.unit, flight.target, flight.gate
         now = self._loop.time()
-        self._flights.discard(flight)
-        self.stats.in_flight = len(self._flights)
-        if flight.slow:
-            self.stats.slow -= 1
-        else:
-            self._working -= 1
-            self._leave_work(flight)
-        gate.leave()
-        unit.flight = None
+        self.turns.end(flight)
         credentials = target.request.credentials
         if flight.login and credentials is not None:
             outcome = Login.UNTRIED if result is None else login(result)
@@ -730,10 +614,10 @@ class Fleet:
             elif result is not None and same:
                 self._conclude(unit, result)
             else:  # it says nothing about the camera as it is now
-                self._schedule_unit(unit, now)
-        self._arm(gate, now)
+                self.turns.schedule(unit, now)
+        self.turns.arm(gate, now)
         if unit.gate is not gate:
-            self._arm(unit.gate, now)
+            self.turns.arm(unit.gate, now)
         self._pump()
 
     def _own_up(self, flight: Flight, result: ProbeResult) -> ProbeResult:
@@ -792,7 +676,7 @@ class Fleet:
             slot = pacing.next_slot(now, unit.place, target.cadence_s)
         if unit.look_soon and now < unit.look_due < slot:
             slot = unit.look_due
-        self._schedule_unit(unit, slot)
+        self.turns.schedule(unit, slot)
         if unit.waiters:
             waiters, unit.waiters = unit.waiters, []
             for waiter in waiters:
@@ -837,9 +721,9 @@ class Fleet:
         if unit is None:
             return
         if self._quality.patient:
-            self._ready.appendleft(unit)
+            self.turns.call(unit)
         elif unit.flight is None and not unit.queued and not unit.gone:
-            self._schedule_unit(unit, self._loop.time())
+            self.turns.schedule(unit, self._loop.time())
 
     def _leave_look(self, unit: Unit) -> None:
         """No second picture will come, and no place is waited for."""
@@ -881,14 +765,14 @@ class Fleet:
         if look.again and self._running and not unit.gone:
             unit.paired = True
             unit.look_due, unit.look_soon = now + look.wait_s, True
-            self._meet(unit, unit.look_due)
+            self.turns.meet(unit, unit.look_due)
             self._pump()
             return
         unit.looking = False
         self._give_place()
         if look.later and self._running and not unit.gone:
             unit.look_due, unit.look_soon = now + look.wait_s, True
-            self._meet(unit, unit.look_due)
+            self.turns.meet(unit, unit.look_due)
             self._pump()
             return
         if not unit.gone:
@@ -901,18 +785,12 @@ class Fleet:
             if look.sight is not None and target.request == unit.target.request:
                 news = unit.case.see(look.sight, self._clock(), unit.target.quality_s)
                 if news and not self._quality.patient:
-                    self._meet(unit, now + self._limits.host_spacing_s)
+                    self.turns.meet(unit, now + self._limits.host_spacing_s)
             if self._quality.patient:
                 self._conclude(unit, result)
             if unit.look_soon and unit.look_due < unit.due:
-                self._meet(unit, unit.look_due)
+                self.turns.meet(unit, unit.look_due)
         self._pump()
-
-    def _meet(self, unit: Unit, when: float) -> None:
-        """The camera's next probe is at this time, unless one is under way or waits for its turn already."""
-        if unit.flight is None and not unit.queued:
-            unit.urgent = True
-            self._schedule_unit(unit, when)
 
     def _local(self, kind: FailureKind, message: str) -> ProbeResult:
         return ProbeResult(
@@ -942,7 +820,7 @@ class Fleet:
             self._lapse(share=step / LAPSE_S)
 
     def _give_up_overdue(self, now: float) -> None:
-        for flight in self._flights:
+        for flight in self.turns.flights:
             request = flight.target.request
             if now - flight.started > request.timeout_s + request.observe_s + OVERDUE_S:
                 flight.overdue = True

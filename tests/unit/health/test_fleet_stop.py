@@ -47,9 +47,9 @@ async def test_ways_that_lead_nowhere_any_more_go() -> None:
             hosts = [f"10.{generation}.{number}.1" for number in range(4)]
             fleet.sync([target(number, host, f"z{generation}") for number, host in enumerate(hosts)])
             await asyncio.sleep(0.002)
-        assert len(fleet._ways) == 4 + 4 + 1, "a gate each, a subnet each, one zone"
+        assert len(fleet.turns.ways) == 4 + 4 + 1, "a gate each, a subnet each, one zone"
         fleet.sync([])
-        assert len(fleet._ways) == 0
+        assert len(fleet.turns.ways) == 0
     finally:
         await fleet.stop()
 
@@ -124,7 +124,7 @@ async def test_a_probe_that_does_not_end_does_not_hold_up_the_stop(
     await fleet.start([target(0)])
     async with asyncio.timeout(60):
         await begun.wait()
-        flights = {flight.task for flight in fleet._flights if flight.task is not None}
+        flights = {flight.task for flight in fleet.turns.flights if flight.task is not None}
         await fleet.stop()
     assert "1 probes under way: given up; 1 of them go on" in caplog.text
     released.set()

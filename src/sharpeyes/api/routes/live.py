@@ -73,7 +73,7 @@ class Status(Shape):
                 blind=stats.blind,
                 telemetry_failing=rooms.telemetry_failing(),
                 probes=stats.probes,
-                in_flight=stats.in_flight,
+                in_flight=rooms.fleet.turns.in_flight,
                 lateness_s=max(0.0, stats.late_s),
                 ready=not reasons,
                 reasons=reasons,
