@@ -80,6 +80,9 @@ SEEN = {
     },
 }  # fmt: skip
 """Pages of each role: all that look otherwise to it than to those before."""
+SHOWN = """() => !document.querySelector('.skeleton') && [...document.querySelectorAll('.tile')].every(
+  one => one.querySelector('.why :is(b, p)') || one.querySelector('video').currentTime > 2)"""
+"""That nothing is waited for: neither data nor moving pictures, unless a tile says why it has none."""
 SETTLE_S = 1.2
 
 
@@ -130,7 +133,7 @@ async def shoot(
             for width in album.widths:
                 await tab.size(width, HEIGHTS[width])
                 await tab.open(url + PAGES[name].format(camera=camera, watched=watched))
-                await tab.until("() => !document.querySelector('.skeleton')")
+                await tab.until(SHOWN)
                 await asyncio.sleep(SETTLE_S)
                 file = album.folder / f"{prefix}{name}-{locale}-{theme}-{width}.png"
                 await tab.page.screenshot(path=file)
