@@ -13,7 +13,7 @@ The fleet knows nothing of RTSP: it is given the function that probes. Around ea
 - **whether at all**: what somebody watches is seen already (:mod:`.viewing`);
 - **with which credentials**: see :mod:`.accounts`;
 - **which pictures are looked at**: a probe whose camera is due for that gives its keyframe to
-  :mod:`.quality`; the probe itself is judged at once, with what earlier looks have found;
+  :mod:`.looks`; the probe itself is judged at once, with what earlier looks have found;
 - **what it means**: time-outs while our own event loop stood still are our fault, not the camera's.
 
 Then the camera's case is judged, shown and kept (:mod:`.cases`).
@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -46,9 +45,10 @@ from sharpeyes.health.board import Board
 from sharpeyes.health.cases import Cases
 from sharpeyes.health.hindsight import Blindness, Upstream
 from sharpeyes.health.judge import Policy
+from sharpeyes.health.looks import Looks
 from sharpeyes.health.own_time import OwnTime
 from sharpeyes.health.probe import ProbeRequest
-from sharpeyes.health.quality import Quality
+from sharpeyes.health.quality import Look, Quality
 from sharpeyes.health.recorder import NoRecord, Recalled, Record
 from sharpeyes.health.sight import Sight
 from sharpeyes.health.target import Target, endpoint_of, host_of
@@ -78,8 +78,6 @@ LAPSE_S = 20.0
 """Within this time every camera is asked once whether its state still stands."""
 TICK_S = 0.005
 """Slots that are closer together than this start together: fewer wake-ups, no visible difference."""
-LOOKS_PER_S = 40.0
-"""Pace of the first looks at pictures."""
 REPEAT_MS = 600_000
 """The working of a failure that goes on is kept as often as this."""
 _LOCAL_TIMEOUTS = {
@@ -151,10 +149,6 @@ class FleetStats:
     """Half of the probes fail for reasons of our own."""
 
 
-_EARLY_S = 0.002
-"""A timer of the loop counts in milliseconds and may fire that much too early."""
-
-
 class Fleet:
     """All cameras under watch: :meth:`start`, :meth:`sync` whenever the registry changes, :meth:`stop`."""
 
@@ -192,14 +186,15 @@ class Fleet:
         self._clock = clock
         self._policy = policy or Policy()
         self._limits = limits
-        self._quality = quality
-        self._looks: set[asyncio.Task[None]] = set()
+        self._evidence = quality.evidence if quality is not None else None
+        self._looks: Looks | None = None
+        if quality is not None:
+            after_s = limits.keyframe_after_s
+            self._looks = Looks(quality, self.turns, keyframe_after_s=after_s, ended=self._looked)
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, Unit] = {}
         self._pulls: dict[str, list[Pull]] = {}
         self._recalled: dict[str, Recalled] = {}
-        self._placed: deque[Flight] = deque()
-        """Probes that began with a place among the looks, the longest under way first."""
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._watch: asyncio.Task[None] | None = None
@@ -233,6 +228,8 @@ class Fleet:
     async def stop(self) -> None:
         """Begin no more probes, let those under way end within their bound, store everything."""
         self._running = False
+        if self._looks is not None:
+            self._looks.close()
         if self._timer is not None:
             self._timer.cancel()
         if self._watch is not None:
@@ -240,7 +237,9 @@ class Fleet:
             await asyncio.gather(self._watch, return_exceptions=True)
         end = self._loop.time() + self._limits.stop_s
         await _ended({f.task for f in self.turns.flights if f.task is not None}, end, "probes")
-        await _ended(set(self._looks), max(end, self._loop.time() + LOOK_S), "looks at pictures")
+        if self._looks is not None:
+            end = max(end, self._loop.time() + LOOK_S)
+            await _ended(set(self._looks.tasks), end, "looks at pictures")
         for unit in self._units.values():
             reject(unit, UnavailableError("the prober is stopping"))
         await self._recorder.stop()
@@ -284,9 +283,8 @@ class Fleet:
         self.turns.leave_gate(unit)
         self.turns.leave_lanes(unit)
         reject(unit, NotFoundError(f"camera {camera} was removed"))
-        self._leave_look(unit)
-        if self._quality is not None:
-            self._quality.forget(camera)
+        if self._looks is not None:
+            self._looks.leave(unit, self._loop.time())
         unit.case.close(self._clock())
 
     def _notice_set_back(self) -> None:
@@ -332,11 +330,9 @@ class Fleet:
     def hurry(self, camera: str) -> None:
         """Something speaks for a look at this picture soon; a camera that is not watched is passed over."""
         unit = self._units.get(camera)
-        if unit is None or unit.looking or self._quality is None or not self._running:
-            return
-        unit.look_due, unit.look_soon = min(unit.look_due, self._loop.time()), True
-        self.turns.meet(unit, self._loop.time())
-        self._pump()
+        if unit is not None and self._looks is not None and self._running:
+            self._looks.hurry(unit, self._loop.time())
+            self._pump()
 
     def _unit(self, camera: str) -> Unit:
         unit = self._units.get(camera)
@@ -442,10 +438,8 @@ class Fleet:
             fresh = (target.credential_changed or 0) <= (recalled.refused or 0)
             if fresh:
                 self.accounts.refuse(unit.endpoint, credentials, recalled.withheld_until)
-        if self._quality is not None:
-            pace = LOOKS_PER_S if not self._quality.patient else float("inf")
-            place = pacing.phase(f"{camera.id} picture")
-            unit.look_due = pacing.first_slot(now, place, target.quality_s, newcomers, pace)
+        if self._looks is not None:
+            self._looks.enter(unit, now, newcomers)
         unit.case.open(self._clock(), recalled)
         self.turns.schedule_first(unit, now, newcomers)
 
@@ -470,8 +464,9 @@ class Fleet:
         if not self._running:
             return
         now = self._loop.time()
-        turns = self.turns
-        self._make_places(now)
+        turns, looks = self.turns, self._looks
+        if looks is not None:
+            looks.make_places(now)
         turns.call_due(now, len(self._units))
         if turns.ready and self._recorder.full:
             wake = min(turns.next_slot, now + 0.1)
@@ -480,8 +475,8 @@ class Fleet:
                 if not self._begin(unit, now):
                     turns.leave_room(unit.lanes)  # what it was called for is not taken
             wake = min(turns.next_slot, turns.next_room)
-        if self._placed and self._quality is not None and self._quality.places.waiting:
-            wake = min(wake, self._placed[0].started + self._limits.keyframe_after_s)
+        if looks is not None:
+            wake = min(wake, looks.next_place)
         if wake != float("inf"):
             self._sleep_until(max(wake, now + TICK_S))
 
@@ -497,20 +492,11 @@ class Fleet:
         self._timer = None
         self._pump()
 
-    def _make_places(self, now: float) -> None:
-        """Probes that wait for a keyframe keep no decoder waiting."""
-        placed, until = self._placed, now - self._limits.keyframe_after_s
-        while placed and (placed[0] not in self.turns.flights or placed[0].started <= until):
-            flight = placed.popleft()
-            if flight in self.turns.flights and flight.place and not flight.unit.paired:
-                flight.place = False
-                self._give_place()
-
     # --- one probe -----------------------------------------------------------------------------------
 
     def _begin(self, unit: Unit, now: float) -> bool:
         """Begin its probe, or put it where it waits; True if it is under way now."""
-        gate, target = unit.gate, unit.target
+        gate, target, looks = unit.gate, unit.target, self._looks
         if unit.gone:
             self.turns.arm(gate, now)
             return False
@@ -527,30 +513,28 @@ class Fleet:
             return False
         if not self.turns.admit(unit, now):
             return False
-        due = now >= unit.look_due - _EARLY_S
-        look = due and self._may_look(unit)
-        if due and not look and self._is_patient(unit):
+        look = looks is not None and looks.take(unit, now)
+        if looks is not None and not look and looks.is_awaited(unit, now):
             self.turns.arm(gate, now)
             return False  # it is called when a place is free
         with_login = False
         if credentials is not None:
             permit = self.accounts.ask(unit.endpoint, target.camera.id, credentials, self._clock())
             if permit is Permit.WAIT:  # the trial is on this host: its end opens the gate again
-                if look and not unit.paired:
-                    unit.looking = False
-                    self._give_place()
+                if looks is not None and look:
+                    looks.put_back(unit, now)
                 gate.waiting.append(unit)
                 return False
             with_login = permit is Permit.USE
             if not with_login:
                 request = replace(request, withhold_credentials=True)
                 self.stats.withheld += 1
-        if look and self._quality is not None and (follow := self._quality.follow(target.camera.id)):
+        if looks is not None and look and (follow := looks.follow(unit)):
             request = replace(request, follow=follow)
         self.stats.late_s = now - unit.due
         flight = Flight(unit, target, gate, unit.endpoint, now, with_login, look=look, place=look)
-        if look:
-            self._placed.append(flight)
+        if looks is not None and look:
+            looks.begin(flight)
         self.turns.begin(flight)
         flight.task = self._loop.create_task(self._fly(flight, request))
         return True
@@ -574,10 +558,9 @@ class Fleet:
         unit.queued = False
         self.stats.viewed += 1
         self.stats.late_s = now - unit.due
-        look = now >= unit.look_due - _EARLY_S and self._may_look(unit)
-        flight = Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=look, place=look)
-        if look:
-            self._land_look(flight, result)
+        if self._looks is not None and self._looks.take(unit, now):
+            flight = Flight(unit, unit.target, unit.gate, unit.endpoint, now, False, look=True, place=True)
+            self._looks.land(flight, result, now)
         self._conclude(unit, result)
         self.turns.arm(unit.gate, now)
 
@@ -607,11 +590,11 @@ class Fleet:
             result = self._own_up(flight, result)
             self._answer_for_others(flight, result)
         same = target is unit.target or target.request == unit.target.request
-        looks = flight.look and self._land_look(flight, result if same and not unit.gone else None)
-        if not unit.gone:
-            if looks and self._quality is not None and self._quality.patient:
-                pass  # it is concluded with what the look finds
-            elif result is not None and same:
+        waits = False
+        if self._looks is not None and flight.look:
+            waits = self._looks.land(flight, result if same and not unit.gone else None, now)
+        if not unit.gone and not waits:
+            if result is not None and same:
                 self._conclude(unit, result)
             else:  # it says nothing about the camera as it is now
                 self.turns.schedule(unit, now)
@@ -685,108 +668,23 @@ class Fleet:
 
     def _keep_working(self, unit: Unit, result: ProbeResult, kind: FailureKind) -> None:
         """Keep how a failure came about: when it begins, when it changes, and now and then."""
-        if self._quality is None or self._quality.evidence is None or unit.target.canary:
+        if self._evidence is None or unit.target.canary:
             return
         if unit.kept is not None and unit.kept[0] is kind and result.at - unit.kept[1] < REPEAT_MS:
             return
         unit.kept = (kind, result.at)
-        self._quality.evidence.record(unit.target.camera.id, result, bad=True, found={})
+        self._evidence.record(unit.target.camera.id, result, bad=True, found={})
 
-    # --- pictures ------------------------------------------------------------------------------------
-
-    def _may_look(self, unit: Unit) -> bool:
-        """Whether this probe's picture shall be looked at; a place is taken then."""
-        quality = self._quality
-        if quality is None or unit.failed:
-            return False
-        if unit.paired:
-            return True
-        if unit.looking:
-            return False
-        if not quality.places.take(unit):
-            quality.stats.deferred += 1
-            return False
-        unit.looking = True
-        quality.stats.late_s = self._loop.time() - unit.look_due
-        return True
-
-    def _is_patient(self, unit: Unit) -> bool:
-        quality = self._quality
-        return quality is not None and quality.patient and not unit.failed and not unit.looking
-
-    def _give_place(self) -> None:
-        """A place among the looks is free: who was put off for want of one is next."""
-        assert self._quality is not None
-        unit = self._quality.places.give()
-        if unit is None:
-            return
-        if self._quality.patient:
-            self.turns.call(unit)
-        elif unit.flight is None and not unit.queued and not unit.gone:
-            self.turns.schedule(unit, self._loop.time())
-
-    def _leave_look(self, unit: Unit) -> None:
-        """No second picture will come, and no place is waited for."""
-        if self._quality is None:
-            return
-        self._quality.places.leave(unit)
-        if unit.paired:
-            unit.paired = unit.looking = False
-            if unit.flight is not None:  # the place that it holds is given back here
-                unit.flight.place = False
-            self._quality.drop(unit.target.camera.id)
-            self._give_place()
-
-    def _land_look(self, flight: Flight, result: ProbeResult | None) -> bool:
-        """A probe has ended whose picture was to be looked at: True if it is looked at now."""
-        unit, quality = flight.unit, self._quality
-        assert quality is not None
-        if result is None or result.failure is not None or result.keyframe is None:
-            if unit.paired:
-                self._leave_look(unit)
-            elif flight.place:
-                self._give_place()
-            unit.looking = False
-            return False
-        if not flight.place and not quality.places.retake(unit):
-            quality.stats.deferred += 1
-            unit.looking = False
-            return False
-        unit.paired = False
-        task = self._loop.create_task(self._look(unit, flight.target, result))
-        self._looks.add(task)
-        task.add_done_callback(self._looks.discard)
-        return True
-
-    async def _look(self, unit: Unit, target: Target, result: ProbeResult) -> None:
-        assert self._quality is not None
-        look = await self._quality.look(target.camera.id, result, unit.case.sight, target.quality_s)
-        now = self._loop.time()
-        if look.again and self._running and not unit.gone:
-            unit.paired = True
-            unit.look_due, unit.look_soon = now + look.wait_s, True
-            self.turns.meet(unit, unit.look_due)
-            self._pump()
-            return
-        unit.looking = False
-        self._give_place()
-        if look.later and self._running and not unit.gone:
-            unit.look_due, unit.look_soon = now + look.wait_s, True
-            self.turns.meet(unit, unit.look_due)
-            self._pump()
-            return
-        if not unit.gone:
-            unit.look_soon = look.soon_s is not None
-            if look.soon_s is None:
-                place = pacing.phase(f"{target.camera.id} picture")
-                unit.look_due = pacing.next_slot(now, place, target.quality_s)
-            else:
-                unit.look_due = now + look.soon_s
+    def _looked(self, flight: Flight, result: ProbeResult, look: Look | None) -> None:
+        """A look has ended: see :data:`.looks.Ended`."""
+        unit, target = flight.unit, flight.target
+        if look is not None and self._looks is not None:
+            patient = self._looks.patient
             if look.sight is not None and target.request == unit.target.request:
                 news = unit.case.see(look.sight, self._clock(), unit.target.quality_s)
-                if news and not self._quality.patient:
-                    self.turns.meet(unit, now + self._limits.host_spacing_s)
-            if self._quality.patient:
+                if news and not patient:
+                    self.turns.meet(unit, self._loop.time() + self._limits.host_spacing_s)
+            if patient:
                 self._conclude(unit, result)
             if unit.look_soon and unit.look_due < unit.due:
                 self.turns.meet(unit, unit.look_due)
@@ -821,8 +719,7 @@ class Fleet:
 
     def _give_up_overdue(self, now: float) -> None:
         for flight in self.turns.flights:
-            request = flight.target.request
-            if now - flight.started > request.timeout_s + request.observe_s + OVERDUE_S:
+            if now - flight.started > flight.target.request.longest_s + OVERDUE_S:
                 flight.overdue = True
                 if flight.task is not None:
                     flight.task.cancel()

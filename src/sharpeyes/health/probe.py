@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 _PHASE_SHARE = 0.5
 """Part of the whole time that one phase may take: who hangs in one is told apart from who is slow in all."""
+_FLOW_SHARE = 0.2
+"""Part of the whole time in which more video must come for a keyframe to be waited for longer."""
 _LAG_SHARE = 0.2
 """If our own loop stood still for this part of the time, a time-out says nothing about the camera."""
 _LAG_TICK_S = 0.25
@@ -60,6 +62,9 @@ class ProbeRequest:
     transport: Transport = Transport.TCP
     timeout_s: float = 10.0
     """From the beginning to the keyframe; each phase may take half of it."""
+    patience: float = 3.0
+    """So many times as long while video comes without a keyframe: encoders that save bits send one in fifteen
+    seconds and more."""
     observe_s: float = 0.0
     """How long to go on behind the keyframe, to measure frame rate, bit rate and loss."""
     follow: int = 0
@@ -71,6 +76,11 @@ class ProbeRequest:
     """Do not answer a 401: the account was refused before, and one more attempt may lock it."""
     fall_back: bool = True
     """Take the other transport if the camera refuses the one asked for."""
+
+    @property
+    def longest_s(self) -> float:
+        """What a probe takes at most, while our own loop keeps time."""
+        return self.timeout_s * self.patience + self.observe_s
 
 
 def _draw() -> Iterator[str]:
@@ -160,8 +170,9 @@ class _Attempt:
         self._loop = asyncio.get_running_loop()
         self._at = Ms(time.time_ns() // 1_000_000)
         self._began = time.perf_counter()
-        self._end = self._loop.time() + request.timeout_s
-        self._limit = self._end
+        self._end = self._limit = self._loop.time() + request.timeout_s
+        self._very_end = self._loop.time() + request.timeout_s * request.patience
+        self._packets_then = 0
         self._timer: asyncio.TimerHandle | None = None
         self._graced = False
         self._lag = _LoopLag.of(self._loop)
@@ -476,9 +487,19 @@ class _Attempt:
             # We were late ourselves. What came in the meantime waits in the socket: read it first.
             self._graced = True
             self._arm(now + _LAG_NOISE_S)
+        elif now < self._very_end and self._video_comes():
+            self._arm(min(now + _FLOW_SHARE * self._request.timeout_s, self._very_end))
         else:
             assert self._dialogue is not None
             self._timed_out(f"no answer to {self._dialogue.phase.upper()}")
+
+    def _video_comes(self) -> bool:
+        """Whether more of it has come since this was asked last."""
+        receiver = self._receiver
+        if receiver is None or receiver.packets == self._packets_then:
+            return False
+        self._packets_then = receiver.packets
+        return True
 
     def _gather(self, now: float) -> None:
         """What came behind the keyframe waits in the socket: take it, and end."""

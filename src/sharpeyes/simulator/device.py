@@ -69,7 +69,7 @@ class Channel:
         return self._device.stage.library[shown(self.plan, role, self.current_fault)]
 
     def position(self, clip: Clip, now: float) -> int:
-        """Cameras that share a clip do not show the same moment of it, nor are their keyframes at the same."""
+        """Cameras that share a clip show other moments of it, and their keyframes do not come together."""
         spec = clip.spec
         return int(now * spec.fps) + self._phase % (spec.gops * spec.gop)
 

@@ -472,6 +472,28 @@ async def test_rtp_but_never_a_keyframe() -> None:
     assert (result.width, result.height) == (320, 180)  # from the description
 
 
+@pytest.mark.parametrize("patience", [1.0, 3.0])
+async def test_a_late_keyframe_is_waited_for_while_video_comes(patience: float) -> None:
+    """Encoders that save bits send one in fifteen seconds and more."""
+    sent: list[bytes] = []
+    while len(sent) < 60:
+        sent += clip().packets(pictures=slice(1, 5), first=100 + len(sent))
+    pause = 1.5 / len(sent)
+    sent += clip().packets(first=100 + len(sent))
+
+    async def look_for(timeout_s: float) -> ProbeResult:
+        async with ScriptedCamera(clip().sdp(), sent, interval_s=pause * timeout_s) as cam:
+            return await look(cam, timeout_s=timeout_s, patience=patience)
+
+    wanted = None if patience > 1 else FailureKind.NO_KEYFRAME
+    for timeout_s in (1.0, 5.0, 20.0):  # where the machine was too busy, with more time
+        result = await look_for(timeout_s)
+        if (result.failure.kind if result.failure else None) is wanted:
+            break
+    assert (result.failure.kind if result.failure else None) is wanted
+    assert result.rung is (Rung.MEDIA if wanted else Rung.KEYFRAME)
+
+
 async def test_keyframes_without_parameter_sets_say_so() -> None:
     async with ScriptedCamera(clip().sdp(sprop=False), clip().packets(in_band=False)) as cam:
         result = await outwaited(cam, Phase.KEYFRAME, FailureKind.NO_KEYFRAME)

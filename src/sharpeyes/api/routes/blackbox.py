@@ -262,7 +262,9 @@ async def _ask(rooms: Context, stranger: Stranger, wait_s: float) -> ProbeResult
         )
     async with _strangers:
         tls = Trust(networks=rooms.enrolment.networks).of(host_of(stranger.url)) or TlsPolicy()
-        return await probe(ProbeRequest(url=stranger.url, tls=tls, timeout_s=min(10.0, wait_s * 0.9)))
+        return await probe(
+            ProbeRequest(url=stranger.url, tls=tls, timeout_s=min(10.0, wait_s * 0.9), patience=1.0)
+        )
 
 
 # --- what is answered -----------------------------------------------------------------------------------
