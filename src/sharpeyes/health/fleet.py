@@ -186,7 +186,7 @@ class Fleet:
         self._clock = clock
         self._policy = policy or Policy()
         self._limits = limits
-        self._evidence = quality.evidence if quality is not None else None
+        self._quality = quality
         self._looks: Looks | None = None
         if quality is not None:
             after_s = limits.keyframe_after_s
@@ -668,12 +668,12 @@ class Fleet:
 
     def _keep_working(self, unit: Unit, result: ProbeResult, kind: FailureKind) -> None:
         """Keep how a failure came about: when it begins, when it changes, and now and then."""
-        if self._evidence is None or unit.target.canary:
+        if self._quality is None or self._quality.evidence is None or unit.target.canary:
             return
         if unit.kept is not None and unit.kept[0] is kind and result.at - unit.kept[1] < REPEAT_MS:
             return
         unit.kept = (kind, result.at)
-        self._evidence.record(unit.target.camera.id, result, bad=True, found={})
+        self._quality.evidence.record(unit.target.camera.id, result, bad=True, found={})
 
     def _looked(self, flight: Flight, result: ProbeResult, look: Look | None) -> None:
         """A look has ended: see :data:`.looks.Ended`."""

@@ -97,7 +97,8 @@ async def test_a_look_that_does_not_end_does_not_hold_up_the_stop_and_is_said(
     async with asyncio.timeout(60):
         while not quality.begun:
             await asyncio.sleep(0.01)
-        looks = set(fleet._looks)
+        assert fleet._looks is not None
+        looks = set(fleet._looks.tasks)
         await fleet.stop()
     assert not all(look.done() for look in looks), "it does not listen"
     assert [r.getMessage() for r in caplog.records] == [
