@@ -59,7 +59,12 @@ def diagnose(
         str | None, typer.Option(metavar="F", help="File that holds its password; - for stdin.")
     ] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, max=300, help="Seconds until a URL must have given a keyframe.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=300,
+            help="Seconds until a URL must have given a keyframe; three times as many while other video comes.",
+        ),
     ] = 10.0,
     tls_ca: CaOption = None,
     tls_any_host: AnyHostOption = False,

@@ -25,7 +25,12 @@ def probe(
     ] = None,
     transport: Annotated[Transport, typer.Option(help="How the media shall travel.")] = Transport.TCP,
     timeout: Annotated[
-        float, typer.Option(min=0.1, max=300, help="Seconds until there must be a keyframe.")
+        float,
+        typer.Option(
+            min=0.1,
+            max=300,
+            help="Seconds until there must be a keyframe; three times as many while other video comes.",
+        ),
     ] = 10.0,
     observe: Annotated[
         float,
