@@ -63,7 +63,7 @@ def diagnose(
         typer.Option(
             min=0.1,
             max=300,
-            help="Seconds until a URL must have given a keyframe; three times as many while other video comes.",
+            help="Seconds until a URL must give a keyframe; three times as many while other video comes.",
         ),
     ] = 10.0,
     tls_ca: CaOption = None,
