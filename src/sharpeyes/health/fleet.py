@@ -2,7 +2,7 @@
 
 The fleet knows nothing of RTSP: it is given the function that probes. Around each probe it decides
 
-- **when**: a stable slot in the camera's cadence (:mod:`.pacing`), sooner while evidence is unconfirmed, at
+- **when** (:mod:`.turns`): a stable slot in the camera's cadence, sooner while evidence is unconfirmed, at
   once when somebody asks; a camera is never in flight twice, and a missed slot is skipped;
 - **how many**: ``in_flight`` at work; one that has not ended after ``slow_after_s`` only waits for its
   time-out and costs nothing but a socket, so it gives its place to the next and counts towards ``sockets``
