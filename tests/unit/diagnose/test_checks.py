@@ -10,7 +10,9 @@ import pytest
 from made_scene import HEIGHT, WIDTH, infrared, night, pair, picture, scene, with_traffic
 
 from sharpeyes.domain.health import PictureFault
+from sharpeyes.health.diagnose.checks import measure
 from sharpeyes.health.diagnose.diagnosis import Diagnosis, diagnose
+from sharpeyes.health.diagnose.features import Features
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
 from sharpeyes.health.diagnose.reference import ModeReference, learn
@@ -129,6 +131,32 @@ def test_green_slices_are_corrupt() -> None:
     found = judge(before, Picture(y, u, v, 2000))
     assert "corrupt" in kinds(found)
     assert found.reading(PictureFault.CORRUPT).region
+
+
+def drawn_on(image: np.ndarray, top: int, bottom: int) -> np.ndarray:
+    """What a decoder makes of a lost slice: its rows are the last one before it, again and again."""
+    out = image.copy()
+    out[top:bottom] = image[top - 1]
+    return out
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known", "never seen"])
+def test_rows_drawn_again_and_again_are_corrupt(known: bool) -> None:
+    before, after = pair(drawn_on(DAY, 272, HEIGHT))
+    found = diagnose(after, before, references() if known else None, mode="day")
+    assert "corrupt" in kinds(found)
+    if known:
+        assert any(y >= 240 for _, y, _, _ in found.reading(PictureFault.CORRUPT).region)
+
+
+def test_rows_that_are_drawn_again_and_again_in_the_reference_are_the_places_own() -> None:
+    fence = drawn_on(DAY, 120, HEIGHT)
+    own = learn([picture(fence * g, s) for s, g in enumerate((0.95, 1.0, 1.05))], "day")
+    strange, usual = (measure(Features(*pair(fence), known)) for known in (references()["day"], own))
+    assert strange["damage_repeat_part"] == usual["damage_repeat_part"] > 0.3
+    assert strange["damage_repeat_row"] > 0.5
+    assert usual["damage_repeat_row"] < 0.1
+    assert np.isnan(measure(Features(*pair(fence), None))["damage_repeat_row"])
 
 
 def test_a_cover_is_shown_where_it_is() -> None:

@@ -66,6 +66,16 @@ FIRST_NIGHT = {
     "hidden_light": 70.0,
     "hidden_moved": 0.5,
 }
+UNDAMAGED = {
+    "has_ref": 0.0,
+    "damage_green_share": 0.0,
+    "damage_unfilled": 0.0,
+    "damage_repeat_part": 0.0,
+    "damage_repeat_step": 0.1,
+    "lost_std": 0.0,
+}
+REPEATED = UNDAMAGED | {"damage_repeat_part": 0.12, "damage_repeat_step": 0.95}
+REPEATED_HERE = REPEATED | {"has_ref": 1.0, "damage_repeat_row": 0.77, "damage_jump": 0.77}
 
 
 @pytest.mark.parametrize(
@@ -93,11 +103,11 @@ FIRST_NIGHT = {
         (occluded.certain, SMALL_PAINT, {"unseen_step": 0.5}),
         (occluded.certain, SMALL_PAINT, {"unseen_luma": 15.0}),
         (occluded.certain, SMALL_PAINT, {"unseen_kept": 0.5}),
-        (
-            corrupt.certain,
-            {"damage_green_share": 0.17, "damage_unfilled": 0.0, "lost_std": 0.0},
-            {"damage_green_share": 0.02},
-        ),
+        (corrupt.certain, UNDAMAGED | {"damage_green_share": 0.17}, {"damage_green_share": 0.02}),
+        (corrupt.certain, REPEATED, {"damage_repeat_step": 0.5}),
+        *((corrupt.certain, each, {"damage_repeat_part": 0.8}) for each in (REPEATED, REPEATED_HERE)),
+        (corrupt.certain, REPEATED_HERE, {"damage_repeat_row": 0.2}),
+        (corrupt.certain, REPEATED_HERE, {"damage_jump": 0.2}),
         (occluded.by_other_mode, FIRST_NIGHT, {"hidden_part": 0.05}),
         (occluded.by_other_mode, FIRST_NIGHT, {"hidden_flat": 0.6}),
         (occluded.by_other_mode, FIRST_NIGHT, {"hidden_by_day": 0.0}),
@@ -137,8 +147,7 @@ def test_what_has_another_cause_is_taken_back_and_what_is_certain_stands() -> No
 
 
 def test_without_a_reference_of_the_mode_less_is_said() -> None:
-    nothing = {"has_ref": 0.0, "damage_green_share": 0.0, "damage_unfilled": 0.0, "lost_std": 0.0}
-    assert settled(of(PictureFault.STRIPES), 3.0, nothing) == 0.5
-    assert settled(of(PictureFault.CORRUPT), 3.0, nothing) == pytest.approx(2.3)
+    assert settled(of(PictureFault.STRIPES), 3.0, UNDAMAGED) == 0.5
+    assert settled(of(PictureFault.CORRUPT), 3.0, UNDAMAGED) == pytest.approx(2.3)
     assert settled(of(PictureFault.OCCLUDED), 9.0, {"has_ref": 0.0} | dict.fromkeys(FIRST_NIGHT, NAN)) < 0
     assert settled(of(PictureFault.OCCLUDED), -9.0, {"has_ref": 0.0} | FIRST_NIGHT) > 0

@@ -18,7 +18,7 @@ from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome,
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode
 from sharpeyes.health.diagnose.words import names_of
 
-CHECKS_VERSION = "5"
+CHECKS_VERSION = "6"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
 
 MAY_LACK_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})

@@ -9,9 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, Map, block_means, halved, median, share
+from sharpeyes.health.diagnose.features import (
+    Features,
+    Look,
+    Map,
+    block_means,
+    halved,
+    largest_part,
+    median,
+    share,
+)
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture, Plane
-from sharpeyes.health.diagnose.reading import Check, Region, Values, above, both, grade, rectangles, usual
+from sharpeyes.health.diagnose.reading import (
+    Check,
+    Region,
+    Values,
+    above,
+    below,
+    both,
+    grade,
+    rectangles,
+    usual,
+)
+from sharpeyes.health.diagnose.reference import ModeReference
 
 _MACROBLOCK = 16
 _Plane = NDArray[np.integer | np.floating]
@@ -116,6 +136,46 @@ def _detail(y: Plane) -> tuple[Map, Map]:
     return block_means(right), block_means(below)
 
 
+def _repeats(thumb: Map) -> Map:
+    """(9, 16): how far what differs along a row is that of two rows, a macroblock, above; 1 = the very same.
+
+    A decoder that has lost a slice draws on from the last row it has, and the next encoder keeps that even at
+    the lowest rate. A kerb or a wall is as upright, but it is so in the reference too.
+    """
+    along = cv2.subtract(thumb, cv2.blur(thumb, (5, 1)))
+    above_ = np.zeros_like(along)
+    above_[2:] = along[:-2]
+    alike = block_means(along * above_)
+    power = block_means((along * along + above_ * above_) * np.float32(0.5))
+    return np.asarray(alike / (power + np.float32(0.05)), np.float32)
+
+
+def _repeated(features: Features) -> dict[str, float]:
+    """Rows drawn again and again: the largest part; what of the row that has most of it, all along but for a
+    quarter, the reference has not; and how far that row stands out from others. Bars and a smear of motion
+    run through all rows, and the side of a van is not as wide as the picture."""
+    maps = [_repeats(look.thumb_planes[0]) for look in features.looks]
+    rows = [np.sort(_least_along(each)) for each in maps]
+    out = {
+        "damage_repeat_part": max(largest_part(each > 0.8)[0] for each in maps) / maps[0].size,
+        "damage_repeat_step": max(float(each[-1] - each[2]) for each in rows),
+        "damage_repeat_row": float("nan"),
+    }
+    if features.reference is not None:
+        already = _usual_repeats(features.reference)
+        out["damage_repeat_row"] = max(float(_least_along(each - already).max()) for each in maps)
+    return out
+
+
+def _usual_repeats(reference: ModeReference) -> Map:
+    return _repeats(np.ascontiguousarray(reference.thumb[..., 0]))
+
+
+def _least_along(blocks: Map) -> Map:
+    """(9,): the lower quarter of each row."""
+    return np.asarray(np.sort(blocks, axis=1)[:, 4], np.float32)
+
+
 def values(look: Look) -> dict[str, float]:
     grid = _grid(look.picture.y, look.picture.source_size)
     y, u, v = look.thumb[..., 0], look.thumb[..., 1], look.thumb[..., 2]
@@ -184,6 +244,7 @@ def measure(features: Features) -> dict[str, float]:
     out["damage_grid_log"] = float(
         max(look.measured["grid_x_log"] + look.measured["grid_y_log"] for look in features.looks)
     )
+    out |= _repeated(features)
     if features.difference is None:
         out |= dict.fromkeys(
             ("damage_diff", "damage_diff_log", "damage_diff_local", "damage_diff_corner"), float("nan")
@@ -278,9 +339,14 @@ def margin(v: Values) -> float:
 
 def certain(v: Values) -> float:
     """The grey that a decoder starts from, with what moved drawn on it, or the green of an empty buffer: no
-    scene is that."""
+    scene is that. Nor are some rows of it drawn again and again, while others are as ever."""
     grey = min(above(v["damage_unfilled"], 0.62, 0.05), above(v["lost_std"], 0.5, 0.1))
-    return max(grey, above(v["damage_green_share"], 0.05, 0.02))
+    if v["has_ref"] == 1:
+        drawn = min(above(v["damage_repeat_row"], 0.35, 0.05), above(v["damage_jump"], 0.45, 0.1))
+    else:
+        drawn = above(v["damage_repeat_step"], 0.7, 0.1)
+    drawn = min(drawn, below(v["damage_repeat_part"], 0.5, 0.1))
+    return max(grey, above(v["damage_green_share"], 0.05, 0.02), drawn)
 
 
 def severity(v: Values) -> int:
@@ -308,6 +374,8 @@ def region(features: Features) -> Region:
     blocks = block_means(green) > 0.3
     if features.reference is not None:
         blocks |= features.after.profiled["anisotropy"] - features.reference.profiles["anisotropy"] > 0.9
+        repeats = _repeats(features.after.thumb_planes[0])
+        blocks |= (repeats > 0.75) & (repeats - _usual_repeats(features.reference) > 0.3)
     return rectangles(blocks)
 
 
@@ -315,7 +383,7 @@ CHECK = Check(
     PictureFault.CORRUPT,
     measure,
     severity,
-    ("damage_grid_log", "damage_smear_down", "damage_green_share", "damage_flags"),
+    ("damage_grid_log", "damage_repeat_part", "damage_green_share", "damage_flags"),
     values=values,
     profiles=profiles,
     region=region,

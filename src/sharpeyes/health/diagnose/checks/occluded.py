@@ -20,6 +20,7 @@ from sharpeyes.health.diagnose.features import (
     Map,
     block_means,
     halved,
+    largest_part,
     median,
     percentile,
     percentiles,
@@ -112,8 +113,8 @@ def _faint(features: Features, maps: dict[str, NDArray[np.floating]]) -> dict[st
     fall = (usual - best) / np.maximum(usual, 0.3)
     lost = known & (fall > 0.5) & (usual - best > 2.5 * reference.faint_spread)
     differs = (maps["luma"] > 8) | (maps["chroma"] > 5) | (maps["flat"] > 0.6)
-    size, where = _largest(lost)
-    both, both_where = _largest(lost & differs)
+    size, where = largest_part(lost)
+    both, both_where = largest_part(lost & differs)
     falls = fall[known] if known.sum() > 8 else np.zeros(1)
     low, middle, high = percentiles(falls, (10, 50, 90))
     part = both_where if both else where
@@ -139,14 +140,6 @@ def _faint(features: Features, maps: dict[str, NDArray[np.floating]]) -> dict[st
 
 def _most(maps: Sequence[Map]) -> Map:
     return maps[0] if len(maps) == 1 else np.asarray(cv2.max(*maps), np.float32)
-
-
-def _largest(mask: NDArray[np.bool_]) -> tuple[int, NDArray[np.bool_]]:
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
-    if count < 2:
-        return 0, np.zeros_like(mask)
-    best = 1 + int(np.argmax(stats[1:, 4]))
-    return int(stats[best, 4]), labels == best
 
 
 def block_maps(features: Features) -> dict[str, NDArray[np.floating]] | None:
@@ -310,7 +303,7 @@ def _unseen(
     reference = features.reference
     assert reference is not None
     luma, chroma, mask = _strange(features)
-    size, part = _largest(mask)
+    size, part = largest_part(mask)
     values = dict.fromkeys(_UNSEEN, 0.0)
     values |= {"share": share(mask), "kept": 0.6, "cosine": 0.6, "step": 0.0}
     if size >= 30:
@@ -362,7 +355,7 @@ def _gone_elsewhere(features: Features) -> tuple[dict[str, float], NDArray[np.bo
     there = known & (lost < 0.5)
     if there.sum() > 5:
         flat = flat - median(flat[there])
-    size, part = _largest(known & (lost > 0.75) & (flat > 0.5))
+    size, part = largest_part(known & (lost > 0.75) & (flat > 0.5))
     if not size:
         return values | {"part": 0.0}, part
     along, strength = product(features.field, foreign.field), features.strength * foreign.persistence
@@ -426,7 +419,7 @@ def measure(features: Features) -> dict[str, float]:
     masks = _masks(maps)
     part = np.zeros((9, 16), np.bool_)
     for name in _MAPS:
-        size, where = _largest(masks[name])
+        size, where = largest_part(masks[name])
         out[f"cover_{name}"] = share(masks[name])
         out[f"cover_{name}_part"] = size / 144
         if name == "any":
@@ -437,7 +430,7 @@ def measure(features: Features) -> dict[str, float]:
     rest = ~part
     # fog thins edges but leaves them their direction: what is turned or wholly gone is covered
     turned = known & (maps["loss"] > 0.45) & ((maps["cosine"] < 0.45) | (maps["weight"] < 0.05))
-    turned_part, _ = _largest(turned)
+    turned_part, _ = largest_part(turned)
     gone_blocks = known & (maps["loss"] > 0.5)
     knownrest = known & rest
     inside = part.any()
