@@ -17,13 +17,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from sharpeyes.health.diagnose.checks.corrupt import grid_share
+from sharpeyes.health.diagnose.checks.corrupt import grid_share, repeated
 from sharpeyes.health.diagnose.features import (
     HALF,
     QUARTER,
     Map,
     block_means,
     faint_field_of,
+    halved,
     median,
     percentile,
     product,
@@ -221,14 +222,15 @@ REMARKABLE: dict[str, tuple[float, float]] = {
     "peak": (-1.0, 3.4),
     "grid": (-1.0, 0.016),
     "green": (-1.0, 0.004),
+    "repeated": (-1.0, 0.6),
 }
-"""Values within which the checks find hardly a fault in a single picture without a reference: in two of 1,165
+"""Values within which the checks find hardly a fault in a single picture without a reference: in two of 1,155
 pictures of the development set that lie within (tests/bench/bench_diagnose.py --set)."""
 
 
 def features_of(picture: Picture) -> dict[str, float]:
     """What can be said of a picture in a millisecond, a value for each fault that needs no reference."""
-    y = picture.y
+    y, quarter = picture.y, _quarter(picture.y)
     counts = cv2.calcHist([y[::2]], [0], None, [256], [0, 256]).ravel()
     levels = counts / counts.sum()
     total = np.cumsum(levels)
@@ -239,7 +241,7 @@ def features_of(picture: Picture) -> dict[str, float]:
         "light": float(np.searchsorted(total, 0.95)),
         "bright": float(1 - total[228]),
         "even": float(np.convolve(levels, np.ones(5)).max()),
-        "spread": float(cv2.meanStdDev(_quarter(y))[1][0, 0]),
+        "spread": float(cv2.meanStdDev(quarter)[1][0, 0]),
         "noise": grain,
         "speckled": min(_grain(p[30:150]) for p in (picture.u, picture.v)) if grain > _GRAINY else 0.0,
         "specks": _specks(y, strips),
@@ -254,6 +256,7 @@ def features_of(picture: Picture) -> dict[str, float]:
         "peak": _peak(y),
         "grid": grid_share(picture),
         "green": share((picture.u[::4, ::4] < 98) & (picture.v[::4, ::4] < 90)),
+        "repeated": repeated(halved(np.asarray(quarter, np.float32))),
     }
 
 

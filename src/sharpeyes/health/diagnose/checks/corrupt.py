@@ -155,16 +155,25 @@ def _repeated(features: Features) -> dict[str, float]:
     quarter, the reference has not; and how far that row stands out from others. Bars and a smear of motion
     run through all rows, and the side of a van is not as wide as the picture."""
     maps = [_repeats(look.thumb_planes[0]) for look in features.looks]
-    rows = [np.sort(_least_along(each)) for each in maps]
     out = {
         "damage_repeat_part": max(largest_part(each > 0.8)[0] for each in maps) / maps[0].size,
-        "damage_repeat_step": max(float(each[-1] - each[2]) for each in rows),
+        "damage_repeat_step": max(map(_step, maps)),
         "damage_repeat_row": float("nan"),
     }
     if features.reference is not None:
         already = _usual_repeats(features.reference)
         out["damage_repeat_row"] = max(float(_least_along(each - already).max()) for each in maps)
     return out
+
+
+def repeated(thumb: Map) -> float:
+    """How far the row that is drawn again most of all stands out from others; ``thumb``: luma, (45, 80)."""
+    return _step(_repeats(thumb))
+
+
+def _step(repeats: Map) -> float:
+    rows = np.sort(_least_along(repeats))
+    return float(rows[-1] - rows[2])
 
 
 def _usual_repeats(reference: ModeReference) -> Map:
