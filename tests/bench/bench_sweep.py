@@ -23,7 +23,6 @@ from typing import Any
 
 import uvloop
 
-from sharpeyes.cli.sweep import SWEEP_PLACES
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import ProbeResult
@@ -34,7 +33,7 @@ from sharpeyes.health.decoders import Processes
 from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.health.quality import Quality
-from sharpeyes.health.sweep import sweep
+from sharpeyes.health.sweep import PLACES, sweep
 from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit
 
 CADENCE_S = 10.0
@@ -89,7 +88,7 @@ async def bench(targets: list[Target], *, diagnose: bool, quick: bool) -> None:
             continue
         quality = None
         if with_pictures:
-            quality = Quality(Processes(), clock=clock, patient=True, quick=quick, places=SWEEP_PLACES)
+            quality = Quality(Processes(), clock=clock, patient=True, quick=quick, places=PLACES)
         swept = await sweep(targets, probe, clock=clock, limits=limits, quality=quality)
         print(f"{name}: {dict(swept.by_state)} {dict(swept.by_rung)} {dict(swept.by_fault)}")
         show("wall", swept.wall_s, "s")

@@ -7,7 +7,8 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,9 +74,11 @@ def diagnose(
 ) -> None:
     """Say what is wrong with pictures, and where: dark, blurred, covered, turned, frozen, damaged and more.
 
-    A clip is judged by its first and last picture, a stream by two keyframes seconds apart. What needs the
-    camera's normal picture is "not assessable" without --reference. Exit code 0 if nothing is wrong, 1 if
-    something is or a stream gives no picture, 2 for wrong use.
+    A clip is judged by its first and last picture (of a long one, the 64th), a stream by two keyframes
+    seconds apart. What needs the camera's normal picture is "not assessable" without --reference.
+
+    Exit code 0 if nothing is wrong, 1 if something is or a stream gives no picture, 2 for wrong use or where
+    a file cannot be read: the others are judged all the same.
     """
     if set_dir is not None:
         if inputs or out is None or reference or still_dir or mode:
@@ -89,30 +92,36 @@ def diagnose(
     if credentials is not None and all(isinstance(each, Path) for each in given):
         raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")
     found = _files(given, reference or [], mode, still_dir)
-    faulty = sum(isinstance(each, NoPictureError) or bool(each.faults) for _, each in found)
+    failed = [each for _, each in found if isinstance(each, NoPictureError)]
+    faulty = sum(not isinstance(each, NoPictureError) and bool(each.faults) for _, each in found)
     if as_json:
         files = [{"file": str(file), **each.to_plain()} for file, each in found]
-        failed = sum(isinstance(each, NoPictureError) for _, each in found)
-        sys.stdout.write(json.dumps({"files": files, "faulty": faulty - failed, "failed": failed}) + "\n")
+        sys.stdout.write(json.dumps({"files": files, "faulty": faulty, "failed": len(failed)}) + "\n")
     else:
         _print(found)
-    raise typer.Exit(1 if faulty else 0)
+    if any(each.failure is None for each in failed):
+        raise typer.Exit(2)
+    raise typer.Exit(1 if faulty or failed else 0)
 
 
 class NoPictureError(SharpEyesError):
-    """A stream gave nothing to judge. ``failure``: why, as probes have it."""
+    """There is nothing to judge. ``failure``: of a stream, why, as probes have it; None of a file."""
 
     kind = "unavailable"
 
-    def __init__(self, failure: FailureKind, message: str) -> None:
+    def __init__(self, failure: FailureKind | None, message: str, *, mend: str = "") -> None:
         from sharpeyes.cli.mends import MENDS
 
-        super().__init__(f"no picture: {message} ({failure})", mend=MENDS[failure])
+        if failure is None:
+            super().__init__(message, mend=mend)
+        else:
+            super().__init__(f"no picture: {message} ({failure})", mend=MENDS[failure])
         self.failure = failure
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON, in the place of a diagnosis."""
-        return {"error": {"kind": str(self.failure), "message": self.message, "mend": self.mend}}
+        kind = "unreadable" if self.failure is None else str(self.failure)
+        return {"error": {"kind": kind, "message": self.message, "mend": self.mend}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,19 +154,24 @@ def _stream(url: str, credentials: Credentials | None, timeout: float, tls: TlsP
     return _Stream(request, target.masked)
 
 
-async def _watch(stream: _Stream) -> list[Picture]:
-    """Two keyframes seconds apart, decoded. A server that begins every session with the last keyframe that it
-    has is met again until another one comes; one that never has another shows the same picture twice."""
-    from sharpeyes.domain.health import FailureKind
-    from sharpeyes.health.examine import picture_of
-    from sharpeyes.health.probe import probe
-    from sharpeyes.health.quality import PAIR_S, REPEATS
+async def _watch(stream: _Stream) -> tuple[list[Picture], bool]:
+    """Two keyframes seconds apart, decoded, and whether something moves right behind them.
 
+    A server that begins every session with the last keyframe that it has is met again until another one
+    comes; one that never has another shows the same picture twice.
+    """
+    from sharpeyes.domain.health import FailureKind
+    from sharpeyes.health.examine import decoded
+    from sharpeyes.health.probe import probe
+    from sharpeyes.health.quality import FOLLOW, PAIR_S, REPEATS
+
+    request = replace(stream.request, follow=FOLLOW)
     pictures: list[Picture] = []
+    moves = False
     before = b""
     for turn, wait in enumerate((0.0, 1.0, *REPEATS)):
         await asyncio.sleep(PAIR_S * wait)
-        result = await probe(stream.request)
+        result = await probe(request)
         if result.keyframe is None:
             failure = result.failure
             if failure is None:
@@ -166,28 +180,35 @@ async def _watch(stream: _Stream) -> list[Picture]:
         data = result.keyframe.data
         if data == before and turn <= len(REPEATS):
             continue
-        picture = picture_of(result.keyframe, result.at)
+        picture, in_motion = decoded(result.keyframe, result.at)
         if picture is None:
             raise NoPictureError(FailureKind.UNDECODABLE, "a keyframe came, and no picture comes out of it")
         pictures.append(picture)
+        moves |= in_motion
         if before:
             break
         before = data
-    return pictures
+    return pictures, moves
 
 
-def _read(path: Path | _Stream) -> list[Picture]:
+def _read(path: Path | _Stream) -> tuple[list[Picture], bool]:
+    """Its pictures, and whether something is known to move in them."""
     if isinstance(path, _Stream):
         return asyncio.run(_watch(path))
     from sharpeyes.health.diagnose.clip import read_clip
     from sharpeyes.health.diagnose.picture import Picture, UnreadablePictureError
 
     try:
-        if path.suffix.lower() in _IMAGES:
-            return [Picture.from_image_file(path)]
-        return read_clip(path)
+        if path.suffix.lower() not in _IMAGES:
+            return read_clip(path), False
+        try:
+            return [Picture.from_image_file(path)], False
+        except UnreadablePictureError:
+            with suppress(UnreadablePictureError):  # FFmpeg makes the best of a damaged one
+                return read_clip(path), False
+            raise
     except UnreadablePictureError as error:
-        raise InvalidInputError(str(error)) from error
+        raise NoPictureError(None, error.reason, mend=error.mend) from error
 
 
 def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeReference]:
@@ -196,7 +217,11 @@ def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeRefere
 
     by_mode: dict[str, list[Picture]] = {}
     for file in files:
-        for picture in _read(file):
+        try:
+            pictures, _ = _read(file)
+        except NoPictureError as error:
+            raise InvalidInputError(f"--reference {error.message}", mend=error.mend) from error
+        for picture in pictures:
             by_mode.setdefault(choose_mode(picture, {}, mode), []).append(picture)
     return {each: learn(pictures, each) for each, pictures in by_mode.items()}
 
@@ -214,11 +239,12 @@ def _files(
     found: list[tuple[Path | _Stream, Diagnosis | NoPictureError]] = []
     for file in files:
         try:
-            pictures = _read(file)
+            pictures, moves = _read(file)
         except NoPictureError as error:  # said beside what the others show
             found.append((file, error))
             continue
-        diagnosis = judge(pictures[-1], pictures[0] if len(pictures) > 1 else None, references, mode=mode)
+        before = pictures[0] if len(pictures) > 1 else None
+        diagnosis = judge(pictures[-1], before, references, mode=mode, moves=moves)
         found.append((file, diagnosis))
         if still_dir is not None:
             try:
@@ -241,7 +267,8 @@ def _print(found: Sequence[tuple[Path | _Stream, Diagnosis | NoPictureError]]) -
     for file, diagnosis in found:
         if isinstance(diagnosis, NoPictureError):
             sys.stdout.flush()
-            sys.stderr.write(f"sharpeyes: {file}: {diagnosis}\n")
+            named = "" if diagnosis.failure is None else f"{file}: "  # of a file, the message names it
+            sys.stderr.write(f"sharpeyes: {named}{diagnosis}\n")
             continue
         reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
         word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
@@ -260,31 +287,40 @@ def _whole_set(directory: Path, out: Path, as_json: bool) -> int:
     from rich.console import Console
     from rich.progress import track
 
-    from sharpeyes.health.diagnose.dataset import UnreadableSetError, diagnose_set, prediction, read_samples
-    from sharpeyes.health.diagnose.picture import UnreadablePictureError
+    from sharpeyes.health.diagnose.dataset import UnreadableSetError, diagnose_set, read_samples
 
-    stderr = Console(stderr=True)
-    try:
-        samples = read_samples(directory)
-    except UnreadableSetError as error:
-        raise InvalidInputError(str(error)) from error
+    stderr = Console(stderr=True, soft_wrap=True)
 
-    def tell(error: UnreadablePictureError) -> None:
-        stderr.print(f"sharpeyes: {error}", style="yellow", markup=False)
+    def tell(message: str) -> None:
+        stderr.print(f"sharpeyes: {message}", style="yellow", markup=False)
 
     predictions: dict[str, Any] = {}
-    run = diagnose_set(samples, on_unreadable=tell)
-    for sample, diagnosis in track(run, "Diagnosing", total=len(samples), console=stderr):
-        predictions[sample.id] = prediction(diagnosis)
+    wrong: list[str] = []
     try:
-        out.write_text(json.dumps(predictions, indent=1) + "\n", encoding="utf-8")
+        samples = read_samples(directory, wrong.append)
+        for each in wrong:
+            tell(each)
+        with out.open("a", encoding="utf-8") as file:  # before the work, not behind it
+            run = diagnose_set(samples, tell)
+            quiet = not sys.stderr.isatty()
+            for sample, found in track(run, "Diagnosing", len(samples), console=stderr, disable=quiet):
+                if found is not None:
+                    predictions[sample.id] = found
+            file.truncate(0)
+            file.write(json.dumps(predictions, indent=1) + "\n")
+    except UnreadableSetError as error:
+        raise InvalidInputError(str(error)) from error
     except OSError as error:
         raise InvalidInputError(
-            f"{out}: {error.strerror or error}; give a file that can be written"
+            f"--out {out}: {error.strerror or error}", mend="Give a file that can be written"
         ) from error
     faulty = sum(bool(each["faults"]) for each in predictions.values())
+    unreadable = len(wrong) + len(samples) - len(predictions)
+    counts = {"samples": len(predictions), "faulty": faulty, "unreadable": unreadable}
     if as_json:
-        sys.stdout.write(json.dumps({"samples": len(predictions), "faulty": faulty, "out": str(out)}) + "\n")
+        sys.stdout.write(json.dumps(counts | {"out": str(out)}) + "\n")
     else:
-        Console().print(f"{len(predictions)} samples, {faulty} with a fault: {out}")
+        Console().print(f"{len(predictions)} samples, {faulty} with a fault, {unreadable} unreadable: {out}")
+    if unreadable:
+        return 2
     return 1 if faulty else 0

@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from sharpeyes.registry.trust import Trust
     from sharpeyes.store.database import Database
 
-SWEEP_PLACES = 128
-"""Keyframes in flight: a camera keeps its place while it makes one wait for its next keyframe."""
-
 
 def sweep(
     config: Annotated[
@@ -83,8 +80,8 @@ def sweep(
 
 
 def _declared(config: Config) -> dict[str, Target]:
-    from sharpeyes.app import targets_of
     from sharpeyes.domain.credentials import Credentials
+    from sharpeyes.health.targets import targets_of
 
     declared = config.declared
     accounts = {
@@ -111,7 +108,7 @@ def _registry(settings: Settings) -> Database:
 
 
 def _registered(database: Database, settings: Settings, trust: Trust) -> dict[str, Target]:
-    from sharpeyes.app import read_targets
+    from sharpeyes.health.targets import read_targets
     from sharpeyes.store.vault import Vault
 
     targets, _ = database.read(
@@ -126,10 +123,11 @@ async def _sweep(
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from sharpeyes.app import wall_clock
     from sharpeyes.health.fleet import Limits
     from sharpeyes.health.probe import probe
+    from sharpeyes.health.sweep import PLACES
     from sharpeyes.health.sweep import sweep as look_at_all
+    from sharpeyes.net.own_clock import wall_clock
     from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit
 
     quality = None
@@ -153,7 +151,7 @@ async def _sweep(
                 database=database,
                 patient=True,
                 quick=quick,
-                places=SWEEP_PLACES,
+                places=PLACES,
             )
         give_back_memory()
         calm_collector()
@@ -162,7 +160,7 @@ async def _sweep(
                 targets,
                 probe,
                 clock=wall_clock,
-                limits=Limits(in_flight=in_flight).within(raise_file_limit()),
+                limits=Limits(in_flight=in_flight, zone_in_flight=in_flight).within(raise_file_limit()),
                 quality=quality,
                 progress=lambda done: bars.update(bar, completed=done),
             )
@@ -187,7 +185,7 @@ def _print(swept: Swept) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     for name, counts in (("state", swept.by_state), ("rung", swept.by_rung)):
         console.print(f"by {name}: " + (", ".join(f"{key} {n}" for key, n in counts.most_common()) or "none"))
     if swept.by_fault:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.health import Interval, ProbeResult, Rung, RungInterval, State
-from sharpeyes.domain.time import AHEAD_MS, Ms, Span
+from sharpeyes.domain.time import AHEAD_MS, DAY_MS, Ms, Span
 from sharpeyes.health import hindsight, judge
 from sharpeyes.health.board import Board
 from sharpeyes.health.hindsight import Blindness, Upstream
@@ -25,7 +25,7 @@ from sharpeyes.health.sight import Sight
 
 SIGHT_CADENCES = 3
 """For so many cadences a look at the picture holds."""
-SIGHT_MS = 24 * 3_600_000
+SIGHT_MS = DAY_MS
 """Faults of a picture that nobody has looked at for so long, as after a long stop, are not believed."""
 _LIVE = Climb(Rung.KEYFRAME, Rung.KEYFRAME)
 """How far a probe climbs whose picture nobody has looked at."""

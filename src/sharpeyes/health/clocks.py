@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sharpeyes.domain.clock import ClockInterval, ClockPolicy, ClockReading, ClockState, DeviceClock
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.health import clock as judge
 from sharpeyes.health import pacing
 from sharpeyes.health.boxes import Box, Calls, Rota
@@ -41,7 +41,7 @@ LATELY_MS = 15 * 60_000
 SUSPICIOUS_S = 300.0
 """Cadence while it is."""
 WRITE_S = 5.0
-KEPT_MS = 400 * 24 * 3_600_000
+KEPT_MS = 400 * DAY_MS
 """How long closed intervals are kept: a year's report can be made again."""
 
 

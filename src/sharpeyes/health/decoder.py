@@ -6,6 +6,7 @@ Run by the monitor only: python -m sharpeyes.health.decoder SOCKET PARENT
 from __future__ import annotations
 
 import faulthandler
+import os
 import pickle
 import socket
 import sys
@@ -50,6 +51,7 @@ def main() -> None:
     """Arguments: the descriptor of a stream socket, the parent's process id."""
     if not confine(int(sys.argv[2]), memory=_MEMORY):
         return
+    os.nice(5)  # pictures can wait for what answers cameras and people
     faulthandler.enable()
     examiner = PictureExaminer()
     calm_collector()

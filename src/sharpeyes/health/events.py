@@ -28,7 +28,7 @@ from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.errors import SharpEyesError
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.domain.reports import SPEAKS_FOR, CameraReport, EventsStatus, ReportKind
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.health import pacing
 from sharpeyes.health.accounts import Refusal
 from sharpeyes.health.boxes import Box, Calls, Rota
@@ -55,7 +55,7 @@ PULLS = 4
 """In one go, while a device has more to say than fits into one."""
 FIRST_PAUSE_S = 60.0
 LONGEST_PAUSE_S = 3_600.0
-NONE_MS = 7 * 24 * 3_600_000
+NONE_MS = 7 * DAY_MS
 """A device without events is looked at again after so long: it may have got new firmware."""
 HOLDS_MS = 10 * 60_000
 """So long a report speaks for a fault."""
@@ -63,7 +63,7 @@ SOONER_S = 60.0
 """A camera's reports bring its look forward no more often than this."""
 PER_HOUR = 60
 """Reports of one camera that are taken down in an hour."""
-KEPT_MS = 7 * 24 * 3_600_000
+KEPT_MS = 7 * DAY_MS
 """How long a report is kept."""
 WRITE_S = 2.0
 SWEEP_S = 600.0

@@ -51,7 +51,7 @@ class PictureExaminer:
         cv2.setNumThreads(1)
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened:
-        picture, moves = _decoded(keyframe, at)
+        picture, moves = decoded(keyframe, at)
         if picture is None:
             return Opened(picture=None)
         kept: Kept | None = normal
@@ -70,15 +70,20 @@ class PictureExaminer:
         )
 
     def check(
-        self, before: Picture | None, picture: Picture, references: Mapping[str, ModeReference]
+        self,
+        before: Picture | None,
+        picture: Picture,
+        references: Mapping[str, ModeReference],
+        *,
+        moves: bool = False,
     ) -> Checked:
         if before is None and not references and is_unremarkable(picture):
             # nothing to hold it against, and nothing in it that stands out: the checks would say no more
             mode = choose_mode(picture, {})
-            return Checked(
-                mode=mode, findings=(), unassessed=_NEEDING, document={"mode": mode, "unremarkable": True}
-            )
-        diagnosis = diagnose(picture, before, references)
+            unassessed = _NEEDING - {PictureFault.FROZEN} if moves else _NEEDING
+            document = {"mode": mode, "unremarkable": True, "moves": moves}
+            return Checked(mode=mode, findings=(), unassessed=unassessed, document=document)
+        diagnosis = diagnose(picture, before, references, moves=moves)
         reference = references.get(diagnosis.mode)
         findings = tuple(
             Finding(
@@ -125,16 +130,16 @@ def _kept(mode: str, picture: Picture) -> Kept:
 
 def picture_of(keyframe: Keyframe, at: Ms) -> Picture | None:
     """A keyframe decoded, None if no picture comes out of it. Blocks."""
-    return _decoded(keyframe, at)[0]
+    return decoded(keyframe, at)[0]
 
 
-def _decoded(keyframe: Keyframe, at: Ms) -> tuple[Picture | None, bool]:
-    """And whether something moves behind it."""
+def decoded(keyframe: Keyframe, at: Ms) -> tuple[Picture | None, bool]:
+    """The same, and whether something moves in the pictures behind it. Blocks."""
     if keyframe.codec == "jpeg":
         return _jpeg(keyframe.data, at), False
     codec: Codec = "h265" if keyframe.codec == "h265" else "h264"
-    decoded = decode_keyframe(keyframe.data, codec, time_ms=at, following=keyframe.following)
-    return decoded.picture, decoded.moves
+    found = decode_keyframe(keyframe.data, codec, time_ms=at, following=keyframe.following)
+    return found.picture, found.moves
 
 
 def _jpeg(data: bytes, at: Ms) -> Picture | None:

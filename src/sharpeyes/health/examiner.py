@@ -51,7 +51,11 @@ class Examiner(Protocol):
 
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened: ...
 
-    def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked: ...
+    def check(
+        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+    ) -> Checked:
+        """``moves``: something moves in the pictures behind one of these."""
+        ...
 
     def trace(self, picture: Any) -> Any:
         """What is kept of a picture to tell later whether another one shows the very same; small."""
@@ -116,7 +120,7 @@ def meet(examiner: Examiner, keyframe: Keyframe, at: Ms, references: Mapping[str
     picture = opened.picture
     if picture is None:
         return Answer(decoded=False, decode_s=decoded - began)
-    checked = examiner.check(None, picture, references)
+    checked = examiner.check(None, picture, references, moves=opened.moves)
     return Answer(
         decoded=True,
         picture=picture if checked.findings else None,
@@ -132,11 +136,12 @@ def compare(
 ) -> Answer:
     """The full checks of two pictures."""
     began = time.thread_time()
-    picture = examiner.open(keyframe, at, None).picture
+    opened = examiner.open(keyframe, at, None)
     decoded = time.thread_time()
+    picture = opened.picture
     if picture is None:
         return Answer(decoded=False, decode_s=decoded - began)
-    checked = examiner.check(before, picture, references)
+    checked = examiner.check(before, picture, references, moves=opened.moves)
     return Answer(decoded=True, checked=checked, decode_s=decoded - began)
 
 

@@ -53,8 +53,8 @@ from sharpeyes.health.recorder import NoRecord, Recalled, Record
 from sharpeyes.health.sight import Sight
 from sharpeyes.health.target import Target, endpoint_of, host_of
 from sharpeyes.health.turns import Turns
-from sharpeyes.health.unit import Flight, Pull, Unit, reject
-from sharpeyes.health.viewing import Seen
+from sharpeyes.health.unit import Flight, Unit, reject
+from sharpeyes.health.viewing import Pull, Pulls, Seen
 from sharpeyes.health.ways import Ways
 
 __all__ = ["Fleet", "FleetStats", "Limits", "NoRecord", "Probe", "Target", "endpoint_of"]
@@ -193,7 +193,7 @@ class Fleet:
             self._looks = Looks(quality, self.turns, keyframe_after_s=after_s, ended=self._looked)
         self._policies: dict[tuple[float, float, int], Policy] = {}
         self._units: dict[str, Unit] = {}
-        self._pulls: dict[str, list[Pull]] = {}
+        self._pulls = Pulls()
         self._recalled: dict[str, Recalled] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
@@ -365,14 +365,11 @@ class Fleet:
     ) -> Callable[[], None]:
         """Somebody pulls a camera's stream: see :class:`~sharpeyes.health.viewing.Viewing`."""
         pull, host = Pull(url, credentials, seen), host_of(url)
-        self._pulls.setdefault(camera, []).append(pull)
+        self._pulls.begin(camera, pull)
         self._hold(host, 1)
 
         def ended() -> None:
-            pulls = self._pulls[camera]
-            pulls.remove(pull)
-            if not pulls:
-                del self._pulls[camera]
+            self._pulls.end(camera, pull)
             self._hold(host, -1)
 
         return ended
@@ -508,7 +505,7 @@ class Fleet:
             self._conclude(unit, self._local(FailureKind.CREDENTIALS_MISSING, message))
             self.turns.arm(gate, now)
             return False
-        if (seen := self._seen(target)) is not None:
+        if (seen := self._pulls.seen(target.camera.id, request.url, credentials)) is not None:
             self._begin_seen(unit, seen, now)
             return False
         if not self.turns.admit(unit, now):
@@ -538,20 +535,6 @@ class Fleet:
         self.turns.begin(flight)
         flight.task = self._loop.create_task(self._fly(flight, request))
         return True
-
-    def _seen(self, target: Target) -> ProbeResult | None:
-        """What is seen of this very stream by whoever pulls it now."""
-        request = target.request
-        for pull in self._pulls.get(target.camera.id, ()):
-            if pull.url == request.url and pull.credentials == request.credentials:
-                try:
-                    result = pull.seen()
-                except Exception:  # theirs must not stop the watch
-                    log.exception("a pull of camera %s cannot say what it sees", target.camera.id)
-                    continue
-                if result is not None:
-                    return result
-        return None
 
     def _begin_seen(self, unit: Unit, result: ProbeResult, now: float) -> None:
         """The camera's turn has come, and nothing needs to be asked of it."""

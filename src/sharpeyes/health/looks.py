@@ -75,7 +75,7 @@ class Looks:
         if unit.looking:
             return False
         stats = self._quality.stats
-        if not self._quality.places.take(unit):
+        if not self._quality.places.take(unit, last=unit.second):
             stats.deferred += 1
             return False
         unit.looking = True
@@ -147,6 +147,7 @@ class Looks:
         look = await self._quality.look(target.camera.id, result, unit.case.sight, target.quality_s)
         now = asyncio.get_running_loop().time()
         goes_on = not (self._closed or unit.gone)
+        unit.second = look.later and goes_on
         if look.again and goes_on:
             unit.paired = True
         else:

@@ -183,6 +183,8 @@ class _Attempt:
         self._udp: UdpPair | None = None
         self._waiter: asyncio.Future[StreamUrl | None] | None = None
         self._transport = request.transport
+        self._was_refused = False
+        """The transport, on this connection."""
         self._track: Track | None = None
         self._receiver: RtpReceiver | None = None
         self._observed_until: float | None = None
@@ -312,6 +314,7 @@ class _Attempt:
     def _ready(self, ready: Ready) -> None:
         assert self._dialogue is not None
         assert self._track is not None
+        self._was_refused = False
         receiver = self._receiver = self._track.receiver(
             channel=ready.channel, reorder=ready.transport is Transport.UDP
         )
@@ -329,6 +332,7 @@ class _Attempt:
             self.stop(FailureKind.RTSP_STATUS, f"the camera refuses RTP over {refused.upper()}")
             return
         self._transport = Transport.UDP if refused is Transport.TCP else Transport.TCP
+        self._was_refused = True
         self._set_up()
 
     # -- media
@@ -400,9 +404,7 @@ class _Attempt:
             failure = self._dialogue.fail(kind, message, phase or self._phase).failure
         else:
             failure = Failure(phase or self._phase or Phase.RESOLVE, kind, message)
-        if self._keyframe is None:
-            self._failure = failure
-        self._finish()
+        self._ended(failure)
 
     def _ended(self, failure: Failure) -> None:
         if self._keyframe is None:
@@ -416,6 +418,12 @@ class _Attempt:
 
     def _on_closed(self, error: BaseException | None) -> None:
         kind = kind_of(error)
+        if self._was_refused and self._dialogue and self._waiter and not self._waiter.done():
+            # it hung up on who asked for that transport: ask for the other one on a new connection
+            self._was_refused = False
+            self._dialogue.note("* closed; again, for the other transport")
+            self._waiter.set_result(self._dialogue.url)
+            return
         if kind is FailureKind.INTERNAL:
             self.stop(kind, f"the prober itself failed: {type(error).__name__}")
         else:

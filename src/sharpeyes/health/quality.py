@@ -52,8 +52,8 @@ REPEATS = (0.25, 0.5, 1.0, 2.0, 2.0)
 """A second keyframe that is the first, byte for byte, is asked for again so often, and each time after this
 share of a pair's seconds: many servers begin a session with the last keyframe that they have, and the next
 may be ten seconds away."""
-FOLLOW = 8
-"""Pictures behind a keyframe that may show at once that the stream does not stand still."""
+FOLLOW = 5
+"""Pictures behind a keyframe that may show that the stream does not stand still."""
 FULL_EVERY = 12
 """Looks that may be satisfied with screening in a row: an hour at the usual cadence."""
 SUSPECT = 1 / 15
@@ -91,34 +91,44 @@ class Places(Generic[T]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
-        self.waiting: OrderedDict[T, None] = OrderedDict()
+        self._first: OrderedDict[T, None] = OrderedDict()
+        self._last: OrderedDict[T, None] = OrderedDict()
 
-    def take(self, who: T) -> bool:
-        """A place to begin with, or the end of the queue."""
-        return self._take(who, self.limit // 2)
+    @property
+    def waiting(self) -> int:
+        """How many wait for a place."""
+        return len(self._first) + len(self._last)
+
+    def take(self, who: T, *, last: bool = False) -> bool:
+        """A place to begin with, or the end of the queue; who comes ``last`` lets all others go ahead."""
+        if not last:
+            return self._take(who, self.limit // 2, self._first)
+        return self._take(who, 0 if self._first else self.limit // 2, self._last)
 
     def retake(self, who: T) -> bool:
         """The same for one who gave its place on before its keyframe came."""
-        return self._take(who, self.limit)
+        return self._take(who, self.limit, self._first)
 
-    def _take(self, who: T, limit: int) -> bool:
+    def _take(self, who: T, limit: int, queue: OrderedDict[T, None]) -> bool:
         if self.taken < limit:
             self.taken += 1
-            self.waiting.pop(who, None)
+            self.leave(who)
             return True
-        self.waiting.setdefault(who)
+        queue.setdefault(who)
         return False
 
     def give(self) -> T | None:
         """A place is free again; who has waited longest and shall try for it, if anybody."""
         self.taken -= 1
-        if not self.waiting or self.taken >= self.limit // 2:
+        queue = self._first or self._last
+        if not queue or self.taken >= self.limit // 2:
             return None
-        return self.waiting.popitem(last=False)[0]
+        return queue.popitem(last=False)[0]
 
     def leave(self, who: T) -> None:
         """Wait no more."""
-        self.waiting.pop(who, None)
+        self._first.pop(who, None)
+        self._last.pop(who, None)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -327,11 +337,7 @@ class Quality:
         cadence_s: float,
     ) -> Look:
         """Nothing was found. Is it the same picture for ever?"""
-        if answer.moves:
-            seen = replace(seen, unassessed=seen.unassessed - {PictureFault.FROZEN})
-            return self._done(camera, before, seen, cadence_s)
-        if self.quick:
-            seen = replace(seen, unassessed=seen.unassessed | {PictureFault.FROZEN})
+        if answer.moves or self.quick:
             return self._done(camera, before, seen, cadence_s)
         memory.trace, memory.seen = answer.trace, seen
         return Look(None, later=True, wait_s=self.pair_s)
@@ -367,7 +373,9 @@ class Quality:
     def follow(self, camera: str) -> int:
         """How many pictures behind the next keyframe of the camera are of use."""
         memory = self._memories.get(camera)
-        first = memory is None or (memory.before is None and memory.trace is None)
+        if memory is not None and memory.before is not None:
+            return FOLLOW  # two keyframes that are alike do not make it a picture that stands still
+        first = memory is None or memory.trace is None
         return FOLLOW if self.patient and first and not self.quick else 0
 
     def _say_failed(self, camera: str, error: Exception, *, trace: bool = False) -> None:

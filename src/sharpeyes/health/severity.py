@@ -42,13 +42,13 @@ MEANINGS: dict[PictureFault, Meaning] = {
         "It shows the place as it was, not as it is: worse than none for who trusts it. The stream itself"
         " runs, so the state says degraded, and the picture is not usable.",
     ),
-    PictureFault.OCCLUDED: Meaning(
-        _LOOKS_WORSE, _GRAVE, "A part of the view is covered; at severity 3 most of what it was put up for."
-    ),
     PictureFault.SCENE_SHIFT: Meaning(
         _LOOKS_WORSE,
         (False, True, True),
         "It looks at another place than it was put up for. If that is meant, accept the new view.",
+    ),
+    PictureFault.OCCLUDED: Meaning(
+        _LOOKS_WORSE, _GRAVE, "A part of the view is covered; at severity 3 most of what it was put up for."
     ),
     PictureFault.UNDER_EXPOSED: Meaning(
         _LOOKS_WORSE, _GRAVE, "Too dark against its own nights; at severity 3 nobody recognises anything."
@@ -77,7 +77,8 @@ MEANINGS: dict[PictureFault, Meaning] = {
         "By day the colour is gone, for example a stuck filter; what happens is seen.",
     ),
 }
-"""Every kind of fault, worst first."""
+"""Every kind of fault, worst first; what may be the consequence of another one, behind it: where a camera was
+turned away, what it used to see is gone, too."""
 
 UNDECODABLE = "undecodable"
 """Cause of a degraded state: whole keyframes arrive, and no decoder makes a picture of them."""

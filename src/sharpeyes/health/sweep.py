@@ -20,6 +20,11 @@ from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Probe, Target
 from sharpeyes.health.judge import Policy
 from sharpeyes.health.quality import Quality
 
+PLACES = 128
+"""Keyframes in flight: a camera keeps its place while it makes one wait for its next keyframe."""
+SLOW_AFTER_S = 0.5
+"""Sooner than in a service: a sweep has an end, and cameras that begin a session between two keyframes make
+it wait for most of a second each."""
 _FOREVER_S = 86_400.0
 _POLL_S = 0.05
 
@@ -64,7 +69,7 @@ async def sweep(
         board=board,
         recorder=NoRecord(),
         clock=clock,
-        limits=replace(limits, starts_per_s=float("inf")),
+        limits=replace(limits, starts_per_s=float("inf"), slow_after_s=SLOW_AFTER_S),
         policy=Policy(fails=1, passes=1),
         quality=quality,
     )

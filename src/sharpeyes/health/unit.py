@@ -5,22 +5,11 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from sharpeyes.domain.credentials import Credentials
 from sharpeyes.domain.health import FailureKind, ProbeResult
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.cases import Case
 from sharpeyes.health.pacing import HostGate, Lane
 from sharpeyes.health.target import Target
-from sharpeyes.health.viewing import Seen
-
-
-@dataclass(slots=True, eq=False)
-class Pull:
-    """A stream that somebody pulls."""
-
-    url: str
-    credentials: Credentials | None
-    seen: Seen
 
 
 @dataclass(slots=True, eq=False)
@@ -51,6 +40,8 @@ class Unit:
     """A place among the looks is taken for it, or its picture is in a thread."""
     paired: bool = False
     """The second picture of a pair is wanted; its place is kept."""
+    second: bool = False
+    """The same, but its place went to others meanwhile."""
     failed: bool = False
     """The last probe did not get a keyframe: there is no picture to look at."""
     kept: tuple[FailureKind, Ms] | None = None

@@ -115,6 +115,17 @@ def test_specks_are_noise() -> None:
     assert "noise" in kinds(judge(*speckled))
 
 
+def test_gravel_and_leaves_that_stay_where_they_are_are_no_noise() -> None:
+    image = DAY.copy()
+    image[np.random.default_rng(1).random((HEIGHT, WIDTH)) < 0.03] = 250
+    own = learn([picture(image, seed) for seed in range(5, 10)], "day")
+    before, after = pair(image)
+    assert "noise" not in kinds(diagnose(after, before, {"day": own}, mode="day"))
+    another = DAY.copy()
+    another[np.random.default_rng(2).random((HEIGHT, WIDTH)) < 0.03] = 250
+    assert "noise" in kinds(diagnose(picture(another, 3), before, {"day": own}, mode="day"))
+
+
 def test_the_same_picture_twice_is_frozen_though_the_clock_runs() -> None:
     before = picture(DAY, 5)
     y = before.y.copy()
@@ -122,6 +133,8 @@ def test_the_same_picture_twice_is_frozen_though_the_clock_runs() -> None:
     after = Picture(y, before.u, before.v, 2000)
     assert "frozen" in kinds(judge(before, after))
     assert "frozen" in kinds(judge(before, before))
+    living = diagnose(before, before, references(), mode="day", moves=True).reading(PictureFault.FROZEN)
+    assert (living.outcome, living.explanation.key) == (Outcome.NORMAL, "diagnose.moves")
 
 
 def test_green_slices_are_corrupt() -> None:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import subprocess
+import sys
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_scene import pair, picture, scene, with_traffic
+from made_scene import infrared, pair, picture, scene, with_traffic
 from typer.testing import CliRunner
 
 from sharpeyes.domain.health import PictureFault
@@ -115,6 +119,20 @@ def test_the_mode_is_seen_where_nobody_says_it() -> None:
     assert choose_mode(grey, {}) == "ir"
     assert choose_mode(picture(DAY * 0.25, 1), {}) == "night"
     assert choose_mode(grey, {}, "day") == "day"
+
+
+def test_grey_by_day_is_colour_lost_and_under_infrared_light_it_is_not() -> None:
+    by_day = learn([picture(DAY, seed) for seed in range(5)], "day")
+    by_night = learn([picture(infrared(DAY), seed) for seed in range(5)], "ir")
+    both = {"day": by_day, "ir": by_night}
+    grey = np.repeat(DAY.mean(axis=2, keepdims=True), 3, axis=2)
+    before, after = pair(grey)
+    lost = diagnose(after, before, both)
+    assert (lost.mode, [str(fault.kind) for fault in lost.faults]) == ("day", ["color_loss"])
+    before, after = pair(infrared(DAY))
+    well = diagnose(after, before, both)
+    assert (well.mode, well.faults) == ("ir", ())
+    assert diagnose(after, before, {"day": by_day}).mode == "ir", "nobody knows what is normal then"
 
 
 class TestScreening:
@@ -235,7 +253,7 @@ class TestFiles:
         (tmp_path / "a.jpg").write_bytes(b"no picture")
         with pytest.raises(UnreadablePictureError, match="JPEG"):
             Picture.from_image_file(tmp_path / "a.jpg")
-        with pytest.raises(UnreadablePictureError, match="check the path"):
+        with pytest.raises(UnreadablePictureError, match="Check the path"):
             Picture.from_image_file(tmp_path / "b.jpg")
 
     def test_wrong_planes_are_refused(self) -> None:
@@ -250,6 +268,49 @@ class TestFiles:
         (tmp_path / "labels.json").write_text('{"samples": [{"id": "a"}]}')
         with pytest.raises(UnreadableSetError, match="file"):
             read_samples(tmp_path)
+        for text in ("", "[]", "{", '{"samples": {}}', "[" * 100_000, '{"samples": null}'):
+            (tmp_path / "labels.json").write_text(text)
+            with pytest.raises(UnreadableSetError, match=r"samples|JSON"):
+                read_samples(tmp_path)
+
+    @pytest.mark.parametrize(
+        ("sample", "field"),
+        [
+            ("a", "id"),
+            (None, "id"),
+            ({"file": "a.mp4"}, "id"),
+            ({"id": [], "file": "a.mp4"}, "id"),
+            ({"id": "good", "file": "a.mp4"}, "id"),
+            ({"id": "a"}, "file"),
+            ({"id": "a", "file": 3}, "file"),
+            ({"id": "a", "file": "../../etc/passwd"}, "file"),
+            ({"id": "a", "file": "/etc/passwd"}, "file"),
+            ({"id": "a", "file": "a\0.mp4"}, "file"),
+            ({"id": "a", "file": "a.mp4", "refs": ["day"]}, "refs"),
+            ({"id": "a", "file": "a.mp4", "refs": {"day": "../x.mp4"}}, "refs.day"),
+            ({"id": "a", "file": "a.mp4", "refs": {"day": ["x.mp4"]}}, "refs.day"),
+        ],
+    )
+    def test_a_sample_that_is_none_is_named_and_loses_no_other(
+        self, tmp_path: Path, sample: object, field: str
+    ) -> None:
+        good = [{"id": name, "file": "a.mp4"} for name in ("good", "次")]
+        (tmp_path / "labels.json").write_text(json.dumps({"samples": [good[0], sample, good[1]]}))
+        told: list[str] = []
+        assert [each.id for each in read_samples(tmp_path, told.append)] == ["good", "次"]
+        assert len(told) == 1
+        assert f"labels.json: samples[1].{field}: " in told[0]
+        with pytest.raises(UnreadableSetError, match="samples"):
+            read_samples(tmp_path)
+
+    @pytest.mark.parametrize(
+        "extra", [{"mode": "noon"}, {"mode": []}, {"refs": None}, {"refs": {"day": None}}]
+    )
+    def test_what_may_be_missing_loses_no_sample(self, tmp_path: Path, extra: dict[str, object]) -> None:
+        sample = {"id": 5, "file": "a.mp4", **extra}
+        (tmp_path / "labels.json").write_text(json.dumps({"samples": [sample]}), encoding="utf-8-sig")
+        (read,) = read_samples(tmp_path)
+        assert (read.id, read.mode, read.references) == ("5", None, ())
 
     def test_a_clip_of_which_nothing_decodes_is_corrupt(self) -> None:
         assert prediction(None) == {"faults": ["corrupt"], "scores": {"corrupt": 1.0}}
@@ -313,20 +374,55 @@ class TestCommand:
         }
         for name, data in broken.items():
             (tmp_path / name).write_bytes(data)
-            said = str(run(tmp_path / name).exception)
-            assert name in said
-            assert "give a" in said or "record the clip again" in said
-        assert tmp_path.name in str(run(tmp_path).exception)
+            result = run(tmp_path / name)
+            assert result.exit_code == 2
+            assert result.stderr.count(name) == 1
+            assert "Give a" in result.stderr or "Record the clip again" in result.stderr
+        assert tmp_path.name in run(tmp_path).stderr
+
+    def test_a_broken_file_does_not_hide_what_others_show(self, run, tmp_path: Path) -> None:
+        good, bad = tmp_path / "good.png", tmp_path / "bad.png"
+        cv2.imwrite(str(good), picture(DAY, 1).bgr)
+        bad.write_bytes(b"no picture")
+        result = run(good, bad, good, "--json")
+        assert (result.exit_code, result.stderr) == (2, "")
+        document = json.loads(result.stdout)
+        assert [each.get("faults") for each in document["files"]] == [[], None, []]
+        assert document["files"][1]["error"]["kind"] == "unreadable"
+        assert "JPEG" in document["files"][1]["error"]["mend"]
+        assert (document["faulty"], document["failed"]) == (0, 1)
+        assert "--reference" in str(run(good, "--reference", bad).exception)
+
+    def test_a_damaged_jpeg_is_corrupt_and_not_unreadable(self, run, tmp_path: Path) -> None:
+        data = cv2.imencode(".jpg", cv2.resize(picture(DAY, 1).bgr, (1280, 720)))[1].tobytes()
+        (tmp_path / "half.jpg").write_bytes(data[: len(data) // 2])
+        result = run(tmp_path / "half.jpg", "--json")
+        assert result.exit_code == 1
+        assert "corrupt" in json.loads(result.stdout)["files"][0]["faults"]
+
+    def test_a_picture_that_unfolds_to_gigabytes_is_refused(self, tmp_path: Path) -> None:
+        huge = tmp_path / "huge.png"
+        rows = zlib.compress(bytes(20_001 * 20_000), 1)
+        chunks = ((b"IHDR", struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)), (b"IDAT", rows))
+        with huge.open("wb") as file:
+            file.write(b"\x89PNG\r\n\x1a\n")
+            for kind, data in (*chunks, (b"IEND", b"")):
+                file.write(struct.pack(">I", len(data)) + kind + data)
+                file.write(struct.pack(">I", zlib.crc32(kind + data)))
+        command = [sys.executable, "-m", "sharpeyes", "diagnose", str(huge)]
+        limited = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert (limited.returncode, limited.stdout) == (2, "")
+        assert "67 million pixels" in limited.stderr
 
     def test_a_picture_of_any_size_is_not_read_whole(self, run, tmp_path: Path) -> None:
         with (tmp_path / "huge.png").open("wb") as file:
             file.truncate(64_000_001)
-        assert "more than 64 MB" in str(run(tmp_path / "huge.png").exception)
+        assert "more than 64 MB" in run(tmp_path / "huge.png").stderr
 
     def test_wrong_use_is_said(self, run, tmp_path: Path) -> None:
         assert "--set" in str(run().exception)
         assert "--out" in str(run("--set", tmp_path).exception)
-        assert "JPEG" in str(run(tmp_path / "no.mp4").exception)
+        assert "JPEG" in run(tmp_path / "no.mp4").stderr
 
     def test_a_set_is_diagnosed_without_its_labels(self, run, tmp_path: Path) -> None:
         (tmp_path / "a.mp4").write_bytes(encoded("h264", frames=2))
@@ -335,6 +431,38 @@ class TestCommand:
         result = run("--set", tmp_path, "--out", tmp_path / "p.json")
         assert result.exit_code in (0, 1)
         assert set(json.loads((tmp_path / "p.json").read_text())) == {"a"}
+
+    def test_what_a_set_lacks_is_told_and_the_rest_is_diagnosed(self, run, tmp_path: Path) -> None:
+        (tmp_path / "a.mp4").write_bytes(encoded("h264", frames=2))
+        (tmp_path / "broken.mp4").write_bytes(b"no clip")
+        samples = [
+            {"id": "gone", "file": "gone.mp4"},
+            {"id": "broken", "file": "broken.mp4"},
+            {"id": "a", "file": "a.mp4", "refs": {"day": "gone-too.mp4"}, "mode": "day"},
+            {"id": "none"},
+        ]
+        (tmp_path / "labels.json").write_text(json.dumps({"samples": samples}))
+        out = tmp_path / "p.json"
+        result = run("--set", tmp_path, "--out", out, "--json")
+        assert result.exit_code == 2
+        assert json.loads(result.stdout) | {"faulty": 1} == {
+            "samples": 2,
+            "faulty": 1,
+            "unreadable": 2,
+            "out": str(out),
+        }
+        found = json.loads(out.read_text())
+        assert set(found) == {"a", "broken"}, "what is not there shows no fault"
+        assert "Diagnosing" not in result.stderr, "nobody looks at a bar that is no terminal's"
+        assert found["broken"]["faults"] == ["corrupt"]
+        for each in ("gone: ", "refs.day: ", "samples[3].file: "):
+            assert each in result.stderr
+
+    def test_a_place_that_cannot_be_written_is_refused_before_the_work(self, run, tmp_path: Path) -> None:
+        (tmp_path / "labels.json").write_text('{"samples": [{"id": "gone", "file": "gone.mp4"}]}')
+        result = run("--set", tmp_path, "--out", tmp_path / "no" / "p.json")
+        assert "--out" in str(result.exception)
+        assert result.stderr == ""
 
 
 @pytest.mark.parametrize("key", sorted(words.SENTENCES))

@@ -33,6 +33,29 @@ GIVES = {
     "shift_tiles_shift": 2.8,
     "shift_sharpness": 30.0,
     "shift_least_zero": 2.0,
+    "mark_coarse": 0.9,
+}
+BARE_ELSEWHERE = {
+    "mark_coarse": NAN,
+    "shift_tiles_known": 0.1,
+    "shift_new": 1.3,
+    "shift_sharpness": 6.0,
+    "shift_gain": 0.2,
+    "shift_distance": 30.0,
+    "shift_tiles_shift": 12.0,
+    "shift_least_zero": 0.1,
+}
+OUT_OF_FOCUS = {
+    "has_ref": 1.0,
+    "blur_slope": NAN,
+    "blur_width_x_p20_ratio": 0.9,
+    "blur_width_y_p20_ratio": 1.1,
+    "mark_fine": 0.03,
+    "mark_fine_drop": 0.6,
+    "mark_coarse": 0.45,
+    "mark_slope_far": -1.0,
+    "shift_gain": 0.0,
+    "shift_sharpness": 20.0,
 }
 PATCH = {
     "unseen_part": 0.2,
@@ -45,6 +68,17 @@ PATCH = {
     "unseen_cosine": 0.1,
     "unseen_light": 80.0,
     "shift_gain": 0.0,
+    **dict.fromkeys(("blur_middle_p90_drop", "mark_fine", "mark_middle", "mark_coarse"), NAN),
+}
+WHOLE = PATCH | {
+    "unseen_part": 0.98,
+    "unseen_chroma": 17.0,
+    "unseen_step": 0.0,
+    "unseen_kept": 0.45,
+    "blur_middle_p90_drop": 0.42,
+    "mark_fine": 0.06,
+    "mark_middle": 0.1,
+    "mark_coarse": 0.15,
 }
 SMALL_PAINT = PATCH | {
     "unseen_part": 0.045,
@@ -71,6 +105,7 @@ UNDAMAGED = {
     "damage_green_share": 0.0,
     "damage_unfilled": 0.0,
     "damage_repeat_part": 0.0,
+    "damage_flags": 0.0,
     "damage_repeat_step": 0.1,
     "lost_std": 0.0,
 }
@@ -88,6 +123,30 @@ REPEATED_HERE = REPEATED | {"has_ref": 1.0, "damage_repeat_row": 0.77, "damage_j
         *((occluded.unless, FOG, {name: 0.3}) for name in ("cover_lost_cosine", "unseen_cosine")),
         (occluded.unless, FOG, {"cover_contrast_lost": 0.2}),
         (occluded.unless, GLARE, {"cover_part_light": 190.0}),
+        *(
+            (blurred.certain, OUT_OF_FOCUS, change)
+            for change in (
+                {"has_ref": 0.0},
+                {"blur_slope": -0.3},
+                {"blur_width_x_p20_ratio": 0.2},
+                {"blur_width_y_p20_ratio": 0.2},
+                {"mark_fine": 0.12},
+                {"mark_fine": NAN},
+                {"mark_fine_drop": 0.2},
+                {"mark_coarse": 0.15},
+                {"mark_slope_far": -0.2},
+                {"shift_gain": 0.3},
+            )
+        ),
+        *(
+            (scene_shift.unless, BARE_ELSEWHERE, change)
+            for change in (
+                {"mark_coarse": 0.2},
+                {"shift_tiles_known": 0.6},
+                {"shift_new": 5.0},
+                {"shift_sharpness": 30.0},
+            )
+        ),
         (scene_shift.unless, GIVES, {"shift_gain": 0.2}),
         (scene_shift.unless, GIVES, {"shift_distance": 8.0}),
         (scene_shift.unless, GIVES, {"shift_tiles_shift": 8.0}),
@@ -100,6 +159,19 @@ REPEATED_HERE = REPEATED | {"has_ref": 1.0, "damage_repeat_row": 0.77, "damage_j
         (occluded.certain, PATCH, {"unseen_cosine": 0.8}),
         (occluded.certain, PATCH, {"unseen_light": 230.0}),
         (occluded.certain, PATCH, {"shift_gain": 0.2}),
+        *(
+            (occluded.certain, WHOLE, change)
+            for change in (
+                {"unseen_part": 0.7},
+                {"unseen_chroma": 6.0},
+                {"blur_middle_p90_drop": -0.5},
+                {"mark_fine": 0.3},
+                {"mark_middle": 0.3},
+                {"mark_coarse": 0.5},
+                {"unseen_light": 230.0},
+                {"shift_gain": 0.2},
+            )
+        ),
         (occluded.certain, SMALL_PAINT, {"unseen_step": 0.5}),
         (occluded.certain, SMALL_PAINT, {"unseen_luma": 15.0}),
         (occluded.certain, SMALL_PAINT, {"unseen_kept": 0.5}),
@@ -127,6 +199,12 @@ def test_a_rule_holds_by_every_one_of_its_limits(
     assert rule({**values, **change}) <= 0
 
 
+def test_edges_that_cannot_be_measured_do_not_hide_a_blur_and_vehicles_do_not_pass_for_a_moved_view() -> None:
+    nothing = dict.fromkeys(("blur_width_x_p20_ratio", "blur_width_y_p20_ratio"), NAN)
+    assert blurred.certain(OUT_OF_FOCUS | nothing) > 0
+    assert blurred.certain(OUT_OF_FOCUS | {"shift_gain": 0.3, "shift_sharpness": 5.0}) > 0
+
+
 def test_the_larger_the_cover_the_more_of_the_rest_may_be_missing() -> None:
     assert occluded.by_other_mode(FIRST_NIGHT | {"hidden_rest": 0.6, "hidden_part": 0.45}) > 0
 
@@ -151,3 +229,8 @@ def test_without_a_reference_of_the_mode_less_is_said() -> None:
     assert settled(of(PictureFault.CORRUPT), 3.0, UNDAMAGED) == pytest.approx(2.3)
     assert settled(of(PictureFault.OCCLUDED), 9.0, {"has_ref": 0.0} | dict.fromkeys(FIRST_NIGHT, NAN)) < 0
     assert settled(of(PictureFault.OCCLUDED), -9.0, {"has_ref": 0.0} | FIRST_NIGHT) > 0
+
+
+def test_most_of_the_picture_drawn_again_is_damage_where_the_decoder_says_so() -> None:
+    smeared = REPEATED | {"damage_repeat_part": 0.8}
+    assert corrupt.certain(smeared) < 0 < corrupt.certain(smeared | {"damage_flags": 1.0})

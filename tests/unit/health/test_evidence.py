@@ -5,16 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scenario.virtual_city import enter
-from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.health import Keyframe, ProbeResult, Rung, Timings
-from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms
 from sharpeyes.health import decoders as room
 from sharpeyes.health.decoders import Threads
@@ -25,18 +22,9 @@ from sharpeyes.store import evidence as index
 from sharpeyes.store import pictures
 from sharpeyes.store.database import Database
 from sharpeyes.store.pictures import StoredReference
+from unit.health.watched import NOW
 
-NOW = Ms(1_790_000_000_000)
 YEAR_MS = 365 * 24 * HOUR_MS
-CAMERA = Camera(
-    id="c",
-    name="c",
-    tier=Tier.COMMUNITY,
-    department="d",
-    area="a",
-    zone="z",
-    streams=(Stream(role=StreamRole.MAIN, url="rtsp://h/c"),),
-)
 
 
 class Clock:
@@ -50,14 +38,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path / 'e.db'}") as database:
-        database.upgrade()
-        database.write(lambda c: enter(c, [CAMERA], NOW))
-        yield database
 
 
 def probe(at: Ms, data: bytes = b"picture") -> ProbeResult:
@@ -110,7 +90,9 @@ class Examiner:
         self.release.wait(60)
         return Opened(picture="seen", mode="day")
 
-    def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked:
+    def check(
+        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+    ) -> Checked:
         return Checked(mode="day", findings=(), unassessed=frozenset(), document={})
 
     def trace(self, picture: Any) -> Any:

@@ -8,11 +8,15 @@ from fractions import Fraction
 import av
 import cv2
 import numpy as np
+import pytest
 
-from sharpeyes.domain.health import Keyframe, PictureFault
+from sharpeyes.domain.health import Keyframe, PictureFault, ProbeResult, Rung, Timings
 from sharpeyes.domain.time import Ms
+from sharpeyes.health.decoders import Threads
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.examiner import Checked, Opened
+from sharpeyes.health.quality import FOLLOW, REPEATS, Quality
+from sharpeyes.simulator.scene import Scene
 
 AT = Ms(1_790_000_000_000)
 
@@ -40,6 +44,39 @@ def scene(seed: int, *, shade: float = 1.0) -> Keyframe:
 def check(examiner: PictureExaminer, before: Opened, after: Opened, learnt: bytes | None) -> Checked:
     references = {} if learnt is None else {"day": examiner.load(learnt)}
     return examiner.check(before.picture, after.picture, references)
+
+
+def film(*, living: bool) -> Keyframe:
+    """A keyframe of a street, and the pictures behind it, in which something drives by or nothing does."""
+    context = av.CodecContext.create("libx264", "w")
+    context.width, context.height, context.pix_fmt = 640, 360, "yuv420p"
+    context.time_base = Fraction(1, 25)
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "qp": "22"}
+    street = Scene(0, 640, 360, 25.0)
+    units = []
+    for number in range(FOLLOW + 1):
+        frame = av.VideoFrame.from_ndarray(street.frame(3 * number * living), format="yuv420p")
+        frame.pts = number
+        units += [bytes(packet) for packet in context.encode(frame)]
+    first, *following = units
+    return Keyframe(codec="h264", data=first, rtp_time=0, following=tuple(following))
+
+
+@pytest.mark.parametrize("living", [True, False])
+async def test_a_film_that_is_played_round_and_round_does_not_stand_still(living: bool) -> None:
+    """Its keyframe is always the same one; what is behind it tells it from a picture that is."""
+    quality = Quality(Threads(PictureExaminer()), clock=lambda: AT)
+    keyframe, sight = film(living=living), None
+    for visit in range(4 * (len(REPEATS) + 2)):
+        followed = keyframe if quality.follow("c") else replace(keyframe, following=())
+        at = Ms(AT + 2000 * visit)
+        result = ProbeResult(at=at, rung=Rung.KEYFRAME, failure=None, timings=Timings(), keyframe=followed)
+        look = await quality.look("c", result, sight, 300.0)
+        sight = look.sight or sight
+    await quality.stop()
+    assert quality.stats.full > 1
+    assert sight is not None
+    assert (PictureFault.FROZEN in {defect.kind for defect in sight.defects}) is not living
 
 
 def test_the_normal_picture_is_learnt_and_then_plain() -> None:

@@ -6,13 +6,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-from sharpeyes.app import wall_clock
 from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transport
 from sharpeyes.domain.health import ProbeResult
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.health.board import Board
 from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest
+from sharpeyes.net.own_clock import wall_clock
 
 CAMERAS, LONG_S, SHORT_S = 500, 3600.0, 60.0
 

@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import pytest
 
-from sharpeyes.app import wall_clock
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.health import Keyframe, ProbeResult, Rung, Timings
 from sharpeyes.domain.organisation import Tier
@@ -18,6 +17,7 @@ from sharpeyes.health.fleet import Fleet, Limits, NoRecord, Target
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Look, Quality
 from sharpeyes.health.sight import Sight
+from sharpeyes.net.own_clock import wall_clock
 
 
 async def mute(_: ProbeRequest) -> ProbeResult:

@@ -93,6 +93,21 @@ def test_traffic_moves(codec: Codec) -> None:
     assert judged(encode(street, codec), codec).moves
 
 
+OUT_OF_ORDER = ":bframes=3:b-adapt=0"
+
+
+def test_what_is_shown_in_another_order_than_coded_is_judged_too() -> None:
+    key, following = encode(street, options=OUT_OF_ORDER)
+    found = decode_keyframe(key, "h264", following=following)
+    assert found.moves
+    alone = decode_keyframe(key, "h264").picture
+    assert found.picture is not None
+    assert alone is not None
+    assert np.array_equal(found.picture.y, alone.y)
+    assert not judged(encode(still, options=OUT_OF_ORDER)).moves
+    assert not judged(encode(lambda _: grain(), kbps=2000, options=OUT_OF_ORDER)).moves
+
+
 def test_it_moves_under_a_tight_rate_too() -> None:
     assert judged(encode(street, kbps=2000)).moves
 

@@ -15,7 +15,7 @@ import uvloop
 
 from ports import free_port
 from rtp_media import Clip, encode, interleave, rtp
-from scripted_camera import CLOSE, SAY_NOTHING, ScriptedCamera
+from scripted_camera import CLOSE, SAY_NOTHING, Reply, ScriptedCamera
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Blame, FailureKind, Phase, ProbeResult, Rung
@@ -277,6 +277,24 @@ async def test_the_other_transport_if_one_is_refused() -> None:
         assert cam.peer_ports is not None
         refused = await look(cam, fall_back=False)
         assert ending(refused) == (Rung.AUTHENTICATED, Phase.SETUP, FailureKind.RTSP_STATUS)
+
+
+async def test_the_other_transport_of_a_server_that_refuses_and_hangs_up() -> None:
+    async def setup(cam: ScriptedCamera, request: Request) -> Reply:
+        if "TCP" not in (request.headers.get("transport") or ""):
+            return cam.setup(request)
+        assert cam.writer is not None
+        cam.writer.write(b"RTSP/1.0 461 Unsupported Transport\r\nCSeq: 3\r\n\r\n")
+        await cam.writer.drain()
+        return CLOSE
+
+    async with camera(script={"SETUP": setup}, challenges=[DIGEST]) as cam:
+        result = await look(cam, credentials=GOOD)
+        assert result.ok, result.failure
+        assert cam.connections == 2
+    async with camera(script={"SETUP": CLOSE}) as cam:
+        assert ending(await look(cam))[1:] == (Phase.SETUP, FailureKind.CLOSED)
+        assert cam.connections == 1
 
 
 async def test_udp_opens_the_way_back_and_takes_packets_from_the_camera_only() -> None:

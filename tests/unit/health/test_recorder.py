@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from scenario.virtual_city import enter
-from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.health import Interval, ProbeResult, Rung, State, Timings
-from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.board import Entry
 from sharpeyes.health.judge import Policy, Standing
 from sharpeyes.health.recorder import REFRESH_MS, Recorder
 from sharpeyes.store import telemetry
 from sharpeyes.store.database import Database
-
-NOW = Ms(1_790_000_000_000)
-CAMERA = Camera(
-    id="c",
-    name="c",
-    tier=Tier.COMMUNITY,
-    department="d",
-    area="a",
-    zone="z",
-    streams=(Stream(role=StreamRole.MAIN, url="rtsp://h/c"),),
-)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    with Database(f"sqlite:///{tmp_path / 'r.db'}") as database:
-        database.upgrade()
-        database.write(lambda c: enter(c, [CAMERA], NOW))
-        yield database
+from unit.health.watched import CAMERA, NOW
 
 
 def entry(state: State, since: int, latest: int | None = None, rung: Rung = Rung.KEYFRAME) -> Entry:

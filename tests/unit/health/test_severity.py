@@ -59,6 +59,12 @@ def test_the_worst_decides() -> None:
     assert severity.worst([]) is None
 
 
+def test_a_camera_that_was_turned_away_is_no_covered_one() -> None:
+    found = severity.worst([defect(PictureFault.OCCLUDED, 3), defect(PictureFault.SCENE_SHIFT, 3)])
+    assert found is not None
+    assert found.kind is PictureFault.SCENE_SHIFT
+
+
 def result(at: int) -> ProbeResult:
     return ProbeResult(at=Ms(at), rung=Rung.KEYFRAME, failure=None, timings=Timings())
 

@@ -133,3 +133,23 @@ async def test_a_data_directory_without_a_registry_is_refused(tmp_path: Path) ->
     assert (code, out) == (2, "")
     assert "no registry" in err
     assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_sweep_takes_no_memory_for_the_service(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("x")
+    (tmp_path / "password").chmod(0o600)
+    config = tmp_path / "cameras.yaml"
+    closed = "rtsp://127.0.0.1:1/x"
+    one = CAMERA.format(id="c", tier="community", main=closed, sub=closed + "/sub")
+    config.write_text(CITY.format(cameras=one))
+    program = f"""
+import sys
+from sharpeyes.cli import app
+app(["sweep", "--config", {str(config)!r}, "--diagnose"], standalone_mode=False)
+print(sorted({{"fastapi", "uvicorn", "aiortc", "sharpeyes.app"}} & set(sys.modules)))
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out.decode().splitlines()[-1] == "[]"

@@ -7,7 +7,10 @@ from pathlib import Path
 import av
 from av.video.frame import VideoFrame
 
-from sharpeyes.health.diagnose.picture import DecoderError, Picture, UnreadablePictureError
+from sharpeyes.health.diagnose.picture import MOST_PIXELS, DecoderError, Picture, UnreadablePictureError
+
+_OPTIONS = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
+"""A file that names others, or places in the network, gets nothing from there."""
 
 
 def read_clip(path: Path, *, most: int = 64) -> list[Picture]:
@@ -15,10 +18,10 @@ def read_clip(path: Path, *, most: int = 64) -> list[Picture]:
     pictures: list[Picture] = []
     errors = DecoderError.NONE
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}", options=_OPTIONS) as container:
             if not container.streams.video:
                 raise UnreadablePictureError(
-                    f"{path}: no video in it; give a file with an H.264 or H.265 stream"
+                    f"{path}: no video in it", "Give a file with an H.264 or H.265 stream"
                 )
             stream = container.streams.video[0]
             stream.thread_count = 1
@@ -39,10 +42,10 @@ def read_clip(path: Path, *, most: int = 64) -> list[Picture]:
     except (av.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UnreadablePictureError(
-            f"{path}: {reason}; give a JPEG or PNG picture or a video file that FFmpeg can read"
+            f"{path}: {reason}", "Give a JPEG or PNG picture or a video file that FFmpeg can read"
         ) from error
     if not pictures:
         raise UnreadablePictureError(
-            f"{path}: no picture could be decoded; record the clip again, starting at a keyframe"
+            f"{path}: no picture could be decoded", "Record the clip again, starting at a keyframe"
         )
     return pictures

@@ -260,6 +260,15 @@ class Look:
         return block_means(cv2.absdiff(self.luma, self.smooth_one))
 
     @cached_property
+    def bands(self) -> tuple[Map, Map, Map]:
+        """An octave of detail each, at a half, a quarter and an eighth of the size, signed."""
+        half, quarter, eighth = (
+            np.asarray(cv2.subtract(plane, cv2.GaussianBlur(plane, (7, 7), 1.0)), np.float32)
+            for plane in (self.half, self.quarter, halved(self.quarter))
+        )
+        return half, quarter, eighth
+
+    @cached_property
     def high(self) -> Map:
         """Luma less its sigma-2 blur."""
         return np.asarray(cv2.subtract(self.luma, self.smooth), np.float32)

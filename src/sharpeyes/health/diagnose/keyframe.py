@@ -65,8 +65,14 @@ def decode_keyframe(
                 errors |= DecoderError.REFUSED
                 message = error.strerror or str(error)
             if frames and following:
-                in_motion = _in_motion(context, codec, data, frames[0], following)
                 break
+        if frames and following and packet is not None:
+            in_motion = _in_motion(context, codec, len(data), frames[0], following)
+        elif frames and following and codec == "h264":
+            # It came only when no more did: they are shown in another order than coded. Of H.265 in such an
+            # order some in a thousand that stand still would be cleared.
+            context.flush_buffers()
+            in_motion = _in_motion(context, codec, len(data), frames[0], (data, *following))
     finally:
         context.flush_buffers()
         if context.has_b_frames:  # outlives the flush, and holds back the first picture of other streams
@@ -81,16 +87,17 @@ def decode_keyframe(
 
 
 def _in_motion(
-    context: VideoCodecContext, codec: Codec, data: bytes, first: VideoFrame, following: Sequence[bytes]
+    context: VideoCodecContext, codec: Codec, size: int, first: VideoFrame, coded: Sequence[bytes]
 ) -> bool:
-    """Whether a picture behind the first one shows that something moves. Damage is no motion."""
-    limit = limit_of(fineness_of(len(data), first.width, first.height, codec), codec)
+    """Whether one of these pictures shows that something moves beside the first one, of so many bytes coded.
+    Damage is no motion."""
+    limit = limit_of(fineness_of(size, first.width, first.height, codec), codec)
     if limit is None or first.is_corrupt or (luma := luma_of(first)) is None:
         return False
     before = means_of(luma)
-    for each in following:
+    for packet in (*map(av.Packet, coded), None):
         try:
-            frames = context.decode(av.Packet(each))
+            frames = context.decode(packet)
         except av.FFmpegError:
             return False
         for frame in frames:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from av import VideoFrame
 
 WIDTH, HEIGHT = 640, 360
+MOST_PIXELS = 1 << 26
+"""Of a picture that is read: more than any camera has. OpenCV keeps to the same by sharpeyes/__init__.py."""
 _MOST_BYTES = 64_000_000
 
 Plane = NDArray[np.uint8]
@@ -44,7 +46,12 @@ class DecoderError(Flag):
 
 
 class UnreadablePictureError(ValueError):
-    """A file or frame from which no picture can be made; the message names the mend."""
+    """A file or frame from which no picture can be made, and the mend."""
+
+    def __init__(self, reason: str, mend: str) -> None:
+        super().__init__(f"{reason}. {mend}")
+        self.reason = reason
+        self.mend = mend
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +94,8 @@ class Picture:
             )
         except (ValueError, OSError) as error:
             raise UnreadablePictureError(
-                f"pixel format {frame.format.name} cannot be scaled: {error}"
+                f"pixel format {frame.format.name} cannot be scaled: {error}",
+                "Record it as 4:2:0, eight bits",
             ) from error
         y, u, v = (
             np.frombuffer(memoryview(plane), np.uint8)
@@ -127,16 +135,21 @@ class Picture:
                 data = np.frombuffer(file.read(_MOST_BYTES + 1), np.uint8)
         except OSError as error:
             raise UnreadablePictureError(
-                f"{path}: {error.strerror or error}; check the path and its permissions"
+                f"{path}: {error.strerror or error}", "Check the path and its permissions"
             ) from error
         if data.size > _MOST_BYTES:
-            raise UnreadablePictureError(f"{path}: more than 64 MB; give a picture of the camera's own size")
+            raise UnreadablePictureError(
+                f"{path}: more than 64 MB", "Give a picture of the camera's own size"
+            )
         try:
             image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
         except cv2.error:  # more pixels than OpenCV allows
             image = None
         if image is None:
-            raise UnreadablePictureError(f"{path}: not a readable picture; give a JPEG, PNG or a video file")
+            raise UnreadablePictureError(
+                f"{path}: not a readable picture of at most 67 million pixels",
+                "Give a JPEG, PNG or a video file",
+            )
         return cls.from_bgr(np.asarray(image, np.uint8), time_ms=time_ms)
 
     @cached_property

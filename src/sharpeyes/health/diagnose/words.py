@@ -17,6 +17,10 @@ SENTENCES: dict[str, dict[Language, str]] = {
         "en": "A second picture, seconds later, is needed.",
         "zh": "需要数秒后的第二幅画面才能判断。",
     },
+    "diagnose.moves": {
+        "en": "It does not stand still: something moves in the pictures right behind the keyframe.",
+        "zh": "画面未冻结：关键帧之后的画面中有运动。",
+    },
     "diagnose.mode_not_learned": {
         "en": "The camera's normal picture in mode {mode} is not learned yet.",
         "zh": "尚未学习该摄像机在 {mode} 模式下的正常画面。",

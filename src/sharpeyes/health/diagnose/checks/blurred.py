@@ -7,7 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
-from sharpeyes.health.diagnose.features import Features, Look, median, percentile, percentiles
+from sharpeyes.health.diagnose.features import (
+    Features,
+    Look,
+    largest_part,
+    median,
+    percentile,
+    percentiles,
+    share,
+)
+from sharpeyes.health.diagnose.marks import SCALES, kept_blocks, of_pair
 from sharpeyes.health.diagnose.reading import Check, Values, above, below, both, grade, usual
 
 # burned-in text is sharp whatever the lens does; it stands in the rows at the top and bottom
@@ -20,6 +29,25 @@ _BLOCK_NAMES = (
     "blur_slope_p25",
     "blur_slope",
     "blur_slope_p75",
+)
+_MARK_NAMES = (
+    "mark_number",
+    "mark_known",
+    "mark_fine",
+    "mark_middle",
+    "mark_coarse",
+    "mark_fine_drop",
+    "mark_middle_drop",
+    "mark_coarse_drop",
+    "mark_slope",
+    "mark_slope_far",
+    "mark_low",
+    "mark_median",
+    "mark_high",
+    "mark_lost",
+    "mark_lost_part",
+    "mark_rest",
+    "mark_lost_kept",
 )
 
 
@@ -84,6 +112,41 @@ def _by_block(features: Features) -> dict[str, float]:
     return {name: max(row[i] for row in rows) for i, name in enumerate(_BLOCK_NAMES)}
 
 
+def _by_marks(features: Features) -> dict[str, float]:
+    """What is left of the camera's marks, by scale and by place."""
+    reference = features.reference or features.foreign
+    if reference is None:
+        return dict.fromkeys(_MARK_NAMES, float("nan"))
+    seen = of_pair(features.looks, reference.marks)
+    fine, middle, coarse = (max(each.together, 0.0) for each in seen)
+    usual = [reference.values[f"mark_{name}"][0] for name in SCALES]
+    kept = kept_blocks(reference.marks, seen)
+    known = np.isfinite(kept)
+    low, half, high = percentiles(kept[known], (10, 50, 90))
+    lost = known & (kept < 0.35 * high)
+    size, part = largest_part(lost)
+    rest = known & ~part
+    return {
+        "mark_number": float(sum(len(each) for each in reference.marks)),
+        "mark_known": share(known),
+        "mark_fine": fine,
+        "mark_middle": middle,
+        "mark_coarse": coarse,
+        "mark_fine_drop": usual[0] - fine,
+        "mark_middle_drop": usual[1] - middle,
+        "mark_coarse_drop": usual[2] - coarse,
+        "mark_slope": float(np.log((fine + 0.1) / (middle + 0.1) * (usual[1] + 0.1) / (usual[0] + 0.1))),
+        "mark_slope_far": float(np.log((fine + 0.1) / (coarse + 0.1) * (usual[2] + 0.1) / (usual[0] + 0.1))),
+        "mark_low": low,
+        "mark_median": half,
+        "mark_high": high,
+        "mark_lost": share(kept[known] < 0.35 * high) if known.any() else float("nan"),
+        "mark_lost_part": size / max(int(known.sum()), 1),
+        "mark_rest": float(kept[rest].mean()) if rest.any() else float("nan"),
+        "mark_lost_kept": float(kept[part].mean()) if size else float("nan"),
+    }
+
+
 def measure(features: Features) -> dict[str, float]:
     out: dict[str, float] = {"blur_cosine": features.cosine}
     widths = [look.measured for look in features.looks]
@@ -105,6 +168,7 @@ def measure(features: Features) -> dict[str, float]:
     for name in ("width_x", "width_x_p20", "width_y", "width_y_p20"):
         known = other.values.get(name, (float("nan"), 0.0))[0] if other else float("nan")
         out[f"blur_any_{name}"] = float(np.log(out[f"blur_{name}"] / known))
+    out |= _by_marks(features)
     out["blur_foreign"] = float(features.foreign is not None)
     return out
 
@@ -139,6 +203,24 @@ def unless(v: Values) -> float:
     return max(starved, unknown)
 
 
+def certain(v: Values) -> float:
+    """A bare place has no texture and no edges that are always there: a blurred lens shows in its marks
+    alone. Nothing is left of them at the fine scale, plainly more at the coarse one, in a view that has not
+    moved; and what edges there are, of vehicles, are wide. Fog takes a coarse mark as it takes a fine one.
+    """
+    if v["has_ref"] != 1 or v["blur_slope"] == v["blur_slope"]:
+        return -3.0
+    ratios = [r for r in (v["blur_width_x_p20_ratio"], v["blur_width_y_p20_ratio"]) if r == r]
+    return min(
+        below(v["mark_fine"], 0.08, 0.02),
+        above(v["mark_fine_drop"], 0.3, 0.1),
+        above(v["mark_coarse"], 0.25, 0.05),
+        below(v["mark_slope_far"], -0.5, 0.1),
+        max(below(v["shift_gain"], 0.1, 0.03), below(v["shift_sharpness"], 10, 2)),
+        min((above(ratio, 0.4, 0.1) for ratio in ratios), default=3.0),
+    )
+
+
 def severity(v: Values) -> int:
     return grade(float(np.nanmax([v["blur_width_x"], v["blur_width_y"], 0])), 3.2, 5.0)
 
@@ -151,9 +233,11 @@ CHECK = Check(
     values=values,
     profiles=profiles,
     margin=margin,
+    certain=certain,
     unless=unless,
     inputs=(
         "blur_",
+        "mark_",
         "shift_tiles",
         "shift_cos",
         "grain_noise",

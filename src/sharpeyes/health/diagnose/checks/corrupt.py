@@ -354,7 +354,8 @@ def certain(v: Values) -> float:
         drawn = min(above(v["damage_repeat_row"], 0.35, 0.05), above(v["damage_jump"], 0.45, 0.1))
     else:
         drawn = above(v["damage_repeat_step"], 0.7, 0.1)
-    drawn = min(drawn, below(v["damage_repeat_part"], 0.5, 0.1))
+    if not v["damage_flags"]:  # what runs through most of the picture may be a scene's own, else
+        drawn = min(drawn, below(v["damage_repeat_part"], 0.5, 0.1))
     return max(grey, above(v["damage_green_share"], 0.05, 0.02), drawn)
 
 

@@ -506,10 +506,19 @@ def certain(v: Values) -> float:
         ),
         no_edges,
     )
+    # nothing is left that it could end at: all of the picture is of a colour never seen there, softer than
+    # usual, and shows none of the marks
+    whole = min(
+        above(part, 0.8, 0.05),
+        above(v["unseen_chroma"], 10, 1.5),
+        above(v["blur_middle_p90_drop"], 0.2, 0.1),
+        below(v["mark_fine"], 0.1, 0.03),
+        below(v["mark_middle"], 0.15, 0.03),
+        below(v["mark_coarse"], 0.25, 0.05),
+    )
+    ends = min(max(colour, even, hard), below(v["unseen_cosine"], 0.5, 0.08), above(step, 0.45, 0.08))
     return min(
-        max(colour, even, hard),
-        below(v["unseen_cosine"], 0.5, 0.08),
-        above(step, 0.45, 0.08),
+        max(ends, whole),
         below(v["unseen_light"], 215, 5),
         below(v["shift_gain"], 0.1, 0.03),
     )
@@ -563,7 +572,7 @@ CHECK = Check(
     region=region,
     needs_reference=True,
     margin=margin,
-    inputs=("cover_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
+    inputs=("cover_", "mark_", "shift_", "damage_rows", "damage_lost", "damage_green", "lost_std", "margin_"),
     rule_weight=0.5,
     certain=certain,
     unless=unless,

@@ -330,14 +330,23 @@ def margin(v: Values) -> float:
 
 def unless(v: Values) -> float:
     """A mount gives a little with wind and warmth: all is found within a fiftieth of the picture's width, and
-    more clearly than the learned pictures are found in each other."""
-    return min(
+    more clearly than the learned pictures are found in each other. And where neither edges nor marks are
+    known, and the picture is not full of others, there is nothing that could be found elsewhere."""
+    gives = min(
         below(v["shift_gain"], 0.02, 0.01),
         below(v["shift_distance"], 3.0, 0.3),
         below(v["shift_tiles_shift"], 3.0, 0.3),
         above(v["shift_sharpness"], 18, 3),
         above(v["shift_least_zero"], 1.5, 0.2),
     )
+    if v["mark_coarse"] == v["mark_coarse"]:
+        return gives
+    bare = min(
+        below(v["shift_tiles_known"], 0.25, 0.05),
+        below(v["shift_new"], 3, 0.5),
+        below(v["shift_sharpness"], 19, 5),
+    )
+    return max(gives, bare)
 
 
 def severity(v: Values) -> int:
@@ -357,6 +366,8 @@ CHECK = Check(
     unless=unless,
     inputs=(
         "shift_",
+        "mark_coarse",
+        "mark_number",
         "cover_kept",
         "cover_lost",
         "cover_new",
