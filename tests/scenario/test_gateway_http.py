@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +16,7 @@ import av
 import httpx
 import pytest
 import websockets
+from aioice.mdns import MDnsProtocol
 
 from gateway_town import LOOPBACK, LiveCamera, Town, Viewer, gateway, served, town
 from rtp_media import encode
@@ -85,6 +88,34 @@ async def test_whep_from_the_offer_to_the_delete(site: tuple[Town, httpx.AsyncCl
     assert (unlike.status_code, unlike.json()["type"]) == (406, "urn:sharpeyes:error:not_acceptable")
     huge = await post(city.ticket("park", grant.id, client=ME), "v" * 70_000)
     assert huge.status_code == 422
+
+
+HIDDEN = "a=candidate:1 1 udp 2113937151 0f1b3c9e-1111-4222-8333-444455556666.local 51000 typ host\r\n"
+
+
+@pytest.mark.parametrize("trickled", [False, True])
+async def test_a_viewer_that_hides_its_addresses_is_waited_for(
+    site: tuple[Town, httpx.AsyncClient], trickled: bool
+) -> None:
+    """Its names are looked up nowhere, and that these were all is said before its first check (RFC 8863)."""
+    city, http = site
+    grant = await city.grant("park")
+    viewer = Viewer()
+    offer, end = await viewer.offer(), "a=end-of-candidates\r\n"
+    offer = re.sub(r"a=candidate:.*\r\n", "", offer).replace(end, "" if trickled else HIDDEN + end)
+    assert (HIDDEN + end in offer) is not trickled
+    ticket = city.ticket("park", grant.id, client=ME)
+    made = await http.post("/api/v1/views/park/whep", content=offer, headers={**SDP, **bearer(ticket)})
+    if trickled:
+        fragment = {"Content-Type": "application/trickle-ice-sdpfrag"}
+        said = await http.patch(made.headers["location"], content=HIDDEN + end, headers=fragment)
+        assert said.status_code == 204
+    await asyncio.sleep(0.2)  # the gateway's own checks are under way, with nobody to send them to
+    await viewer.accept(made.text)
+    await viewer.see(3)
+    assert not [thing for thing in gc.get_objects() if type(thing) is MDnsProtocol]
+    assert (await http.delete(made.headers["location"])).status_code == 200
+    await viewer.close()
 
 
 async def test_other_origins_are_told_nothing(site: tuple[Town, httpx.AsyncClient]) -> None:

@@ -21,8 +21,8 @@ from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import ForbiddenError
 from sharpeyes.gateway.fmp4 import Feed
 from sharpeyes.gateway.gateway import Gateway
-from sharpeyes.store.access import add_session
 from sharpeyes.store.database import READERS
+from sharpeyes.store.people import add_session
 
 CLIP = encode("h264", width=320, height=180, frames=50, gop=25)
 

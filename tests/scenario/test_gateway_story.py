@@ -388,7 +388,10 @@ async def test_everything_is_free_when_two_hundred_leave_at_once(tmp_path: Path)
             return scene.town.ticket("park", grant.id)
 
         async def crowd(each: int) -> None:
-            watched = [await scene.watch(ticket()) for _ in range(min(10, each))]
+            # A few by WebRTC: each decodes in this very process, and one that is late loses its connection.
+            watched = [await scene.watch(ticket()) for _ in range(min(4, each))]
+            for viewer, _ in watched:
+                await viewer.see(1)
             feeds = [await scene.gateway.feed("park", ticket(), client=HOME) for _ in range(each)]
             names = [await scene.gateway.hls("park", ticket(), client=HOME) for _ in range(each)]
             reading = [feed.segments() for feed in feeds]
@@ -396,8 +399,6 @@ async def test_everything_is_free_when_two_hundred_leave_at_once(tmp_path: Path)
                 await anext(segments)
             for name in names:
                 assert (await scene.gateway.hls_file(name, "index.m3u8", client=HOME)).data
-            for viewer, _ in watched:
-                await viewer.see(1)
             count = len(watched) + len(feeds) + len(names)
             assert scene.gateway.views == count
             waiting = [asyncio.ensure_future(anext(segments, None)) for segments in reading]
@@ -420,7 +421,7 @@ async def test_everything_is_free_when_two_hundred_leave_at_once(tmp_path: Path)
         await _settle()
         base = _sockets(), len(asyncio.all_tasks()), _held()
         assert set(base[2]) <= {"Upstream"}, f"left behind: {base[2]}"
-        await crowd(95)
+        await crowd(98)
         await _settle()
         assert (_sockets(), len(asyncio.all_tasks()), _held()) == base
 

@@ -218,7 +218,8 @@ class Gateway:
                     return await self._connect(lease, channel, chosen, offer)
 
     async def trickle(self, session: str, fragment: str, *, client: str) -> None:
-        """Candidates that the viewer found later (RFC 8840). InvalidInputError, NotFoundError."""
+        """Candidates that the viewer found later (RFC 8840); that these were all changes nothing (see peer).
+        InvalidInputError, NotFoundError."""
         found = self._find(session, client)
         if len(fragment) > _MAX_FRAGMENT:
             raise InvalidInputError(f"fragment: longer than {_MAX_FRAGMENT} characters")
@@ -231,8 +232,6 @@ class Gateway:
                 mid = match[1]
             elif line.startswith("a=candidate:"):
                 await found.peer.candidate(line[2:], mid)
-            elif line.startswith("a=end-of-candidates"):
-                await found.peer.candidate("", mid)
 
     def leave(self, session: str, *, client: str) -> None:
         """The viewer goes. NotFoundError."""

@@ -36,8 +36,10 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.gateway.overlay import Mark
 from sharpeyes.gateway.seats import Seat, Seats
 from sharpeyes.gateway.settings import GatewaySettings
-from sharpeyes.store.access import get_grant, get_masks, get_subject, get_target, open_sessions
 from sharpeyes.store.database import Database
+from sharpeyes.store.grants import get_grant
+from sharpeyes.store.people import get_subject, open_sessions
+from sharpeyes.store.rules import get_masks, get_target
 
 log = logging.getLogger(__name__)
 

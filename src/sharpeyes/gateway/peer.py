@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import re
 import struct
 from collections.abc import Callable
 from functools import lru_cache
@@ -37,6 +38,12 @@ from sharpeyes.gateway.settings import IceSettings
 log = logging.getLogger(__name__)
 
 MAX_OFFER = 64 * 1024
+# Kept from aiortc: names that browsers put in place of their addresses (mDNS: each would hold the answer up
+# for a second of asking the network for it), and the end of candidates, at which it gives up at once where
+# none is of use. The browser's own checks show its address a moment later: RFC 8863 asks to wait for them,
+# and how long is the gateway's patience (``connect_s``).
+_HIDDEN = re.compile(r"candidate:(\S+ ){4}\S+\.local ", re.IGNORECASE)
+_UNUSED = re.compile(rf"^a=(end-of-candidates|{_HIDDEN.pattern}.*)\r?\n", re.MULTILINE | re.IGNORECASE)
 _MAX_SECTIONS = 8
 _MAX_CANDIDATES = 64
 _H265 = {"level-id": "180", "profile-id": "1", "tier-flag": "0", "tx-mode": "SRST"}
@@ -107,19 +114,19 @@ class Peer:
         self._take_over(transceiver.sender, hub)
         self._prepare_ice(self._dtls.transport._connection)
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(sdp=offer, type="offer"))
+            sdp = _UNUSED.sub("", offer)
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="offer"))
             await connection.setLocalDescription(await connection.createAnswer())
         except Exception as error:  # noqa: BLE001 (aiortc's parser raises whatever it stumbles over)
             raise InvalidInputError(f"offer: it cannot be read ({type(error).__name__})") from None
         return str(connection.localDescription.sdp)
 
     async def candidate(self, text: str, mid: str | None) -> None:
-        """A candidate that came later; empty text: that was all."""
+        """A candidate that came later."""
         self._candidates += 1
         if self._candidates > _MAX_CANDIDATES:
             raise InvalidInputError("candidates: more than a browser sends")
-        if not text:
-            await self._connection.addIceCandidate(None)
+        if _HIDDEN.match(text):
             return
         try:
             candidate = candidate_from_sdp(text.removeprefix("candidate:"))
