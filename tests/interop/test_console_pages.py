@@ -14,7 +14,7 @@ from console_town import PASSWORD, Site, log_in, serving
 from sharpeyes.api.console import ASSETS
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.store.access import find_account
+from sharpeyes.store.people import find_account
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),

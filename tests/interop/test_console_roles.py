@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
@@ -16,11 +17,15 @@ from sharpeyes.access.access import Access
 from sharpeyes.access.register.note import Verifier
 from sharpeyes.access.register.proof import check_export
 from sharpeyes.api.console import ASSETS
-from sharpeyes.app import wall_clock
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
+from sharpeyes.domain.health import PictureFault
 from sharpeyes.domain.masks import Mask
-from sharpeyes.store.access import find_account
+from sharpeyes.health.diagnose.picture import Picture
+from sharpeyes.health.diagnose.reference import learn
+from sharpeyes.net.own_clock import wall_clock
+from sharpeyes.store.people import find_account
+from sharpeyes.store.pictures import StoredReference, put_reference
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
@@ -35,6 +40,9 @@ STAFF = {
     "shen": ("psb", Role.AUDITOR),
     "wu": ("psb", Role.MAINTAINER),
 }
+ACCEPTS = (
+    "() => [...document.querySelectorAll('button')].some(e => e.innerText.includes('Accept the new view'))"
+)
 FRAMES = "document.querySelector('video[data-camera=park]').getVideoPlaybackQuality().totalVideoFrames"
 
 
@@ -273,6 +281,37 @@ async def test_an_administrator_masks_and_sets_a_code_up_and_is_shown_no_picture
     await tab.open(site.url + "/sign-in?problem=%3Cb%3Ecall+0900%3C/b%3E")
     await tab.sees("Single sign-on did not work")
     assert not await tab.call("() => document.body.innerText.includes('0900')")
+    assert tab.complaints == []
+
+
+async def test_a_maintainer_reads_the_working_of_a_look_and_accepts_a_new_view(site: Site, tab: Tab) -> None:
+    await log_in(tab, site, "wu")
+    await tab.open(site.url + "/cameras/park")
+    await tab.sees("Not learnt yet")
+    assert not await tab.call(ACCEPTS)  # there is nothing to forget
+    await tab.until("() => !!document.querySelector('ul.looks summary')")
+    await tab.click("ul.looks summary")
+    await tab.sees("compared with no learnt view")
+    readings = await tab.call("() => document.querySelectorAll('ul.looks details[open] tbody tr').length")
+    assert readings == len(PictureFault)
+    assert await tab.call("() => !document.querySelector('ul.looks > li > button')")  # no still for this role
+
+    pixels = np.random.default_rng(7).integers(0, 255, (360, 640, 3), np.uint8)
+    normal = learn([Picture.from_bgr(pixels)], "day")
+    learnt = StoredReference(
+        camera="park", mode="day", version=0, learned=wall_clock(), pictures=3, data=normal.to_bytes()
+    )
+    await site.service.database.awrite(lambda connection: put_reference(connection, learnt))
+    await tab.open(site.url + "/cameras/park")
+    await tab.until(ACCEPTS)
+    assert not await tab.call("() => document.body.innerText.includes('Not learnt yet')")
+    await tab.click("button", "Accept the new view")
+    await tab.type(".el-message-box input, .el-message-box textarea", "Turned to the new gate")
+    await tab.click(".el-message-box button", "Confirm")
+    await tab.sees("Not learnt yet")
+    assert not await tab.call(ACCEPTS)
+    await tab.open(site.url + "/journal")
+    await tab.sees("Turned to the new gate")
     assert tab.complaints == []
 
 

@@ -38,6 +38,7 @@ from sharpeyes.faults.notify.channels import Channel, DingTalk, Email, SecretRef
 from sharpeyes.faults.notify.courier import Courier, CourierPolicy
 from sharpeyes.faults.notify.post import DeliveryError, Guard
 from sharpeyes.faults.notify.recipients import Language, Recipient, plan
+from sharpeyes.rates.report.render import MEDIA_TYPES, Format
 from sharpeyes.store import faults as store
 from sharpeyes.store import outbox
 from sharpeyes.store.database import Database
@@ -389,7 +390,10 @@ async def test_a_mail(office: Office) -> None:
         office.say()
         await office.drain()
     (mail,) = server.mails
-    assert (mail.sender, mail.to) == ("mail FROM:<eyes@city.example>", "rcpt TO:<li@example.org>")
+    assert (mail.sender.lower(), mail.to.lower()) == (
+        "mail from:<eyes@city.example>",
+        "rcpt to:<li@example.org>",
+    )
     assert mail.content["Message-ID"] == "<key-1-down-room@city.example>"
     assert mail.content["Subject"] == "【重要】摄像机 Gate 1 离线"
     assert "原因:超时无应答" in mail.content.get_content()
@@ -397,7 +401,7 @@ async def test_a_mail(office: Office) -> None:
 
 
 async def test_reports_come_as_they_are_to_mailboxes_alone(office: Office, tmp_path: Path) -> None:
-    files = [tmp_path / "month.pdf", tmp_path / "month.xlsx"]
+    files = [tmp_path / f"month.{form}" for form in Format]
     for file in files:
         file.write_bytes(bytes(range(256)) * 20)
     async with SmtpServer() as server, HttpServer() as http:
@@ -415,10 +419,9 @@ async def test_reports_come_as_they_are_to_mailboxes_alone(office: Office, tmp_p
     assert mail.content["Subject"] == "滨江: 摄像机在线率报告 2026-10"
     attached = list(mail.content.iter_attachments())
     assert [(one.get_filename(), one.get_content_type()) for one in attached] == [
-        ("month.pdf", "application/pdf"),
-        ("month.xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+        (f"month.{form}", MEDIA_TYPES[form].partition(";")[0]) for form in Format
     ]
-    assert all(one.get_content() == bytes(range(256)) * 20 for one in attached)
+    assert all(one.get_payload(decode=True) == bytes(range(256)) * 20 for one in attached)
     assert http.received == []
 
 

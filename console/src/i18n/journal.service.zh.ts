@@ -23,4 +23,5 @@ export const JOURNAL: readonly (readonly [RegExp, string])[] = [
   [/^removed by (\S+)$/, '由 $1 移除'],
   [/^accepted by (\S+)$/, '由 $1 接受'],
   [/^rejected by (\S+)$/, '由 $1 否决'],
+  [/^new view accepted by (.+?)(?:: (.*))?$/s, '由 $1 确认新视角 $2'],
 ]

@@ -117,6 +117,8 @@ export const views = {
   'sight.canaryWhy': 'A camera of our own in each network, which shows faults to a timetable.',
   'sight.off': 'No canaries are run.',
   'sight.shows': 'Shows',
+  'sight.until': 'until',
+  'sight.missed': '{what}: {n} missed',
   'sight.seen': 'seen as such',
   'sight.failing': 'not seen since',
   'sight.found': 'Found',

@@ -118,6 +118,8 @@ export const viewsZh: Record<keyof typeof views, string> = {
   'sight.canaryWhy': '各网络中由本系统模拟的摄像机，按时间表演示故障。',
   'sight.off': '未启用探针摄像机。',
   'sight.shows': '正在演示',
+  'sight.until': '至',
+  'sight.missed': '{what}：漏检 {n} 次',
   'sight.seen': '最近正确识别',
   'sight.failing': '未能识别，自',
   'sight.found': '检出',
