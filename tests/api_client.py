@@ -11,9 +11,10 @@ from pathlib import Path
 import httpx
 
 from sharpeyes.api.app import create_api
-from sharpeyes.app import Service, context_of, wall_clock
+from sharpeyes.app import Service, context_of
 from sharpeyes.config import Settings, load
 from sharpeyes.domain.time import Ms
+from sharpeyes.net.own_clock import wall_clock
 
 # Nothing listens on port 1 of the loopback: these cameras refuse at once.
 CITY = """

@@ -11,10 +11,11 @@ import httpx
 
 from api_client import Client
 from sharpeyes.api.app import create_api
-from sharpeyes.app import context_of, wall_clock
+from sharpeyes.app import context_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.time import Ms
+from sharpeyes.net.own_clock import wall_clock
 
 PASSWORD = "correct horse battery"
 STAFF = (

@@ -13,8 +13,7 @@ import logging
 import os
 import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -40,8 +39,7 @@ from sharpeyes.api.protocol import MOST_HEAD, BoundedProtocol
 from sharpeyes.api.routes.sign_on import CALLBACK
 from sharpeyes.config import Config, Settings
 from sharpeyes.discovery.enrolment import Enrolment
-from sharpeyes.domain.camera import SESSIONS, Camera, Device, StreamRole
-from sharpeyes.domain.credentials import Credentials, Secret
+from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.faults import StateChange
 from sharpeyes.domain.health import State
@@ -58,15 +56,16 @@ from sharpeyes.health.board import Board, Subscription
 from sharpeyes.health.decoders import Processes
 from sharpeyes.health.devices import Devices
 from sharpeyes.health.evidence import Evidence
-from sharpeyes.health.fleet import Fleet, Limits, Target
+from sharpeyes.health.fleet import Fleet, Limits
 from sharpeyes.health.judge import Standing, begin_maintenance
-from sharpeyes.health.probe import ProbeRequest, probe
+from sharpeyes.health.probe import probe
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
-from sharpeyes.health.target import host_of
+from sharpeyes.health.targets import read_targets
 from sharpeyes.net.oidc import Provider, ProviderSettings
+from sharpeyes.net.onvif_library import codecs
+from sharpeyes.net.own_clock import wall_clock
 from sharpeyes.net.process import calm_collector, give_back_memory, raise_file_limit, share_often
-from sharpeyes.net.tls import TlsPolicy
 from sharpeyes.rates.census import Census
 from sharpeyes.rates.report.files import FOLDER as REPORTS
 from sharpeyes.rates.report.manifest import KEY_FILE as REPORTS_KEY
@@ -75,15 +74,12 @@ from sharpeyes.rates.retention import FOLDER as ARCHIVE
 from sharpeyes.rates.retention import Retention
 from sharpeyes.rates.rollup import Roller
 from sharpeyes.registry import registry, staged
-from sharpeyes.registry.trust import Trust
 from sharpeyes.selfwatch.canaries import Canaries
 from sharpeyes.selfwatch.own_outages import OwnOutages
 from sharpeyes.selfwatch.stage import SimulatedStage
 from sharpeyes.store.cameras import list_cameras
-from sharpeyes.store.credentials import changes, open_credentials
+from sharpeyes.store.credentials import open_credentials
 from sharpeyes.store.database import Database
-from sharpeyes.store.devices import list_devices
-from sharpeyes.store.organisation import list_tiers
 from sharpeyes.store.tokens import create_token, list_tokens
 from sharpeyes.store.vault import Vault
 
@@ -93,11 +89,6 @@ NO_STREAM = "no_stream"
 """Cause of an unknown state: the camera is registered, but nobody has said or found where its picture is."""
 DRAIN_S = 5
 """How long requests under way may go on when the service stops."""
-
-
-def wall_clock() -> Ms:
-    """Now, in UTC. The only clock that records are made by."""
-    return Ms(time.time_ns() // 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +125,7 @@ class Service:
             zone,
             clock,
             post=lambda recipient, subject, files: self.faults.courier.mail(recipient, subject, files),
+            keep_days=settings.register_keep_days,
         )
         self._retention = Retention(self.database, settings.data_dir / ARCHIVE, zone, clock)
         self.faults = Faults(
@@ -404,53 +396,6 @@ def sole_user(folder: Path) -> Iterator[None]:
         yield
 
 
-def read_targets(
-    connection: Connection, vault: Vault, trust: Trust
-) -> tuple[list[Target], Mapping[Tier, TierPolicy]]:
-    """All cameras of the registry, and what is promised for each tier."""
-    policies = {tier: TierPolicy(tier=tier) for tier in Tier}
-    policies |= {policy.tier: policy for policy in list_tiers(connection)}
-    devices = {device.id: device for device in list_devices(connection)}
-    accounts = open_credentials(connection, vault)
-    changed = changes(connection)
-    cameras = list_cameras(connection)
-    return list(targets_of(cameras, devices, accounts, changed, policies, trust)), policies
-
-
-def targets_of(
-    cameras: Iterable[Camera],
-    devices: Mapping[str, Device],
-    accounts: Mapping[str, Credentials],
-    changed: Mapping[str, Ms],
-    policies: Mapping[Tier, TierPolicy],
-    trust: Trust,
-) -> Iterator[Target]:
-    """How to look at each camera: at its sub-stream if it has one, with its own or its device's account.
-
-    ``changed`` says when the password of an account was last changed. Cameras without a stream are left out.
-    """
-    for camera in cameras:
-        if not camera.watched:
-            continue
-        device = devices.get(camera.device or "")
-        account = camera.credential or (device.credential if device else None)
-        url = camera.stream(StreamRole.SUB).url
-        yield Target(
-            camera=camera,
-            request=ProbeRequest(
-                url=url,
-                credentials=accounts.get(account or ""),
-                transport=camera.transport,
-                tls=trust.of(host_of(url), camera) or TlsPolicy(),
-            ),
-            cadence_s=camera.liveness_s or policies[camera.tier].liveness_s,
-            quality_s=camera.quality_s or policies[camera.tier].quality_s,
-            sessions=device.session_limit if device else SESSIONS,
-            credential=account,
-            credential_changed=changed.get(account or ""),
-        )
-
-
 def provider_of(settings: Settings) -> Provider | None:
     """Who vouches for users at single sign-on, if anybody."""
     if settings.oidc_issuer is None:
@@ -547,6 +492,9 @@ async def run(
     """Serve until ``stop`` is set. Raises SharpEyesError if it cannot start, for example on a port in use."""
     share_often()
     give_back_memory()
+    # The ONVIF library's import silences a warning (of SOCKS, which nobody needs), and whoever puts the API's
+    # routes together in another thread at that moment unsilences it: the filters are the whole process's.
+    codecs()
     service = Service(settings, config)
     async with service.running() as token:
         server = server_of(ready(create_api(context_of(service))), service.connections)

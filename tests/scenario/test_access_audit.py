@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -76,7 +77,7 @@ def test_a_whole_register(site: Path) -> None:
 
 
 def test_an_altered_register(site: Path) -> None:
-    with sqlite3.connect(site / "sharpeyes.db") as connection:
+    with closing(sqlite3.connect(site / "sharpeyes.db")) as connection, connection:
         connection.execute("DROP TRIGGER register_entry_no_update")
         connection.execute("UPDATE register_entry SET user_id = 'u2' WHERE seq = 7")
     connection.close()
@@ -128,7 +129,7 @@ def test_a_copy_on_standard_output(site: Path) -> None:
 
 def test_taking_a_copy_is_registered_itself(site: Path) -> None:
     run("export", *SPAN, "--out", str(site / "copy"), "--data-dir", str(site))
-    with sqlite3.connect(site / "sharpeyes.db") as connection:
+    with closing(sqlite3.connect(site / "sharpeyes.db")) as connection, connection:
         body = connection.execute("SELECT body FROM register_entry WHERE seq = 21").fetchone()[0]
     connection.close()
     entry = json.loads(body)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from sharpeyes.access.register.entry import Entry, Kind
 from sharpeyes.access.register.note import Signer
-from sharpeyes.access.register.retention import DAY_MS, prune
+from sharpeyes.access.register.retention import prune
 from sharpeyes.access.register.verify import verify
 from sharpeyes.access.register.writer import append_now
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.store.database import Database
 
 SIGNER = Signer("city.example/register", bytes(32))
@@ -21,7 +21,7 @@ PRUNER = """
 import asyncio, sys
 from sharpeyes.access.register import retention
 from sharpeyes.access.register.note import Signer
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.store.database import Database
 
 retention.BATCH = 20

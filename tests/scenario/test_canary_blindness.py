@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import func, select
 
 from scenario.test_pictures_day import Examiner
-from scenario.virtual_city import EPOCH, City, city, seconds
+from scenario.virtual_city import EPOCH, City, city, roll_up, rung_intervals, seconds
 from sharpeyes.domain.camera import Camera
 from sharpeyes.domain.clock import ClockReading
 from sharpeyes.domain.credentials import Credentials, Secret
@@ -39,7 +39,7 @@ from sharpeyes.selfwatch.schedule import FAULTS, Show
 from sharpeyes.store import causes, rollups, telemetry
 from sharpeyes.store import own_outages as outages
 from sharpeyes.store.own_outages import StoredOutage
-from sharpeyes.store.pictures import load_rungs, rung_intervals
+from sharpeyes.store.pictures import load_rungs
 from sharpeyes.store.quality_schema import unsaid_rung
 
 ONLINE, DEGRADED, OFFLINE, UNKNOWN = State.ONLINE, State.DEGRADED, State.OFFLINE, State.UNKNOWN
@@ -751,7 +751,7 @@ def test_a_day_is_added_up_again_when_it_turns_out_otherwise(tmp_path: Path) -> 
             place.database.write(lambda c: telemetry.set_heartbeat(c, Ms(day().end + 600_000)))
             due = place.database.read(lambda c: rollup.due(c, berlin, Ms(day().end + 600_000)))
             assert due == [day()]
-            place.database.write(lambda c: rollup.roll_up(c, day(), day().end))
+            place.database.write(lambda c: roll_up(c, day(), day().end))
             found, _ = place.database.read(lambda c: rollup.add_up(c, day()))
             return {state: sum(f.states[n] for f in found.values()) for n, state in enumerate(State)}
 

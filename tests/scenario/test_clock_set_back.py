@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert, select, update
 
-from scenario.virtual_city import EPOCH, City, city, seconds
+from scenario.virtual_city import EPOCH, City, city, roll_up, rung_intervals, seconds
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import CLOCK_SET_BACK, Rung, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.health.fleet import Limits
 from sharpeyes.rates import rollup
-from sharpeyes.store import pictures, rollups, schema, set_back, state_time, telemetry
+from sharpeyes.store import rollups, schema, set_back, state_time, telemetry
 from sharpeyes.store.events import list_events
 from sharpeyes.store.faults_schema import fault_watch, outbox, ticket
 from sharpeyes.store.quality_schema import evidence, probe_record
@@ -82,7 +82,7 @@ def test_what_comes_after_is_dated_to_when_it_came(
             while_ahead = [s for s in said(place, camera.id) if s[1] < 400 and (s[2] or now) > 400 - 90]
             assert OFFLINE not in {s[0] for s in while_ahead}, "unknown, not offline"
             rungs = place.database.read(
-                lambda c, key=camera.id: pictures.rung_intervals(c, key, Span(Ms(0), Ms(1 << 60)))
+                lambda c, key=camera.id: rung_intervals(c, key, Span(Ms(0), Ms(1 << 60)))
             )
             assert all((r.end or 0) <= place.clock() for r in rungs)
             keyframes = sum((r.end or 0) - r.start for r in rungs if r.rung >= Rung.KEYFRAME)
@@ -142,7 +142,7 @@ def test_rates_of_the_time_after_it_are_right(tmp_path: Path) -> None:
             await asyncio.sleep(200)
             due = place.database.read(lambda c: rollup.due(c, UTC, place.clock()))
             for day in (due[0], due[-1]):  # the last that seems to be over, and the first: today
-                place.database.write(lambda c, day=day: rollup.roll_up(c, day, place.clock()))
+                place.database.write(lambda c, day=day: roll_up(c, day, place.clock()))
             place.shift_ms = 0
             await asyncio.sleep(800)
             await fleet.stop()

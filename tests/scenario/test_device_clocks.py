@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 from faults_town import HOUR, MINUTE, START, Town
+from sqlalchemy import select
 
 from sharpeyes.domain.camera import Camera, Device, Identity, Stream, StreamRole
 from sharpeyes.domain.clock import ClockPolicy, ClockReading, ClockState, DeviceClock
 from sharpeyes.domain.faults import FaultKind, Scope, Severity, TicketStage
 from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import Ms
 from sharpeyes.health import clocks as room
 from sharpeyes.health.boxes import Box, Calls
 from sharpeyes.health.clocks import Clocks
@@ -25,8 +26,9 @@ from sharpeyes.simulator.fault import Fault
 from sharpeyes.simulator.fault import FaultKind as Wrong
 from sharpeyes.simulator.fleet import Addressing, ChannelPlan, DevicePlan, Fleet
 from sharpeyes.simulator.simulator import Simulator
-from sharpeyes.store.clocks import clock_intervals, load_clocks, put_clocks
+from sharpeyes.store.clocks import load_clocks, put_clocks
 from sharpeyes.store.database import Database
+from sharpeyes.store.device_schema import clock_interval
 from sharpeyes.store.devices import put_devices
 
 SPEC = ClipSpec(width=320, height=180, gop=10, gops=1, kbps=300)
@@ -127,8 +129,8 @@ async def test_a_device_that_does_not_answer_is_unknown_and_says_why(tmp_path: P
         assert clock.state is ClockState.UNKNOWN
         assert str(clock.why).startswith("GetSystemDateAndTime: ")
         await town.clocks.flush()
-        (kept,) = town.database.read(lambda c: clock_intervals(c, Span(NOW, town.now)))
-        assert (kept.state, kept.end) == (ClockState.OK, NOW + 3 * HOUR)
+        (kept,) = town.database.read(lambda c: c.execute(select(clock_interval)).all())
+        assert (kept.state, kept.ended_ms) == (ClockState.OK, NOW + 3 * HOUR)
 
 
 async def test_all_off_alike_at_once_is_our_own_clock(

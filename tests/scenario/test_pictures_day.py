@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scenario.virtual_city import EPOCH, City, city, seconds
+from scenario.virtual_city import EPOCH, City, city, rung_intervals, seconds
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Keyframe, PictureFault, Rung, RungInterval, State
 from sharpeyes.domain.time import Ms, Span
@@ -51,7 +51,9 @@ class Examiner:
         mode = "night" if said == "dark" else "day"
         return Opened(picture=said, mode=mode, plain=normal == said, normal=normal)
 
-    def check(self, before: Any | None, picture: Any, references: Mapping[str, Any]) -> Checked:
+    def check(
+        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+    ) -> Checked:
         self.checked += 1
         findings = ()
         if picture in KINDS:
@@ -86,7 +88,7 @@ def quality_of(place: City, **given: Any) -> tuple[Quality, Examiner]:
 
 def rungs(place: City, camera: str) -> list[tuple[str, str, float, float]]:
     span = Span(Ms(0), Ms(EPOCH * 2))
-    found = place.database.read(lambda c: pictures.rung_intervals(c, camera, span))
+    found = place.database.read(lambda c: rung_intervals(c, camera, span))
     return [(i.rung.label, i.asked.label, seconds(i.start), seconds(i.end)) for i in found]
 
 
@@ -479,9 +481,7 @@ def test_rungs_tile_what_was_seen(tmp_path: Path) -> None:
 
         run(story())
         span = Span(Ms(0), Ms(EPOCH * 2))
-        climbed: list[RungInterval] = place.database.read(
-            lambda c: pictures.rung_intervals(c, camera.id, span)
-        )
+        climbed: list[RungInterval] = place.database.read(lambda c: rung_intervals(c, camera.id, span))
         states = place.intervals()[camera.id]
         seen = sum(i.end - i.start for i in states if i.state in (ONLINE, OFFLINE, DEGRADED) and i.end)
         assert sum(i.end - i.start for i in climbed if i.end) == seen

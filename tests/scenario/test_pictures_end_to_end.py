@@ -90,3 +90,5 @@ async def check_working(client: Client) -> None:
         (seen,) = await staff.register(kind="snapshot")
         assert (seen["user"], seen["camera"]) == (staff.id("zhou"), "gate")
         assert (await staff["zhou"].get("/api/v1/cameras/gate/stills/" + "0" * 32)).status_code == 404
+        moved = {"reason": "moved"}
+        assert (await staff["zhou"].post("/api/v1/cameras/gate/accept-view", json=moved)).status_code == 200

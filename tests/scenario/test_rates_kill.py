@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import func, insert, select
 
+from scenario.virtual_city import roll_up
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms
 from sharpeyes.rates import rollup
@@ -84,5 +85,5 @@ def test_killed_while_a_day_is_written(tmp_path: Path) -> None:
         for _ in range(2):
             assert {by: database.read(lambda c, by=by: rates(c, whole, by, now)) for by in BY} == before
             for day in database.read(lambda c: rollup.due(c, BERLIN, now)):
-                database.write(lambda c, day=day: rollup.roll_up(c, day, now))
+                database.write(lambda c, day=day: roll_up(c, day, now))
         assert database.read(lambda c: rollups.fresh_spans(c, whole)) == [whole]

@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import sys
 import textwrap
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -71,7 +72,10 @@ class Service:
 
 
 def stored(folder: Path, query: str) -> set[tuple[object, ...]]:
-    with sqlite3.connect(f"file:{folder / 'data' / 'sharpeyes.db'}?mode=ro", uri=True) as connection:
+    with (
+        closing(sqlite3.connect(f"file:{folder / 'data' / 'sharpeyes.db'}?mode=ro", uri=True)) as connection,
+        connection,
+    ):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         return set(connection.execute(query))
 
@@ -143,3 +147,18 @@ async def test_a_second_service_in_the_way_of_the_first_says_so(
         assert mend in said.decode()
     finally:
         assert await service.stop() == 0
+
+
+FIRST = """
+import asyncio, sys
+from sharpeyes import app
+
+app.Service = lambda *_: sys.exit("onvif.client" not in sys.modules)
+asyncio.run(app.run(None, None, stop=None, started=None))
+"""
+
+
+async def test_what_silences_its_warnings_is_imported_while_nothing_else_runs() -> None:
+    """Else some starts print one of SOCKS: whoever makes routes in another thread unsilences it."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", FIRST)
+    assert await asyncio.wait_for(process.wait(), 60) == 0

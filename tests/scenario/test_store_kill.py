@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def check(file: Path, acknowledged: list[int]) -> None:
         assert sorted(found) == sorted(expected)
         assert all(camera.streams for camera in found.values())
         assert all(len(database.read(lambda c, i=i: memberships(c, i))) == 1 for i in expected[:: BATCH * 5])
-    with sqlite3.connect(file) as plain:
+    with closing(sqlite3.connect(file)) as plain, plain:
         counts = plain.execute("SELECT count(*) FROM state_interval GROUP BY camera_id").fetchall()
         cameras = plain.execute("SELECT count(*) FROM camera").fetchone()[0]
     plain.close()

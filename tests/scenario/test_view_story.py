@@ -15,9 +15,10 @@ from api_client import client_of
 from api_people import staff_of
 from gateway_town import Viewer, listening
 from sharpeyes.api.app import create_api
-from sharpeyes.app import context_of, wall_clock
+from sharpeyes.app import context_of
 from sharpeyes.domain.camera import StreamRole
 from sharpeyes.domain.time import Ms
+from sharpeyes.net.own_clock import wall_clock
 from sharpeyes.simulator.clip import ClipSpec
 from sharpeyes.simulator.fleet import Addressing, ChannelPlan, DevicePlan, Fleet
 from sharpeyes.simulator.simulator import Simulator

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.credentials import Credentials
@@ -28,6 +28,7 @@ from sharpeyes.domain.health import (
     Phase,
     ProbeResult,
     Rung,
+    RungInterval,
     State,
     Timings,
 )
@@ -38,8 +39,10 @@ from sharpeyes.health.fleet import Fleet, Limits, Target
 from sharpeyes.health.probe import ProbeRequest
 from sharpeyes.health.quality import Quality
 from sharpeyes.health.recorder import Recorder
-from sharpeyes.store import schema, telemetry
+from sharpeyes.rates import rollup
+from sharpeyes.store import rollups, schema, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.quality_schema import rung_interval
 
 EPOCH = 1_790_000_000_000
 """The wall clock when the loop's clock is 0: 2026-09-21T13:33:20Z."""
@@ -312,3 +315,29 @@ def city(path: Path) -> Iterator[tuple[City, Callable[[Coroutine[Any, Any, Any]]
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
         place.database.close()
+
+
+def roll_up(connection: Connection, day: Span, now: Ms) -> None:
+    """Add a day up and keep it, at once."""
+    revision = rollups.open_day(connection, day)
+    rollup.put(connection, day, revision, rollup.add_up(connection, day), now)
+
+
+def rung_intervals(connection: Connection, camera_id: str, span: Span) -> list[RungInterval]:
+    """Closed intervals of a camera that touch the span, unclipped, oldest first."""
+    i = rung_interval.c
+    query = (
+        select(rung_interval)
+        .where(i.camera_id == camera_id, i.started_ms < span.end, i.ended_ms > span.start)
+        .order_by(i.started_ms)
+    )
+    return [
+        RungInterval(
+            camera=row.camera_id,
+            rung=Rung(row.rung),
+            asked=Rung(row.asked),
+            start=row.started_ms,
+            end=row.ended_ms,
+        )
+        for row in connection.execute(query)
+    ]

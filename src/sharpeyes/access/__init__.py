@@ -9,7 +9,7 @@ The story, in the order in which it happens:
 4. ``desk.Desk.check`` - may this user see this camera now? ``tickets.TicketOffice.issue`` if so.
 5. the gateway: ``tickets.TicketGate.redeem``, ``check`` once more, ``register.append(view_started)``, and
    only then the first packet. It keeps a timer for ``Allowed.until`` and listens to ``changes.Changes``; at
-   either it calls ``Desk.look_again``, and what is refused stops at once: ``register.append(view_ended)``.
+   either, and every second, it looks again, and what is refused stops: ``register.append(view_ended)``.
 6. ``desk.Desk.revoke`` / ``narrow`` / ``extend``; ``override`` and ``review`` for emergencies.
 7. ``register`` - all of it, refusals included, is there and can be proven to be whole.
 

@@ -19,8 +19,8 @@ from sharpeyes.access.sign_on import SignOn
 from sharpeyes.access.tickets import TicketOffice
 from sharpeyes.domain.time import Ms
 from sharpeyes.net.oidc import Provider
-from sharpeyes.store.access import count_reviews
 from sharpeyes.store.database import Database
+from sharpeyes.store.grants import count_reviews
 from sharpeyes.store.tokens import lapse_past_tokens
 from sharpeyes.store.vault import Vault, keys_at
 

@@ -1,16 +1,13 @@
 """Who must look again: what changed about rights, told to gateways in the moment it is durable.
 
-Within this process by :class:`Changes`; for another process, and as the fallback of both, out of the
-register itself, which has every change in order: :func:`changed_by`.
+What another process changes is seen when a gateway looks again, as it does every second for every picture.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
-
-from sharpeyes.access.register.entry import Entry, Kind
 
 log = logging.getLogger(__name__)
 
@@ -29,42 +26,6 @@ class Changed:
 
     def __bool__(self) -> bool:
         return bool(self.users or self.grants or self.cameras or self.overrides or self.policy)
-
-
-TELLING = (Kind.LOGIN, Kind.RIGHT_CHANGED, Kind.POLICY_CHANGED, Kind.OVERRIDE)
-"""Kinds of entries that :func:`changed_by` looks at."""
-
-
-def changed_by(entries: Iterable[Entry]) -> Changed:
-    """What these entries changed, taken together."""
-    users, grants, cameras, overrides = set[str](), set[str](), set[str](), set[str]()
-    policy = False
-    for entry in entries:
-        details = entry.details
-        if entry.kind is Kind.RIGHT_CHANGED and entry.grant:
-            grants.add(entry.grant)
-            if details.get("change") == "issued" and isinstance(named := details.get("users"), list):
-                users.update(str(name) for name in named)
-        elif entry.kind is Kind.RIGHT_CHANGED or (
-            entry.kind is Kind.LOGIN and details.get("outcome") == "ended"
-        ):
-            users.add(str(details.get("of")))
-        elif entry.kind is Kind.OVERRIDE and entry.grant:
-            grants.add(entry.grant)
-            overrides.add(entry.grant)
-            users.add(str(entry.user))
-        elif entry.kind is Kind.POLICY_CHANGED:
-            if camera := details.get("camera"):
-                cameras.add(str(camera))
-            else:
-                policy = True
-    return Changed(
-        users=frozenset(users),
-        grants=frozenset(grants),
-        cameras=frozenset(cameras),
-        overrides=frozenset(overrides),
-        policy=policy,
-    )
 
 
 Listener = Callable[[Changed], None]

@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 
 from sharpeyes.access import entries, grants, requests
-from sharpeyes.access.changes import TELLING, Changed, Changes, changed_by
+from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.decide import decide, decide_among
 from sharpeyes.access.policy import DEFAULTS, Rules, ViewPolicy
-from sharpeyes.access.register.entry import Entry, decode
+from sharpeyes.access.register.entry import Entry
 from sharpeyes.access.register.writer import Register
 from sharpeyes.access.requests import Application
 from sharpeyes.domain.access import (
@@ -44,33 +44,32 @@ from sharpeyes.domain.access import (
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.masks import MOST_MASKS, Mask
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.access import (
+from sharpeyes.store.database import Database
+from sharpeyes.store.grants import (
     any_past_grant,
     get_grant,
-    get_masks,
     get_override,
     get_request,
-    get_subject,
-    get_target,
-    in_one_hand,
     lapse_grants,
     list_due_requests,
     list_grants,
     list_overrides,
     list_requests,
-    list_subjects,
-    list_targets,
     put_grant,
-    put_masks,
     put_override,
+    put_request,
+)
+from sharpeyes.store.people import get_subject, in_one_hand, list_subjects
+from sharpeyes.store.rules import (
+    get_masks,
+    get_target,
+    list_targets,
+    put_masks,
     put_place,
     put_policy,
-    put_request,
     read_area_parents,
     read_policies,
 )
-from sharpeyes.store.database import Database
-from sharpeyes.store.register import read_head, read_kinds_after
 
 T = TypeVar("T")
 
@@ -157,30 +156,6 @@ class Desk:
             }
 
         return await self._database.aread(look)
-
-    async def look_again(self, by: str, camera: str, action: Action, grant: str | None) -> Decision:
-        """The same question for a picture that runs already: by exactly the right that it was begun under.
-        Nothing is registered; the end of the view says why it ended. Whoever asks and gets an error instead
-        of an answer must stop the picture: the right cannot be seen to hold."""
-        now = self._clock()
-
-        def again(connection: Connection) -> Decision:
-            subject, target = get_subject(connection, by), get_target(connection, camera)
-            named = get_grant(connection, grant) if grant else None
-            return decide(subject, target, action, named, now, self.rules(connection))
-
-        return await self._database.aquick(again)
-
-    async def changed_since(self, entry: int) -> tuple[int, Changed]:
-        """What changed since the register had that many entries, and how many it has now. To be asked every
-        second by a gateway in another process; one that gets no answer stops its pictures."""
-
-        def read(connection: Connection) -> tuple[int, Changed]:
-            size = read_head(connection).size
-            rows = read_kinds_after(connection, entry, TELLING)
-            return size, changed_by(decode(row.body) for row in rows)
-
-        return await self._database.aread(read)
 
     def _decide(
         self, connection: Connection, by: str, camera: str, action: Action, grant: str | None, now: Ms

@@ -29,9 +29,14 @@ from sharpeyes.domain.errors import (
     UnauthenticatedError,
     UnavailableError,
 )
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.net.oidc import Identity
-from sharpeyes.store.access import (
+from sharpeyes.store.access_schema import user, user_session
+from sharpeyes.store.database import Database
+from sharpeyes.store.events import Event, record
+from sharpeyes.store.grants import list_requests, put_request
+from sharpeyes.store.kept import Kept
+from sharpeyes.store.people import (
     Account,
     add_session,
     add_user,
@@ -47,24 +52,18 @@ from sharpeyes.store.access import (
     in_one_hand,
     keyholders,
     lapse_sessions,
-    list_requests,
     list_sessions,
     list_subjects,
     logged_in_from,
     purge_sessions,
-    put_request,
     spend_totp,
     totp_context,
     touch_session,
 )
-from sharpeyes.store.access_schema import user, user_session
-from sharpeyes.store.database import Database
-from sharpeyes.store.events import Event, record
-from sharpeyes.store.kept import Kept
 from sharpeyes.store.tokens import revoke_tokens_of
 from sharpeyes.store.vault import Vault
 
-KNOWN_MS = 90 * 24 * 3_600_000
+KNOWN_MS = 90 * DAY_MS
 """An address from which somebody logged in within this time is one of theirs."""
 
 HASHING = 2

@@ -395,7 +395,7 @@ class _PictureCollector(Collector):
                 "Places that there are: the bound of memory. Looks begin while less than half are taken.",
                 places.limit,
             ),
-            ("quality_waiting", "Cameras whose look waits for a place.", len(places.waiting)),
+            ("quality_waiting", "Cameras whose look waits for a place.", places.waiting),
             ("quality_lateness_seconds", "How long after it was due the latest look began.", stats.late_s),
         ):
             yield GaugeMetricFamily(f"sharpeyes_{name}", help_text, value=value)

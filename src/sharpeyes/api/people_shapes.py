@@ -11,7 +11,7 @@ from pydantic import Field, SecretStr
 from sharpeyes.api.schemas import Body, Id, Instant, Shape, example
 from sharpeyes.domain.access import Role, Session, Subject
 from sharpeyes.domain.time import iso
-from sharpeyes.store.access import Account
+from sharpeyes.store.people import Account
 
 
 class LogIn(Body):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from sharpeyes.domain.errors import InvalidInputError
-from sharpeyes.domain.time import Ms, Span, from_datetime
+from sharpeyes.domain.time import DAY_MS, Ms, Span, from_datetime
 
-DAY_MS = 24 * 60 * 60 * 1000
 LONGEST_MS = 400 * DAY_MS
 
 

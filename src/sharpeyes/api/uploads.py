@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from sharpeyes.domain.errors import LimitError, NotFoundError
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.errors import ConflictError, LimitError, NotFoundError
+from sharpeyes.domain.time import Ms, iso
 from sharpeyes.registry.import_map import ImportMap
 from sharpeyes.registry.imports import Plan, Step, Told
 
@@ -43,11 +42,25 @@ class Uploads:
     """Each person or token has one at a time; a new one takes the place of the last."""
 
     def __init__(self) -> None:
-        self.writing = asyncio.Lock()
-        """Held while one is written: one at a time."""
+        self._writing: tuple[Upload, Ms] | None = None
         self._kept: dict[str, Upload] = {}
         self._work: dict[str, Work] = {}
         self._working: dict[str, object] = {}
+
+    @contextmanager
+    def writing(self, upload: Upload, now: Ms) -> Iterator[None]:
+        """One is written at a time: ConflictError while another is."""
+        if self._writing is not None:
+            other, since = self._writing
+            raise ConflictError(
+                f"another import is under way since {iso(since)}: imported from {other.name} by {other.by}",
+                mend="Try again in a minute",
+            )
+        self._writing = upload, now
+        try:
+            yield
+        finally:
+            self._writing = None
 
     @contextmanager
     def working(self, by: str) -> Iterator[Told]:

@@ -35,8 +35,8 @@ def import_dossiers(
     """
     import asyncio
 
-    from sharpeyes.app import wall_clock
     from sharpeyes.config import Settings
+    from sharpeyes.net.own_clock import wall_clock
     from sharpeyes.registry import imports, staged
     from sharpeyes.registry.imports import Outcome
     from sharpeyes.registry.sheet import read_table

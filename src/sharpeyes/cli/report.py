@@ -62,9 +62,9 @@ def _write(
     from typing import cast, get_args
     from zoneinfo import ZoneInfo
 
-    from sharpeyes.app import wall_clock
     from sharpeyes.config import load
     from sharpeyes.domain.errors import InvalidInputError
+    from sharpeyes.net.own_clock import wall_clock
     from sharpeyes.rates.report.files import file_name, write_report
     from sharpeyes.rates.report.manifest import KEY_FILE, Signer
     from sharpeyes.rates.report.period import Period
@@ -87,11 +87,9 @@ def _write(
     site = load(settings.config).site
     zone, now = ZoneInfo(site.timezone), wall_clock()
     dimension = cast(Dimension, by)
-    period = Period.parse(label, zone)
+    period = Period.begun(label, zone, now)
     if period.every != every:
-        raise InvalidInputError(f"--{every}: {label!r} is a {period.every}")
-    if period.span.start >= now:
-        raise InvalidInputError(f"--{every}: {label} has not begun yet")
+        raise InvalidInputError(f"--{every}: {label!r} is a {period.every}", mend=f"Write --{period.every}")
     with Database(settings.database) as database:
         database.upgrade()
         found = database.read(

@@ -24,8 +24,8 @@ def retain(
     """Move intervals older than 400 days to Parquet files; figures of days stay. It may be interrupted."""
     from zoneinfo import ZoneInfo
 
-    from sharpeyes.app import wall_clock
     from sharpeyes.config import Settings, load
+    from sharpeyes.net.own_clock import wall_clock
     from sharpeyes.rates import retention
     from sharpeyes.store.database import Database
 

@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     from sharpeyes.access.people import People
     from sharpeyes.domain.credentials import Secret
-    from sharpeyes.store.access import Account
     from sharpeyes.store.database import Database
+    from sharpeyes.store.people import Account
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ def list_all(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """All accounts."""
-    from sharpeyes.store.access import list_accounts
+    from sharpeyes.store.people import list_accounts
 
     with _database(data_dir) as database:
         found = database.read(list_accounts)
@@ -134,7 +134,7 @@ def list_all(
 
 def _account(username: str, data_dir: Path | None) -> Account:
     from sharpeyes.domain.errors import NotFoundError
-    from sharpeyes.store.access import find_account
+    from sharpeyes.store.people import find_account
 
     with _database(data_dir) as database:
         account = database.read(lambda connection: find_account(connection, username))

@@ -91,7 +91,8 @@ class Settings:
     map_credit: str = ""
     """Whom the tiles are from, as their licence wants it said on the map."""
     register_keep_days: int = 1096
-    """Days that the register keeps what its entries say; the law wants six months, 184 days, at the least."""
+    """Days that the register keeps what its entries say, and that copies of reports no longer on the list can
+    be checked; the law wants six months, 184 days, at the least."""
     register_copy: Path | None = None
     """A second file for the register's checkpoints, where whoever rules this machine cannot change it: on a
     disk of another one, or append-only. Against it a start, and ``sharpeyes audit verify``, notice a data

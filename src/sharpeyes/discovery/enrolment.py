@@ -278,12 +278,7 @@ class Enrolment:
             def told(device: FoundDevice, part: Part = part) -> None:
                 account = part.credential if part.anonymous else own.get(device.address, part.credential)
                 work.add(device, part, account)
-                assert self.last is not None
-                self._note(
-                    found=len(work.findings),
-                    enrolled=self.last.enrolled + bool(device.channels),
-                    waiting=work.waiting,
-                )
+                self._note(found=len(work.findings), waiting=work.waiting)
 
             try:
                 search = part.search(
@@ -347,7 +342,8 @@ class Enrolment:
         for one in work.findings:
             if (error := one.device.error) is not None:
                 self._fail(one.device.address, error.kind, error.message)
-        self._note(added=added, waiting=tally(rows)[FoundStatus.NEW])
+        counts = tally(rows)
+        self._note(added=added, enrolled=counts[FoundStatus.ENROLLED], waiting=counts[FoundStatus.NEW])
         await self._changed()
 
     async def _patiently(self, change: Callable[[Connection], T]) -> T:

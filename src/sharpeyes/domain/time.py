@@ -18,6 +18,10 @@ LATEST = Ms(253_402_300_799_999)
 """The last that has four digits of a year in UTC."""
 
 
+DAY_MS = 24 * 3_600_000
+"""Of the clock; one of the calendar may have an hour more or less."""
+
+
 AHEAD_MS = 60_000
 """Times of our own that lie further ahead than this were made by a clock that has been set back since; what
 lies ahead by less counts as of now until its time has come."""

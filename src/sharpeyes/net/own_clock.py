@@ -1,13 +1,21 @@
-"""What the kernel knows of this machine's clock (Linux ``adjtimex``, which only reads here)."""
+"""This machine's clock, and what the kernel knows of it (Linux ``adjtimex``, which only reads here)."""
 
 from __future__ import annotations
 
 import ctypes
 import sys
+import time
 from dataclasses import dataclass
+
+from sharpeyes.domain.time import Ms
 
 _TIME_ERROR = 5
 _UNSYNCHRONISED = 0x0040
+
+
+def wall_clock() -> Ms:
+    """Now, in UTC. The only clock that records are made by."""
+    return Ms(time.time_ns() // 1_000_000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from sharpeyes.domain.errors import SharpEyesError, UnavailableError
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import DAY_MS, Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.background import in_background
 from sharpeyes.store import rollups
@@ -35,7 +35,6 @@ from sharpeyes.store.rollups import Filed, Kind
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 24 * 3_600_000
 KEEP_DAYS = 400
 EVERY_S = 24 * 3600.0
 SOON_S = 600.0

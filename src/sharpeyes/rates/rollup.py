@@ -98,12 +98,6 @@ def add_up(connection: Connection, day: Span) -> tuple[dict[str, Figures], Group
     return cameras, groups
 
 
-def roll_up(connection: Connection, day: Span, now: Ms) -> None:
-    """Add the day up and keep it, within one transaction that writes."""
-    revision = rollups.open_day(connection, day)
-    put(connection, day, revision, add_up(connection, day), now)
-
-
 def put(
     connection: Connection, day: Span, revision: int, found: tuple[dict[str, Figures], Groups], now: Ms
 ) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields, replace
 from itertools import groupby
 from typing import Any, assert_never
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from sharpeyes.domain.camera import Camera, Device, Origin, Stream
 from sharpeyes.domain.dossier import EMPTY, FIELDS
@@ -205,7 +205,6 @@ def number_cameras(connection: Connection, *, now: Ms, only: Collection[str] | N
     codes = regions(organisation.list_areas(connection, include_retired=True))
     industries = {d.id: d.industry for d in organisation.list_departments(connection, include_retired=True)}
     networks = {z.id: z.network for z in organisation.list_zones(connection, include_retired=True)}
-    used = connection.scalars(select(table.c.code).where(table.c.code.is_not(None))).all()
     series: dict[str, Any] = {}
     numbered = []
     for camera in bare:
@@ -214,7 +213,7 @@ def number_cameras(connection: Connection, *, now: Ms, only: Collection[str] | N
             continue
         first = numbering.compose(region=region, industry=industry, network=networks[camera.zone], serial=1)
         if first.prefix not in series:
-            series[first.prefix] = numbering.free_codes(first, used)
+            series[first.prefix] = numbering.free_codes(first, _used(connection, first, len(ids)))
         numbered.append(replace(camera, code=str(next(series[first.prefix]))))
     put_cameras(connection, numbered, now=now)
     record(
@@ -225,6 +224,17 @@ def number_cameras(connection: Connection, *, now: Ms, only: Collection[str] | N
         ],
     )
     return len(numbered)
+
+
+def _used(connection: Connection, first: numbering.Code, wanted: int) -> list[str]:
+    """The numbers of its prefix that matter to so many more: the highest, until the top is near. An import
+    numbers some cameras at a time, and a city has a hundred thousand."""
+    code, width = schema.camera.c.code, len(first.serial)
+    series = code.between(first.prefix + "0" * width, first.prefix + "9" * width)
+    highest = connection.scalar(select(func.max(code)).where(series))
+    if highest is None or int(highest[-width:]) + wanted < 10**width:
+        return [] if highest is None else [highest]
+    return list(connection.scalars(select(code).where(series)))
 
 
 def _apply_run(connection: Connection, changes: Sequence[Change], now: Ms) -> Put:

@@ -16,6 +16,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial as bind
+from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, func, select, update
@@ -25,7 +26,7 @@ from sharpeyes.domain.camera import Camera, Origin, Stream, StreamRole, Transpor
 from sharpeyes.domain.dossier import Dossier
 from sharpeyes.domain.errors import ConflictError, SharpEyesError, UnavailableError
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import Ms, iso
 from sharpeyes.registry import imports, registry
 from sharpeyes.registry.import_map import ImportMap
 from sharpeyes.registry.imports import City, Plan, Step, Told, tell_nobody
@@ -54,12 +55,16 @@ log = logging.getLogger(__name__)
 AT_ONCE = 25
 """Cameras in one write: ten milliseconds of one core. Where several share a core it takes many times as long,
 and whoever writes meanwhile is to wait for no more than a tenth of a second."""
-STALE_MS = 600_000
-"""An import that was staged so long ago and is not decided is nobody's: its process died."""
+LOOKS, LOOK_S = 20, 0.5
+"""An import of which nothing more is staged from the first look to the last is nobody's: its process died. No
+clock of another machine is gone by; and one that was only slow is planned anew."""
 ATTEMPTS = 5
 """Plans made before a registry that changes all the time is said to."""
 AGAIN_S = 2.0
 """Until what the disk refused is tried again."""
+
+REFUSALS = (DBAPIError, SharpEyesError, AttributeError, KeyError, TypeError, ValueError)
+"""Somebody in another process was faster, or another version has staged it: the others go on."""
 
 WHY = "an import is being written to the registry"
 PLANNED_ON = (
@@ -103,7 +108,7 @@ async def take(
         imports.check(wanted, digest, partial=partial)
         bodies = await asyncio.to_thread(_bodies, wanted, city)
         item = Staged(secrets.token_hex(8), now, f"imported from {source} by {by}", decided=False)
-        await database.awrite(bind(_begin, item=item))
+        await _begin(database, item)
         try:
             for at in range(0, len(bodies), AT_ONCE):
                 some = bodies[at : at + AT_ONCE]
@@ -150,11 +155,10 @@ async def _finish(
                 ) from None
             await asyncio.sleep(AGAIN_S)
             continue
-        # another process was faster, or another version has staged it: the others go on
-        except (DBAPIError, SharpEyesError, AttributeError, KeyError, TypeError, ValueError) as error:
+        except REFUSALS:
             if limit == 1:
-                await database.awrite(bind(_leave_out, item=item, why=str(error)))
-            limit = 1
+                raise
+            limit = 1  # one of these; it is left out alone
             continue
         steps += 1
         await asyncio.sleep(0)
@@ -168,15 +172,34 @@ def _state(connection: Connection) -> list[tuple[Any, ...]]:
     return [tuple(row) for query in queries for row in connection.execute(query)]
 
 
-def _begin(connection: Connection, item: Staged) -> None:
+async def _begin(database: Database, item: Staged) -> None:
+    """Be the only one under way. ConflictError as soon as it is seen that another goes on."""
+    first: tuple[Staged, int] | None = None
+    for look in count():
+        found = await database.awrite(bind(_add, item=item, dead=first if look >= LOOKS else None))
+        if found is None:
+            return
+        other, _ = found
+        if other.decided or first not in (None, found):
+            raise ConflictError(
+                f"another import is under way since {iso(other.at)}: {other.reason}",
+                mend="Try again in a minute",
+            )
+        first = found
+        await asyncio.sleep(LOOK_S)
+
+
+def _add(connection: Connection, item: Staged, dead: tuple[Staged, int] | None) -> tuple[Staged, int] | None:
+    """Add it. If there is another that is not as ``dead`` as it was, that one is given instead, with the rows
+    of it that are staged."""
     one_at_a_time(connection)
     for other in list_staged(connection):
-        if other.decided:
-            raise ConflictError("another import is being written", mend="Try again in a minute")
-        if abs(item.at - other.at) < STALE_MS:
-            raise ConflictError("another import is being prepared", mend="Try again in some minutes")
+        found = other, count_rows(connection, other.id)
+        if found != dead:
+            return found
         _forget(connection, other)
     add_staged(connection, item)
+    return None
 
 
 def _stage(connection: Connection, item: Staged, first: int, bodies: list[str]) -> bool:
@@ -205,27 +228,41 @@ def _forget_undecided(connection: Connection) -> None:
         _forget(connection, item)
 
 
-def _leave_out(connection: Connection, item: Staged, why: str) -> None:
-    """The next one, which cannot be written any more."""
-    ((seq, body),) = next_rows(connection, item.id, 1)
+def _leave_out(connection: Connection, item: Staged, body: str, why: str) -> None:
+    """One that cannot be written any more."""
     try:
         key = str(json.loads(body)["key"])
     except (KeyError, TypeError, ValueError):
         key = ""
     log.error("camera %s of an import was left out: %s", key, why)
     record(connection, [Event(at=item.at, kind="conflict", subject=key, message=f"left out: {item.reason}")])
-    drop_rows(connection, item.id, seq)
 
 
 def _write(connection: Connection, item: Staged, limit: int) -> bool:
-    """The next few of them; False if none was left."""
+    """The next few of them; False if none was left. If it is one that cannot be written, it is left out."""
     if not hold_staged(connection, item.id):
         return False
     rows = next_rows(connection, item.id, limit)
     if not rows:
         drop_staged(connection, item.id)
         return False
-    bodies = [json.loads(body) for _, body in rows]
+    bodies = [body for _, body in rows]
+    if limit > 1:
+        _put(connection, item, bodies)
+    else:
+        try:
+            with connection.begin_nested():
+                _put(connection, item, bodies)
+        except OperationalError:
+            raise
+        except REFUSALS as error:
+            _leave_out(connection, item, bodies[0], str(error))
+    drop_rows(connection, item.id, rows[-1][0])
+    return True
+
+
+def _put(connection: Connection, item: Staged, staged: list[str]) -> None:
+    bodies = [json.loads(body) for body in staged]
     free = [key for body in bodies for key in body.get("free", ())]
     if free:  # somebody else of this import gets their number, and they another one
         connection.execute(update(schema.camera).where(schema.camera.c.id.in_(free)).values(code=None))
@@ -249,8 +286,6 @@ def _write(connection: Connection, item: Staged, limit: int) -> bool:
         ],
     )
     registry.number_cameras(connection, now=item.at, only=[camera.id for camera in cameras])
-    drop_rows(connection, item.id, rows[-1][0])
-    return True
 
 
 def _bodies(wanted: Plan, city: City) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from sqlalchemy import Connection, delete, select
 
 from sharpeyes.domain.clock import ClockInterval, ClockReading, ClockState, DeviceClock
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import Ms
 from sharpeyes.store.database import upsert
 from sharpeyes.store.device_schema import clock_interval, device_clock
 from sharpeyes.store.schema import chunks, device
@@ -63,22 +63,6 @@ def clocks_of(connection: Connection, devices: Iterable[str]) -> dict[str, Devic
         rows = connection.execute(select(device_clock).where(device_clock.c.device_id.in_(some)))
         found |= {row.device_id: _clock(row) for row in rows}
     return found
-
-
-def clock_intervals(connection: Connection, span: Span) -> list[ClockInterval]:
-    """Closed intervals of all devices that touch the span, unclipped; by device, oldest first."""
-    t = clock_interval.c
-    query = (
-        select(clock_interval)
-        .where(t.started_ms < span.end, t.ended_ms > span.start)
-        .order_by(t.device_id, t.started_ms)
-    )
-    return [
-        ClockInterval(
-            device=row.device_id, state=ClockState(row.state), start=row.started_ms, end=row.ended_ms
-        )
-        for row in connection.execute(query)
-    ]
 
 
 def forget_intervals(connection: Connection, before: Ms) -> None:

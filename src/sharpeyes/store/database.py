@@ -27,12 +27,25 @@ from typing import Any, Self, TypeVar
 from alembic import command
 from alembic.config import Config as AlembicConfig
 from alembic.util import CommandError
-from sqlalchemy import URL, Connection, Engine, Table, create_engine, event, make_url
+from sqlalchemy import (
+    CTE,
+    URL,
+    Column,
+    Connection,
+    Engine,
+    Row,
+    Select,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from sharpeyes.domain.errors import ConflictError, InvalidInputError, UnavailableError
+from sharpeyes.domain.errors import ConflictError, InvalidInputError, NotFoundError, UnavailableError
 
 BUSY_MS = 10_000
 """How long SQLite waits for a lock that another process holds."""
@@ -257,6 +270,20 @@ def under_way(connection: Connection) -> bool:
         return True
     dbapi = connection.connection.dbapi_connection
     return dbapi is not None and bool(dbapi.in_transaction)
+
+
+def one_row(connection: Connection, column: Column[Any], key: str, what: str) -> Row[Any]:
+    """The row of this key; NotFoundError if there is none."""
+    row = connection.execute(select(column.table).where(column == key)).one_or_none()
+    if row is None:
+        raise NotFoundError(f"there is no {what} {key!r}")
+    return row
+
+
+def found_first(query: Select[Any]) -> CTE:
+    """Its rows, found before they are ordered or grouped: SQLite would rather walk through a whole table in
+    that order than sort a few rows of it."""
+    return query.cte().prefix_with("MATERIALIZED")
 
 
 def upsert(connection: Connection, table: Table, keys: Sequence[str]) -> Any:

@@ -62,7 +62,7 @@ class Run:
     found: int = 0
     """Devices that were asked what they are."""
     enrolled: int = 0
-    """Of those, the ones that told their channels."""
+    """Of those, the ones in the registry; known at its end."""
     waiting: int = 0
     """Of those, the ones that wait for a decision."""
     added: int = 0

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, and_, insert, not_, or_, selec
 
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.domain.time import Ms, Span, iso
+from sharpeyes.domain.time import DAY_MS, Ms, Span, iso
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.rates_schema import exclusion, exclusion_subject
 from sharpeyes.store.rollups import archived_until
@@ -27,7 +27,7 @@ from sharpeyes.store.tokens import check_another
 
 SUBJECTS = 2000
 """Of one exclusion."""
-LONGEST_MS = 400 * 24 * 3_600_000
+LONGEST_MS = 400 * DAY_MS
 TEXT = 4000
 """Characters of a reason, an evidence, a remark."""
 

@@ -10,10 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, update
 
 from sharpeyes.domain.errors import ConflictError, NotFoundError
 from sharpeyes.domain.faults import (
+    ENDED,
     Entry,
     FaultKey,
     FaultKind,
@@ -333,10 +334,8 @@ def list_entries(connection: Connection, ticket_id: int) -> list[Entry]:
 def histories(connection: Connection, span: Span) -> tuple[dict[int, Ticket], list[Entry]]:
     """Every ticket that was open at some time of the span, with its whole history, oldest entry first."""
     query = select(ticket).where(
-        ticket.c.id.in_(
-            select(ticket_entry.c.ticket).where(ticket_entry.c.at_ms < span.end).scalar_subquery()
-        ),
         or_(ticket.c.closed_ms.is_(None), ticket.c.closed_ms >= span.start),
+        exists().where(ticket_entry.c.ticket == ticket.c.id, ticket_entry.c.at_ms < span.end),
     )
     tickets = {row.id: _ticket(row) for row in connection.execute(query)}
     entries = []
@@ -526,6 +525,8 @@ def _where(query: Select[Any], where: TicketFilter) -> Select[Any]:
     ):
         if value is not None:
             query = query.where(column == value)
+    if where.stage is not None and where.stage not in ENDED:  # the same said again, for the index
+        query = query.where(ticket.c.closed_ms.is_(None))
     if where.open is not None:
         query = query.where(ticket.c.closed_ms.is_(None) if where.open else ticket.c.closed_ms.is_not(None))
     if where.overdue is not None:

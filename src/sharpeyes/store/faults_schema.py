@@ -118,6 +118,7 @@ ticket = Table(
     CheckConstraint("(closed_ms IS NULL) = (stage NOT IN ('closed', 'voided'))", name="ended"),
     CheckConstraint("stage <> 'closed' OR evidence IS NOT NULL", name="proven"),
 )
+Index("ix_ticket_closed", ticket.c.closed_ms, ticket.c.id)  # those that are open, in their order
 Index("ix_ticket_key", ticket.c.scope, ticket.c.subject, ticket.c.kind, ticket.c.closed_ms)
 Index(
     "uq_ticket_open",  # one open ticket for each thing and kind of fault
@@ -174,11 +175,6 @@ outbox = Table(
     Column("attempts", Integer, nullable=False),
     Column("leased_ms", Millis),
     Column("error", Text),
-    Column("sent_ms", Millis),
+    Column("sent_ms", Millis, index=True),
 )
-Index(
-    "ix_outbox_pending",
-    outbox.c.due_ms,
-    sqlite_where=outbox.c.state == "pending",
-    postgresql_where=outbox.c.state == "pending",
-)
+Index("ix_outbox_state", outbox.c.state, outbox.c.seq)  # those that wait, and the dead, in their order

@@ -212,11 +212,7 @@ def forget_sent(connection: Connection, before: Ms, *, limit: int = 10_000) -> i
     old = (
         select(outbox.c.seq)
         .join(ticket, ticket.c.id == outbox.c.ticket)
-        .where(
-            outbox.c.state == DeliveryState.SENT.value,
-            outbox.c.sent_ms < before,
-            ticket.c.closed_ms < before,
-        )
+        .where(outbox.c.sent_ms < before, ticket.c.closed_ms < before)
         .limit(limit)
         .scalar_subquery()
     )

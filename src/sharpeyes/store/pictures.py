@@ -151,29 +151,6 @@ def load_rungs(connection: Connection) -> dict[str, RungInterval]:
     }
 
 
-def rung_intervals(
-    connection: Connection, camera_id: str, span: Span, *, limit: int = 1000
-) -> list[RungInterval]:
-    """Closed intervals of a camera that touch the span, unclipped, oldest first; at most ``limit``."""
-    i = rung_interval.c
-    query = (
-        select(rung_interval)
-        .where(i.camera_id == camera_id, i.started_ms < span.end, i.ended_ms > span.start)
-        .order_by(i.started_ms)
-        .limit(limit)
-    )
-    return [
-        RungInterval(
-            camera=row.camera_id,
-            rung=Rung(row.rung),
-            asked=Rung(row.asked),
-            start=row.started_ms,
-            end=row.ended_ms,
-        )
-        for row in connection.execute(query)
-    ]
-
-
 def write_pictures(
     connection: Connection, pictures: Iterable[StoredPicture], *, known_only: bool = False
 ) -> int:

@@ -198,12 +198,6 @@ def find_entries(
     return [_entry(row) for row in connection.execute(query)]
 
 
-def read_kinds_after(connection: Connection, after: int, kinds: Sequence[str]) -> list[EntryRow]:
-    """Entries of these kinds with a number above ``after``, oldest first. Meant for the newest few."""
-    query = _ENTRY.where(register_entry.c.seq > after, register_entry.c.kind.in_(kinds))
-    return [_entry(row) for row in connection.execute(query.order_by(register_entry.c.seq))]
-
-
 def find_span(connection: Connection, start: Ms, end: Ms) -> tuple[int, int]:
     """The numbers of the first and the last entry of ``[start, end)``; (0, 0) if it has none. What lies
     between them belongs to an account without gaps, though its time may be a trifle outside. Entries whose

@@ -14,6 +14,7 @@ from sharpeyes.domain.errors import ConflictError, LimitError, NotFoundError
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.database import upsert
 from sharpeyes.store.rates_schema import report_issued, report_made, report_schedule
+from sharpeyes.store.schema import chunks
 
 MOST_SCHEDULES = 50
 MOST_WAITING = 3
@@ -34,8 +35,23 @@ def get_manifest(connection: Connection, sha256: str) -> dict[str, Any]:
         select(report_issued.c.manifest).where(report_issued.c.sha256 == sha256.lower())
     )
     if found is None:
-        raise NotFoundError("no report with this digest was given out here")
+        raise NotFoundError(
+            "no report with this digest was given out here",
+            mend="One that was given out longer ago than the register reaches back is forgotten",
+        )
     return found
+
+
+def forget_manifests(connection: Connection, before: Ms) -> int:
+    """Those of reports that were given out before and are not on the list any more; how many."""
+    old = list(connection.scalars(select(report_issued.c.sha256).where(report_issued.c.at_ms < before)))
+    if not old:
+        return 0
+    listed = {file["sha256"] for made in list_made(connection) for file in made.files}
+    gone = [digest for digest in old if digest not in listed]
+    for some in chunks(gone):
+        connection.execute(delete(report_issued).where(report_issued.c.sha256.in_(some)))
+    return len(gone)
 
 
 # --- the list -------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, ins
 from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.health import State
 from sharpeyes.domain.time import Ms, Span
-from sharpeyes.store.database import upsert
+from sharpeyes.store.database import found_first, upsert
 from sharpeyes.store.quality_schema import rung_interval, unsaid_rung
 from sharpeyes.store.rates_schema import (
     archived,
@@ -356,13 +356,9 @@ def count_ended(connection: Connection, kind: Kind, until: Ms) -> int:
 def ended(connection: Connection, kind: Kind, until: Ms, *, batch: int) -> Iterator[list[tuple[Any, ...]]]:
     """Intervals that ended by then, in batches, with the columns of :data:`KEPT`."""
     table, names = KEPT[kind]
-    query = (
-        select(*(table.c[name] for name in names))
-        .where(table.c.ended_ms <= until)
-        .order_by(table.c.camera_id, table.c.started_ms)
-        .execution_options(yield_per=batch)
-    )
-    for rows in connection.execute(query).partitions(batch):
+    found = found_first(select(*(table.c[name] for name in names)).where(table.c.ended_ms <= until))
+    query = select(found).order_by(found.c.camera_id, found.c.started_ms)
+    for rows in connection.execute(query, execution_options={"yield_per": batch}).partitions(batch):
         yield [tuple(row) for row in rows]
 
 

@@ -19,10 +19,10 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, Table, select, update
 
 from sharpeyes.domain.errors import ConflictError, UnavailableError
-from sharpeyes.store.access import totp_context
 from sharpeyes.store.access_schema import user
 from sharpeyes.store.credentials import credential_context
 from sharpeyes.store.database import Database
+from sharpeyes.store.people import totp_context
 from sharpeyes.store.schema import credential, setting
 from sharpeyes.store.settings import settings_context
 from sharpeyes.store.vault import KEY_BYTES, LINE, Vault, VaultError, keys_at

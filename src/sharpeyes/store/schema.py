@@ -299,3 +299,4 @@ event = Table(
     Column("message", Text, nullable=False),
     Column("detail", Document),
 )
+Index("ix_event_kind", event.c.kind, event.c.id)  # a kind's lines, the newest first

@@ -39,7 +39,7 @@ from sqlalchemy import (
 
 from sharpeyes.domain.faults import DeliveryState
 from sharpeyes.domain.health import CLOCK_SET_BACK, State
-from sharpeyes.domain.time import AHEAD_MS, Ms
+from sharpeyes.domain.time import AHEAD_MS, DAY_MS, Ms
 from sharpeyes.store import reports, rollups
 from sharpeyes.store.device_schema import camera_report, clock_interval, device_clock, device_events
 from sharpeyes.store.discovery_schema import discovery_run, found_device
@@ -75,7 +75,7 @@ from sharpeyes.store.schema import (
 )
 from sharpeyes.store.state_time import instant
 
-DAY_MS = 24 * 3_600_000
+HELD_MS = DAY_MS
 """No message is held longer: one that is due later was put off by a clock that was ahead."""
 LEASED_MS = 600_000
 """Nor is an attempt to say it given so much time."""
@@ -213,7 +213,7 @@ def _messages(connection: Connection, now: Ms, ahead_ms: int) -> None:
     o, here = outbox.c, instant(now)
     connection.execute(update(outbox).where(o.created_ms > here).values(due_ms=o.due_ms - instant(ahead_ms)))
     waiting = o.state == DeliveryState.PENDING.value
-    connection.execute(update(outbox).where(waiting, o.due_ms > instant(now + DAY_MS)).values(due_ms=now))
+    connection.execute(update(outbox).where(waiting, o.due_ms > instant(now + HELD_MS)).values(due_ms=now))
     connection.execute(update(outbox).where(o.leased_ms > instant(now + LEASED_MS)).values(leased_ms=now))
     _date_back(connection, outbox, ("created_ms", "sent_ms"), now, ahead_ms)
     e = device_events.c

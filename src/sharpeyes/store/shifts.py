@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, selec
 from sharpeyes.domain.errors import ConflictError, ForbiddenError, NotFoundError
 from sharpeyes.domain.faults import FaultKind, Severity
 from sharpeyes.domain.health import State
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import Ms, Span, iso
 from sharpeyes.store.access_schema import view_grant, view_override, view_request
+from sharpeyes.store.database import found_first
 from sharpeyes.store.dossier_schema import shift, shift_note
 from sharpeyes.store.faults_schema import ticket
 from sharpeyes.store.rates_schema import contest, exclusion
@@ -59,7 +60,7 @@ def begin(connection: Connection, department: str, operators: tuple[str, ...], *
     """ConflictError while the room's last shift goes on."""
     if (running := current(connection, department)) is not None:
         raise ConflictError(
-            f"a shift of {department} goes on since {running.started}", mend="Hand it over first"
+            f"a shift of {department} goes on since {iso(running.started)}", mend="Hand it over first"
         )
     item = Shift(id=secrets.token_hex(8), department=department, started=now, operators=operators)
     connection.execute(
@@ -180,11 +181,12 @@ def _states(connection: Connection, span: Span) -> dict[str, Any]:
     i, s = state_interval.c, camera_state.c
     began: Counter[str] = Counter()
     falls: Counter[str] = Counter()
-    closed = (
-        select(i.camera_id, i.state, func.count())
-        .where(i.ended_ms > span.start, i.started_ms >= span.start, i.started_ms < span.end)
-        .group_by(i.camera_id, i.state)
-    )
+    short = found_first(
+        select(i.camera_id, i.state).where(
+            i.ended_ms > span.start, i.started_ms >= span.start, i.started_ms < span.end
+        )
+    ).c
+    closed = select(short.camera_id, short.state, func.count()).group_by(short.camera_id, short.state)
     lasting = (
         select(s.camera_id, s.state, func.count())
         .join(camera, camera.c.id == s.camera_id)
@@ -220,7 +222,8 @@ def _states(connection: Connection, span: Span) -> dict[str, Any]:
 
 
 def _tickets(connection: Connection, span: Span) -> dict[str, Any]:
-    t = ticket.c
+    late = or_(ticket.c.closed_ms.is_(None), ticket.c.closed_ms >= span.start)
+    t = found_first(select(ticket).where(late)).c
     raised, closed = _within(t.raised_ms, span), _within(t.closed_ms, span)
     going_on = or_(t.closed_ms.is_(None), t.closed_ms >= span.end)
     notable = connection.execute(

@@ -120,10 +120,8 @@ def write_batch(
         connection.execute(upsert(connection, state_interval, ("camera_id", "started_ms")), closed)
     if current:
         connection.execute(upsert(connection, camera_state, ("camera_id",)), current)
-    for start in range(0, len(gone), 500):
-        connection.execute(
-            delete(camera_state).where(camera_state.c.camera_id.in_(gone[start : start + 500]))
-        )
+    for some in chunks(gone):
+        connection.execute(delete(camera_state).where(camera_state.c.camera_id.in_(some)))
     if beat is not None:
         set_heartbeat(connection, beat)
     return dropped

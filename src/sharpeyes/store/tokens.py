@@ -19,9 +19,9 @@ from sharpeyes.domain.access import OneHandError
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError, UnauthenticatedError
 from sharpeyes.domain.time import Ms
-from sharpeyes.store.access import in_one_hand
 from sharpeyes.store.access_schema import user
 from sharpeyes.store.database import Database
+from sharpeyes.store.people import in_one_hand
 from sharpeyes.store.schema import api_token
 
 PREFIX = "se"

@@ -104,7 +104,7 @@ def parse(data: bytes) -> Message:
     except xml.XmlSyntaxError as error:
         raise DiscoverySyntaxError(error.message, offset=error.offset, path="datagram") from error
     body = xml.child(root, "Body")
-    content = next((element for element in body if xml.local(element) in _KINDS), None) if body else None
+    content = next((each for each in body if xml.local(each) in _KINDS), None) if body is not None else None
     if content is None:
         raise DiscoverySyntaxError("no match and no hello in it", offset=0, path="datagram > body")
     wrapped = _KINDS[xml.local(content)]

@@ -14,10 +14,17 @@ from sharpeyes.access.register.tree import (
     inclusion_proof,
     leaf_hash,
     node_hash,
-    root_of,
     verify_consistency,
     verify_inclusion,
 )
+
+
+def root_of(leaves: list[bytes]) -> bytes:
+    tree = Frontier()
+    for leaf in leaves:
+        tree.append(leaf)
+    return tree.root()
+
 
 INPUTS = [
     bytes.fromhex(text)

@@ -11,7 +11,7 @@ import pytest
 from api_client import Client, kind
 from api_people import Staff, staff_of
 from sharpeyes.domain.time import from_datetime
-from sharpeyes.store.access import count_reviews
+from sharpeyes.store.grants import count_reviews
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_addresses_are_searched_found_previewed_approved_and_watched(tmp_p
     async with city(tmp_path) as client, one.serving(), two.serving():
         run = await search(client, one, two)
         assert (run["outcome"], run["found"], run["answered"], run["waiting"]) == ("done", 2, 2, 2)
-        assert run["added"] == 0
+        assert (run["added"], run["enrolled"]) == (0, 0)
         assert run["asked"] == run["to_ask"] == 4
         assert run["scope"]["addresses"] == ["127.0.30.1", "127.0.30.2"]
         assert run["by"].startswith("token:")
@@ -170,7 +170,7 @@ async def test_addresses_are_searched_found_previewed_approved_and_watched(tmp_p
         assert run["by"] in events[0]["message"]
 
         again = await search(client, one, two)
-        assert (again["waiting"], again["added"]) == (0, 0)
+        assert (again["waiting"], again["enrolled"], again["added"]) == (0, 2, 0)
         twice = (await client.post("/api/v1/discovery/found/approve", json=form)).json()
         assert {one["reason"] for one in twice["refused"]} == {"is enrolled already"}
 

@@ -95,6 +95,16 @@ class TestImport:
         await take(client, file(ROW))
         assert (await client.get(where)).json() == idle
 
+    async def test_one_is_written_at_a_time_and_others_learn_whose(self, client: Client) -> None:
+        async with staff_of(client, ["feng"]) as staff:
+            uploads = staff.transport.app.state.context.uploads
+            with uploads.writing(uploads.add("ada", "b.csv", b"", Ms(0)), Ms(1_000)):
+                refused = await take(staff["feng"], file(ROW))
+            assert refused.status_code == 409
+            said = "another import is under way since 1970-01-01T00:00:01.000Z: imported from b.csv by ada"
+            assert refused.json()["detail"] == said
+            assert (await take(staff["feng"], file(ROW))).status_code == 200
+
     async def test_a_stream_given_later_is_watched(self, client: Client) -> None:
         await take(client, file(ROW))
         assert (await take(client, file([*ROW[:-1], STREAM]))).json()["counts"]["changed"] == 1

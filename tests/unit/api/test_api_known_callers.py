@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from inspect import iscoroutinefunction
 from pathlib import Path
@@ -116,7 +117,7 @@ async def test_what_another_process_revokes_is_revoked_with_the_next_sign_of_lif
     key, header = await token_of(client)
     database = client.service.database
     assert (await client.get(STATUS, headers=header)).status_code == 200
-    with sqlite3.connect(database.url.database or "", isolation_level=None) as other:
+    with closing(sqlite3.connect(database.url.database or "", isolation_level=None)) as other, other:
         other.execute("UPDATE api_token SET revoked_ms = 1 WHERE id = ?", (key,))
     other.close()
     await database.awrite(lambda c: set_heartbeat(c, client.service.clock()))

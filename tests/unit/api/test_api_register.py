@@ -7,6 +7,7 @@ import base64
 import json
 import logging
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,10 @@ class TestRegister:
             async with staff.transport.app.state.context.verifying:
                 busy = await staff["wu"].post(where)
                 assert (busy.status_code, busy.json()["type"]) == (409, "urn:sharpeyes:error:conflict")
-            with sqlite3.connect(tmp_path / "data" / "sharpeyes.db") as database:  # whoever owns the file
+            with (
+                closing(sqlite3.connect(tmp_path / "data" / "sharpeyes.db")) as database,
+                database,
+            ):  # whoever owns the file
                 database.execute("DROP TRIGGER register_entry_no_update")
                 database.execute("UPDATE register_entry SET user_id = 'u-other' WHERE seq = 5")
             database.close()
@@ -160,7 +164,7 @@ async def test_with_a_damaged_register_nobody_gets_in_and_watching_goes_on(
         token = client.headers["Authorization"]
         async with staff_of(client, ("wang",)):
             pass
-    with sqlite3.connect(tmp_path / "data" / "sharpeyes.db") as database:
+    with closing(sqlite3.connect(tmp_path / "data" / "sharpeyes.db")) as database, database:
         triggers = database.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
         for (name,) in triggers:  # whoever owns the file can do this
             database.execute(f"DROP TRIGGER {name}")

@@ -297,6 +297,7 @@ async def test_a_period_is_checked(tmp_path: Path) -> None:
         for wrong in ("2026-W60", "2026-02-30", "yesterday", "2999-01", "0000-01", "9999-12-31"):
             answer = await client.get("/api/v1/reports", params={"period": wrong})
             assert answer.status_code == 422, wrong
+            assert answer.json()["mend"], wrong
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "  =1", "\uff1d1"])

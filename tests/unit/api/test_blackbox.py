@@ -189,7 +189,7 @@ class TestProbe:
             answers = await asyncio.gather(*asked)
         refused = [a.json()["detail"] for a in answers if a.status_code == 503]
         assert sum("being asked already" in detail for detail in refused) == 6 - blackbox.STRANGERS
-        assert all(a.status_code == 503 or samples(a.text)["probe_success"] == 0 for a in answers)
+        assert all(a.status_code == 503 or samples(a.text).get("probe_success", 0) == 0 for a in answers)
 
     async def test_an_unknown_module_and_a_missing_target(self, city: Client) -> None:
         answer = await city.get("/probe?target=gate-1&module=icmp")

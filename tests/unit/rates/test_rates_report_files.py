@@ -9,8 +9,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+from sqlalchemy import select
 
 from scenario.virtual_city import enter
+from scenario.virtual_city import roll_up as keep_day
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.errors import UnavailableError
 from sharpeyes.domain.health import Interval, State
@@ -25,6 +27,7 @@ from sharpeyes.rates.report.words import Lang
 from sharpeyes.rates.timeline import Every
 from sharpeyes.store import reports, set_back, telemetry
 from sharpeyes.store.database import Database
+from sharpeyes.store.rates_schema import report_issued
 from sharpeyes.store.reports import File, Made, ReportStage, Schedule
 from unit.rates.test_rates_rollup import standing
 
@@ -66,7 +69,7 @@ def watch(database: Database) -> None:
 def roll_up(database: Database, now: Ms = NOW) -> None:
     database.write(lambda c: telemetry.set_heartbeat(c, now))
     for day in database.read(lambda c: rollup.due(c, ZONE, now)):
-        database.write(lambda c, day=day: rollup.roll_up(c, day, now))
+        database.write(lambda c, day=day: keep_day(c, day, now))
 
 
 def add_up(database: Database) -> None:
@@ -104,13 +107,16 @@ def test_each_report_is_written_once_its_days_are_added_up(tmp_path: Path) -> No
         assert reporter.turn() == []
 
 
-async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [UnavailableError("the mailbox is full"), KeyError("full")])
+async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(
+    tmp_path: Path, error: Exception
+) -> None:
     posted: list[tuple[str, str, list[str]]] = []
     shut = {"sun"}
 
     async def post(recipient: str, subject: str, files: Sequence[Path]) -> None:
         if recipient in shut:
-            raise UnavailableError("the mailbox is full")
+            raise error
         posted.append((recipient, subject, [file.name for file in files]))
 
     with Database(f"sqlite:///{tmp_path}/r.db") as database:
@@ -131,7 +137,7 @@ async def test_reports_in_several_languages_and_scopes_are_mailed_once_each(tmp_
         assert [file.name for file in reporter.turn()] == [
             f"{stem}.{form}" for stem in stems for form in ("xlsx", "pdf")
         ]
-        with pytest.raises(UnavailableError, match="full"):  # one that fails holds nobody up
+        with pytest.raises(type(error), match="full"):  # one that fails holds nobody up
             await reporter.send()
         assert [one[0] for one in posted] == ["li"] * 4
         assert posted[1] == (
@@ -202,6 +208,37 @@ def test_reports_beyond_the_room_go_with_their_files_and_are_not_made_again(tmp_
         stages = {one.by: one.stage for one in database.read(reports.list_made)}
         assert stages == {"tier": "removed", "all": "made"}
         assert reporter.turn() == []
+
+
+async def test_manifests_stay_for_as_long_as_the_register_or_the_list(tmp_path: Path) -> None:
+    """Every report that is only looked at has one, too."""
+    now = NOW
+    with Database(f"sqlite:///{tmp_path}/r.db") as database:
+        database.upgrade()
+        add_up(database)
+        schedules = of_settings([Every.DAY], ["tier"], ["zh"], [])
+        folder = tmp_path / "reports"
+        reporter = Reporter(
+            database, folder, tmp_path / "k", schedules, "Town", ZONE, lambda: now, keep_days=200
+        )
+        reporter.turn()
+        (made,) = database.read(reports.list_made)
+        listed = {file["sha256"] for file in made.files}
+        for digest, at in (("old", NOW), ("new", NOW + DAY_MS)):
+            database.write(lambda c, d=digest, at=at: reports.put_manifest(c, {"sha256": d}, now=at))
+
+        def known() -> set[str]:
+            return set(database.read(lambda c: c.scalars(select(report_issued.c.sha256)).all()))
+
+        now = Ms(NOW + 200 * DAY_MS)
+        await reporter.forget()
+        assert known() == {*listed, "old", "new"}
+        now = Ms(now + 1)
+        await reporter.forget()
+        assert known() == {*listed, "new"}
+        database.write(lambda c: reports.forget_made(c, [made.id]))
+        await reporter.forget()
+        assert known() == {"new"}
 
 
 async def test_files_from_before_the_list_are_on_it_and_their_mails_are_not_sent_again(

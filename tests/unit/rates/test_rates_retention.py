@@ -13,9 +13,10 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert, select
 
+from scenario.virtual_city import roll_up
 from sharpeyes.domain.errors import InvalidInputError, UnavailableError
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
-from sharpeyes.domain.time import Ms, Span
+from sharpeyes.domain.time import DAY_MS, Ms, Span
 from sharpeyes.rates import retention, rollup, timeline
 from sharpeyes.rates.rates import rates
 from sharpeyes.store import exclusions, pictures, quality_schema, schema, telemetry
@@ -33,7 +34,7 @@ DAYS = list(
         Span(timeline.day(date(2025, 9, 1), ZONE).start, timeline.day(date(2025, 9, 10), ZONE).end), ZONE
     )
 )
-NOW = Ms(DAYS[5].end + 400 * retention.DAY_MS + HOUR)
+NOW = Ms(DAYS[5].end + 400 * DAY_MS + HOUR)
 """The first six of the ten days are old enough."""
 
 
@@ -67,7 +68,7 @@ def fill(connection: Any, *, roll: bool = True) -> None:
         pictures.write_rungs(connection, climbed, (), ())
     if roll:
         for day in rollup.due(connection, ZONE, Ms(DAYS[-1].end + HOUR)):
-            rollup.roll_up(connection, day, NOW)
+            roll_up(connection, day, NOW)
 
 
 def stored(connection: Any) -> set[tuple[Any, ...]]:
@@ -130,7 +131,7 @@ def test_a_day_that_is_not_added_up_keeps_its_intervals(tmp_path: Path) -> None:
         database.upgrade()
         database.write(lambda c: fill(c, roll=False))
         assert database.read(lambda c: retention.due(c, ZONE, NOW)) == []
-        database.write(lambda c: rollup.roll_up(c, DAYS[0], NOW))
+        database.write(lambda c: roll_up(c, DAYS[0], NOW))
         due = database.read(lambda c: retention.due(c, ZONE, NOW))
         assert [(item.kind, item.until) for item in due] == [(kind, DAYS[0].end) for kind in Kind]
 

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select, update
 
+from scenario.virtual_city import roll_up
 from sharpeyes.domain.clock import ClockInterval, ClockState, DeviceClock
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
 from sharpeyes.domain.organisation import Area
@@ -236,7 +237,7 @@ def tell(connection: Any, intervals: list[Interval], beat: int) -> None:
 def roll_up_all(connection: Any, now: int) -> int:
     days = rollup.due(connection, BERLIN, Ms(now))
     for day in days:
-        rollup.roll_up(connection, day, Ms(now))
+        roll_up(connection, day, Ms(now))
     return len(days)
 
 

@@ -10,7 +10,7 @@ from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.errors import ConflictError, NotFoundError
 from sharpeyes.domain.organisation import Area, Department, Tier, TierPolicy, Zone
 from sharpeyes.domain.time import Ms
-from sharpeyes.registry import registry
+from sharpeyes.registry import numbering, registry
 from sharpeyes.registry.changes import (
     AddCamera,
     AddDevice,
@@ -195,6 +195,30 @@ def test_an_area_or_department_without_code_leaves_the_camera_unnumbered(world: 
     inland = replace(CITY.areas[2], code="3302")
     world.declare(replace(CITY, areas=(*CITY.areas[:2], inland), cameras=(camera("a", area="sea"),)))
     assert world.camera("a").code == "33020000111321000001", "numbered as soon as it can be"
+
+
+@pytest.mark.parametrize(
+    ("used", "read", "given"),
+    [((), 0, (1, 2)), ((3, 7), 1, (8, 9)), ((3, 999_998), 2, (999_999, 1)), ((2, 999_999), 2, (1, 3))],
+)
+def test_of_the_numbers_that_are_used_few_are_read(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    used: tuple[int, ...],
+    read: int,
+    given: tuple[int, int],
+) -> None:
+    """A city has a hundred thousand, and an import numbers some cameras at a time."""
+    numbered = tuple(camera(f"n{serial}", code=f"33010800111321{serial:06}") for serial in used)
+    known = (camera("dvr", code="33010800111111000009"), *numbered)
+    world.declare(replace(CITY, cameras=known))
+    free, counts = numbering.free_codes, list[int]()
+    monkeypatch.setattr(
+        numbering, "free_codes", lambda *given: (counts.append(len(given[1])), free(*given))[1]
+    )
+    world.declare(replace(CITY, cameras=(*known, camera("a"), camera("b"))))
+    assert counts == [read]
+    assert [int((world.camera(key).code or "")[-6:]) for key in "ab"] == list(given)
 
 
 def test_numbers_go_on_after_those_declared_and_retired(world: World) -> None:

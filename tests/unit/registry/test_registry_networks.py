@@ -19,12 +19,12 @@ from sharpeyes.registry import registry
 from sharpeyes.registry.changes import AddCamera, AddDevice
 from sharpeyes.registry.declared import Declared, DeclaredNode, Method, Network, network_of
 from sharpeyes.registry.edit import Edit, edit
-from sharpeyes.store.access import put_place
 from sharpeyes.store.cameras import get_camera, list_cameras, memberships
 from sharpeyes.store.causes import load_causes
 from sharpeyes.store.database import Database
 from sharpeyes.store.dossiers import get_dossiers, put_dossiers
 from sharpeyes.store.events import list_events
+from sharpeyes.store.rules import put_place
 from sharpeyes.store.vault import Vault
 
 NETWORK = Network(

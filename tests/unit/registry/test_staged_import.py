@@ -37,6 +37,13 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world.database.close()
 
 
+@pytest.fixture
+def elsewhere(world: World, tmp_path: Path) -> Iterator[Database]:
+    """The same database as another process has it."""
+    with Database(f"sqlite:///{tmp_path}/a.db") as database:
+        yield database
+
+
 def sheet(number: int = NUMBER) -> bytes:
     return rows_of(*(row(设备编码=f"33010800001321{n + 100:06}", 名称=f"Camera {n}") for n in range(number)))
 
@@ -192,6 +199,28 @@ def test_what_cannot_be_written_any_more_is_said_and_holds_nobody_up(
     assert [line.message for line in lines] == ["left out: imported from a.csv by ada"] * 2
 
 
+def test_whoever_finishes_it_meanwhile_is_in_nobody_s_way(
+    world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one process could not write is left out by it at once: the other does not, and neither does it
+    leave out the next one instead."""
+    awrite, full = world.database.awrite, Full(registry.put, ConflictError("somebody has this number"))
+    full.times = 2
+    monkeypatch.setattr(registry, "put", full)
+
+    async def writing(fn: Any, **more: Any) -> Any:
+        try:
+            return await awrite(fn, **more)
+        finally:
+            if full.times == 0:
+                await staged.finish(elsewhere)
+
+    monkeypatch.setattr(world.database, "awrite", writing)
+    asyncio.run(take(world.database, sheet()))
+    assert (count(elsewhere), left(elsewhere)) == (NUMBER - 1, 0)
+    assert len(elsewhere.read(lambda c: list_events(c, kind="conflict"))) == 1
+
+
 @pytest.mark.parametrize("body", ['{"camera": {"unknown": 1}}', "[]", "junk", '{"key": "a", "camera": 1}'])
 def test_what_another_version_has_staged_does_not_keep_the_service_from_starting(
     world: World, body: str
@@ -237,13 +266,6 @@ def test_nobody_else_changes_the_registry_meanwhile(world: World) -> None:
     assert world.camera("hand").name == "Other"
 
 
-@pytest.fixture
-def elsewhere(world: World, tmp_path: Path) -> Iterator[Database]:
-    """The same database as another process has it."""
-    with Database(f"sqlite:///{tmp_path}/a.db") as database:
-        yield database
-
-
 @asynccontextmanager
 async def staging(database: Database) -> AsyncIterator[None]:
     """An import that was begun, and goes on behind the block."""
@@ -266,21 +288,39 @@ async def staging(database: Database) -> AsyncIterator[None]:
             await importing
 
 
-def test_another_process_begins_none_meanwhile(world: World, elsewhere: Database) -> None:
-    async def main() -> None:
-        async with staging(world.database):
-            with pytest.raises(ConflictError, match="another import is being prepared"):
-                await take(elsewhere, sheet(number=3))
+@pytest.mark.parametrize("decided", [False, True])
+def test_another_process_begins_none_while_one_goes_on(
+    world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch, decided: bool
+) -> None:
+    """It is told whose it is, as soon as that is seen."""
+    monkeypatch.setattr(staged, "LOOK_S", 0.01)
+    theirs = staged.Staged("i", Ms(1_000), "imported from b.csv by bob", decided)
+    add, looks = staged._add, 0
 
-    asyncio.run(main())
-    assert (count(elsewhere), left(elsewhere)) == (NUMBER, 0)
+    def looking(connection: Connection, **more: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if looks == 3 or decided:
+            staged.add_staged(connection, theirs) if looks == 1 else None
+            staged.add_rows(connection, "i", 0, ["{}"])
+        return add(connection, **more)
+
+    if not decided:
+        elsewhere.write(lambda c: staged.add_staged(c, theirs))
+    monkeypatch.setattr(staged, "_add", looking)
+    said = r"under way since 1970-01-01T00:00:01.000Z: imported from b.csv by bob"
+    with pytest.raises(ConflictError, match=said):
+        asyncio.run(take(world.database, sheet(number=3)))
+    assert looks == (1 if decided else 3)
+    assert count(elsewhere) == 0
+    assert elsewhere.read(staged.list_staged) == [theirs]
 
 
 def test_an_import_that_a_starting_service_took_for_left_behind_is_planned_anew(
     world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, times = staged._begin, []
-    monkeypatch.setattr(staged, "_begin", lambda *given, **more: (times.append(1), begin(*given, **more)))
+    add, times = staged._add, []
+    monkeypatch.setattr(staged, "_add", lambda *given, **more: (times.append(1), add(*given, **more))[1])
 
     async def main() -> None:
         async with staging(world.database):
@@ -295,11 +335,11 @@ def test_what_another_process_writes_meanwhile_is_planned_on_if_it_is_the_regist
     world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A service beside the command line writes its sign of life every second."""
-    begin, times = staged._begin, []
+    add, times = staged._add, []
 
-    def begun(*given: Any, **more: Any) -> None:
+    def added(*given: Any, **more: Any) -> Any:
         times.append(1)
-        begin(*given, **more)
+        return add(*given, **more)
 
     def rename(connection: Connection) -> None:
         registry.put(connection, [replace(get_camera(connection, "hand"), name="Other")], Ms(9_000), "x")
@@ -309,7 +349,7 @@ def test_what_another_process_writes_meanwhile_is_planned_on_if_it_is_the_regist
             for write in writes:
                 await elsewhere.awrite(write)
 
-    monkeypatch.setattr(staged, "_begin", begun)
+    monkeypatch.setattr(staged, "_add", added)
     asyncio.run(main(lambda c: telemetry.write_batch(c, beat=Ms(9_000))))
     assert len(times) == 1
     asyncio.run(main(lambda c: None, rename))
@@ -337,9 +377,17 @@ def test_two_processes_write_at_the_same_one_in_turns(world: World, elsewhere: D
     assert len(world.database.read(lambda c: list_events(c, kind="dossier_changed", limit=5000))) == NUMBER
 
 
-def test_one_that_nobody_goes_on_with_holds_nobody_up_for_long(world: World, elsewhere: Database) -> None:
-    of_the_dead = staged.Staged("i", Ms(9_000 - staged.STALE_MS), "a test", decided=False)
-    elsewhere.write(lambda c: staged.add_staged(c, of_the_dead))
+def test_one_whose_process_died_holds_nobody_up_for_long(
+    world: World, elsewhere: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever its clock said: it may have run on another machine."""
+    monkeypatch.setattr(staged, "LOOK_S", 0.001)
+
+    def die(connection: Connection) -> None:
+        staged.add_staged(connection, staged.Staged("i", Ms(9_500), "a test", decided=False))
+        staged.add_rows(connection, "i", 0, ["{}"] * 3)
+
+    elsewhere.write(die)
     asyncio.run(take(world.database, sheet(number=3)))
     assert (count(elsewhere), left(elsewhere)) == (3, 0)
 
@@ -347,15 +395,15 @@ def test_one_that_nobody_goes_on_with_holds_nobody_up_for_long(world: World, els
 def test_a_change_between_plan_and_decision_is_planned_anew(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begin, times = staged._begin, []
+    add, times = staged._add, []
 
-    def meanwhile(connection: Connection, item: Any) -> None:
-        begin(connection, item)
+    def meanwhile(connection: Connection, item: Any, **more: Any) -> None:
+        add(connection, item, **more)
         if not times:
             registry.put(connection, [replace(get_camera(connection, "hand"), name="Other")], Ms(9_000), "x")
         times.append(item)
 
-    monkeypatch.setattr(staged, "_begin", meanwhile)
+    monkeypatch.setattr(staged, "_add", meanwhile)
     asyncio.run(take(world.database, sheet()))
     assert len(times) == 2
     assert world.camera("hand").name == "Other"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from scenario.virtual_city import enter
+from scenario.virtual_city import enter, rung_intervals
 from sharpeyes.domain.camera import Camera, Stream, StreamRole
 from sharpeyes.domain.errors import ConflictError, NotFoundError
 from sharpeyes.domain.health import Interval, Rung, RungInterval, State
@@ -118,7 +118,7 @@ def test_what_was_stored_is_told_otherwise_and_its_rungs_go(database: Database) 
         (ONLINE, 100, 130, None),
     ]
     database.write(lambda c: pictures.unsee_rungs(c, "west-1", Span(Ms(50), Ms(100))))
-    left = database.read(lambda c: pictures.rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
+    left = database.read(lambda c: rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
     assert [(i.start, i.end) for i in left] == [(0, 30), (35, 50), (100, 130)]
     # What was cut out is not lost: somebody may know that it was real.
     unseen = {"cause": "x", "seen_state": OFFLINE, "seen_cause": "timeout"}
@@ -129,7 +129,7 @@ def test_what_was_stored_is_told_otherwise_and_its_rungs_go(database: Database) 
     other = replace(outage, zone="east")
     for each, count in ((other, 0), (replace(outage, since=Ms(40), ended=Ms(50)), 0), (outage, 1)):
         assert database.write(lambda c, each=each: store.believe(c, each)) == count
-    left = database.read(lambda c: pictures.rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
+    left = database.read(lambda c: rung_intervals(c, "west-1", Span(Ms(0), Ms(1000))))
     assert [(i.start, i.end) for i in left] == [
         *((0, 30), (35, 50), (50, 60), (60, 80), (90, 100), (100, 130)),
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,11 @@ from sharpeyes.access.register import retention
 from sharpeyes.access.register.entry import Entry, Kind, decode
 from sharpeyes.access.register.note import NoteError, Signer
 from sharpeyes.access.register.proof import check_export, export, prove_consistency, prove_inclusion
-from sharpeyes.access.register.retention import DAY_MS, announce, carry_out, due, prune
+from sharpeyes.access.register.retention import announce, carry_out, due, prune
 from sharpeyes.access.register.verify import Finding, Wrong, verify
 from sharpeyes.access.register.writer import Register
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.store.database import Database
 from sharpeyes.store.register import find_entries, find_span, read_entries, read_entry, read_prunings
 
@@ -204,7 +205,7 @@ async def test_the_words_are_not_left_in_the_file(database: Database) -> None:
     path = database.url.database
     assert path is not None
     await prune(database, SIGNER, NOW)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
     stored = Path(path).read_bytes()

@@ -1,5 +1,6 @@
 """A rotation of the key, killed after each step: every secret opens, and the next rotation ends it."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ from sharpeyes.domain.errors import ConflictError
 from sharpeyes.domain.organisation import Department
 from sharpeyes.domain.time import Ms
 from sharpeyes.store import credentials, rotation
-from sharpeyes.store.access import totp_context
 from sharpeyes.store.access_schema import user
 from sharpeyes.store.database import Database
 from sharpeyes.store.organisation import put_departments
+from sharpeyes.store.people import totp_context
 from sharpeyes.store.schema import credential
 from sharpeyes.store.settings import Kind, Said, list_said, put_said, settings_context
 from sharpeyes.store.vault import Vault, keys_at
@@ -73,8 +74,10 @@ SECRETS = {"one": "pw one", "two": "pw two", "totp": "second factor"}
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.database.close()
 
 
 def test_everything_is_sealed_anew(world: World) -> None:
@@ -135,8 +138,7 @@ def test_what_no_key_opens_stays_and_keeps_the_older_keys(world: World) -> None:
     assert world.database.read(lambda c: c.scalar(select(credential.c.sealed).filter_by(id="one"))) == damaged
 
 
-def test_secrets_of_recipients_are_sealed_anew_and_nothing_else_is_touched(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_secrets_of_recipients_are_sealed_anew_and_nothing_else_is_touched(world: World) -> None:
     vault = Vault.at(world.key)
     sealed = vault.seal("the webhook's", settings_context("psb"))
 

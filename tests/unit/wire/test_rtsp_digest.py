@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 import pytest
@@ -51,6 +52,19 @@ def test_rfc_7616_example(algorithm: str, response: str) -> None:
     )
     assert found["response"] == response
     assert found["algorithm"] == algorithm
+
+
+def test_auth_int_digests_the_empty_body_too() -> None:
+    given = answer('Digest realm="r", nonce="n", qop="auth-int"')
+
+    def md5(text: str) -> str:
+        return hashlib.md5(text.encode()).hexdigest()
+
+    empty = "d41d8cd98f00b204e9800998ecf8427e"
+    ha1 = md5(f"{MUFASA.username}:r:{MUFASA.password.reveal()}")
+    ha2 = md5(f"GET:{given['uri']}:{empty}")
+    assert given["qop"] == "auth-int"
+    assert given["response"] == md5(f"{ha1}:n:{given['nc']}:{given['cnonce']}:auth-int:{ha2}")
 
 
 def test_sess_mixes_the_nonces_into_the_secret() -> None:
@@ -131,7 +145,7 @@ def test_basic_only_if_allowed() -> None:
 @pytest.mark.parametrize(
     "challenge",
     [
-        'Digest realm="a", nonce="b", qop="auth-int"',
+        'Digest realm="a", nonce="b", qop="auth-conf"',
         'Digest realm="a", nonce="b", algorithm=TIGER',
         'Digest realm="a"',
         "Negotiate",

@@ -27,7 +27,7 @@ from sharpeyes.access.register.note import Signer
 from sharpeyes.access.register.tree import Frontier
 from sharpeyes.access.register.writer import read_chain
 from sharpeyes.domain.errors import InvalidInputError
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.store.access_schema import SHORTEST_KEEP_DAYS
 from sharpeyes.store.database import Database
 from sharpeyes.store.register import (
@@ -46,7 +46,6 @@ from sharpeyes.store.register import (
 
 KEEP_DAYS = 1096
 """Three years."""
-DAY_MS = 86_400_000
 BATCH = 1000
 """Entries to a transaction: new ones wait for no more than a few of these."""
 

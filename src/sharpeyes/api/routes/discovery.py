@@ -87,7 +87,7 @@ class RunShape(Shape):
     rate: Annotated[float | None, Field(description="Of the step, per second.")]
     remaining_s: Annotated[float | None, Field(description="Of the step, at this rate.")]
     found: Annotated[int, Field(description="Devices.")]
-    enrolled: Annotated[int, Field(description="Of those, the ones that told their channels.")]
+    enrolled: Annotated[int, Field(description="Of those, the ones in the registry; known at the end.")]
     waiting: Annotated[int, Field(description="Of those, the ones that wait for a decision.")]
     added: Annotated[int, Field(description="Cameras that are new in the registry.")]
     errors: tuple[RunError, ...]

@@ -24,7 +24,7 @@ from sharpeyes.api.context import Rooms
 from sharpeyes.domain.access import Grant
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.time import from_datetime
-from sharpeyes.store.access import get_grant, list_grants, list_overrides
+from sharpeyes.store.grants import get_grant, list_grants, list_overrides
 
 router = APIRouter(prefix="/api/v1", tags=["views"])
 

@@ -244,22 +244,20 @@ async def apply(rooms: Rooms, caller: ManagingCaller, key: UploadId, wanted: App
     kept = rooms.uploads.get(key, caller.name, rooms.clock())
     if kept.how is None:
         raise ConflictError("this file was not previewed", mend="POST it to .../preview first")
-    if rooms.uploads.writing.locked():
-        raise ConflictError("another import is being written", mend="Try again in a minute")
-    async with rooms.uploads.writing:
-        with rooms.uploads.working(caller.name) as told:
-            plan = await staged.take(
-                rooms.database,
-                await _table(kept, kept.how, told),
-                kept.how,
-                digest=wanted.digest,
-                partial=wanted.partial,
-                source=kept.name or "a file",
-                by=caller.name,
-                clock=rooms.clock,
-                told=told,
-                stopping=rooms.stopping,
-            )
+    writing = rooms.uploads.writing(kept, rooms.clock())
+    with writing, rooms.uploads.working(caller.name) as told:
+        plan = await staged.take(
+            rooms.database,
+            await _table(kept, kept.how, told),
+            kept.how,
+            digest=wanted.digest,
+            partial=wanted.partial,
+            source=kept.name or "a file",
+            by=caller.name,
+            clock=rooms.clock,
+            told=told,
+            stopping=rooms.stopping,
+        )
     rooms.uploads.forget(kept)
     await rooms.reload()
     rejected = [row for row in plan.rows if row.outcome is Outcome.REJECTED]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from sqlalchemy import Connection
 
 from sharpeyes.access import entries
-from sharpeyes.api.auth import ADDRESSES, MANAGE, AnyCaller, Caller, StillViewer, needs
+from sharpeyes.api.auth import ADDRESSES, AnyCaller, Caller, OperatorCaller, StillViewer
 from sharpeyes.api.context import Rooms
 from sharpeyes.api.routes.cameras import CameraId
 from sharpeyes.api.schemas import (
@@ -27,15 +27,15 @@ from sharpeyes.gateway.overlay import Mark, mask_still
 from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH
 from sharpeyes.health.quality import VIEW_FAULTS
 from sharpeyes.health.sight import forget
-from sharpeyes.store.access import get_grant, get_masks
 from sharpeyes.store.cameras import get_camera
 from sharpeyes.store.events import Event, record
 from sharpeyes.store.evidence import ProbeRecord, list_records
+from sharpeyes.store.grants import get_grant
 from sharpeyes.store.pictures import StoredReference, list_references
+from sharpeyes.store.rules import get_masks
 
 router = APIRouter(prefix="/api/v1/cameras", tags=["pictures"])
 
-Manager = Annotated[Caller, Depends(needs(MANAGE))]
 StillId = Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
 
 
@@ -115,7 +115,9 @@ async def still(rooms: Rooms, camera_id: CameraId, still_id: StillId, caller: St
 
 
 @router.post("/{camera_id}/accept-view")
-async def accept_view(rooms: Rooms, camera_id: CameraId, wanted: AcceptView, caller: Manager) -> AcceptedView:
+async def accept_view(
+    rooms: Rooms, camera_id: CameraId, wanted: AcceptView, caller: OperatorCaller
+) -> AcceptedView:
     """What the camera shows now is its normal view from now on: it was turned, moved or mended on purpose.
 
     What was learnt is void; it is learnt anew from the next pictures, and faults that say "not as usual" are

@@ -36,7 +36,7 @@ from sharpeyes.api.register_shapes import (
 )
 from sharpeyes.domain.errors import InvalidInputError, NotFoundError
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
-from sharpeyes.store.access import list_overrides
+from sharpeyes.store.grants import list_overrides
 from sharpeyes.store.register import (
     find_entries,
     find_span,

@@ -59,9 +59,7 @@ async def report(
     The header Repr-Digest (RFC 9530) has its SHA-256; /reports/manifests/{sha256} gives its manifest.
     """
     zone, now = ZoneInfo(rooms.timezone), rooms.clock()
-    asked = Period.parse(period, zone)
-    if asked.span.start >= now:
-        raise InvalidInputError(f"period: {period} has not begun yet")
+    asked = Period.begun(period, zone, now)
     async with _one_at_a_time:
         found = await rooms.database.aread(
             partial(

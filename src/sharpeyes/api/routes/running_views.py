@@ -20,7 +20,7 @@ from sharpeyes.domain.errors import ForbiddenError, NotFoundError
 from sharpeyes.domain.time import iso
 from sharpeyes.gateway.doors import ViewGateway
 from sharpeyes.gateway.leases import RunningView
-from sharpeyes.store.access import get_target
+from sharpeyes.store.rules import get_target
 
 router = APIRouter(prefix="/api/v1/views/running", tags=["views"])
 

@@ -28,7 +28,7 @@ from sharpeyes.api.schemas import Shape, example
 from sharpeyes.domain.access import Session, Subject
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.errors import NotFoundError
-from sharpeyes.store.access import get_account
+from sharpeyes.store.people import get_account
 
 router = APIRouter(prefix="/api/v1", tags=["session"])
 

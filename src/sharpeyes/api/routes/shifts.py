@@ -16,7 +16,7 @@ from sharpeyes.domain.access import Role
 from sharpeyes.domain.errors import ForbiddenError, InvalidInputError, NotFoundError
 from sharpeyes.domain.time import Ms, Span, from_datetime, iso
 from sharpeyes.store import shifts
-from sharpeyes.store.access import get_subject
+from sharpeyes.store.people import get_subject
 from sharpeyes.store.shifts import Note, Shift
 
 router = APIRouter(prefix="/api/v1/shifts", tags=["shifts"])

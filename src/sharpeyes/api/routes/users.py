@@ -13,7 +13,7 @@ from sharpeyes.api.auth import PeopleManager, Person
 from sharpeyes.api.context import Context, Rooms
 from sharpeyes.api.people_shapes import NewPassword, NewUser, PersonShape, UserChange, UserShape
 from sharpeyes.domain.credentials import Secret
-from sharpeyes.store.access import get_account, list_accounts, list_subjects
+from sharpeyes.store.people import get_account, list_accounts, list_subjects
 
 router = APIRouter(prefix="/api/v1", tags=["users"])
 

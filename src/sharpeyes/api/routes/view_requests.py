@@ -23,7 +23,7 @@ from sharpeyes.api.context import Rooms
 from sharpeyes.domain.access import Request, Role, Selection, Stage
 from sharpeyes.domain.errors import NotFoundError
 from sharpeyes.domain.time import from_datetime
-from sharpeyes.store.access import get_request, list_requests
+from sharpeyes.store.grants import get_request, list_requests
 
 router = APIRouter(prefix="/api/v1/view-requests", tags=["views"])
 

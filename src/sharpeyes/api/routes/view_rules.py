@@ -12,7 +12,7 @@ from sharpeyes.api.auth import PeopleManager, Person
 from sharpeyes.api.context import Rooms
 from sharpeyes.domain.masks import Mask
 from sharpeyes.domain.organisation import Tier
-from sharpeyes.store.access import get_masks, get_target
+from sharpeyes.store.rules import get_masks, get_target
 
 router = APIRouter(prefix="/api/v1", tags=["views"])
 

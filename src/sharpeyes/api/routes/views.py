@@ -38,8 +38,8 @@ from sharpeyes.gateway.doors import ViewDoors
 from sharpeyes.gateway.gateway import ViewOverError
 from sharpeyes.gateway.hls import PLAYLIST
 from sharpeyes.gateway.preflight import Burned, Hindrance, How
-from sharpeyes.store.access import get_masks, get_target
 from sharpeyes.store.cameras import get_camera
+from sharpeyes.store.rules import get_masks, get_target
 
 _SDP = "application/sdp"
 _FRAGMENT = "application/trickle-ice-sdpfrag"

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from sharpeyes.domain.errors import InvalidInputError, LimitError, NotFoundError
 from sharpeyes.domain.faults import Delivery, DeliveryState
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.faults.notify import email, robots, webhook
 from sharpeyes.faults.notify.channels import DingTalk, Email, Webhook, WeCom
 from sharpeyes.faults.notify.post import DeliveryError, Guard
@@ -58,7 +58,7 @@ class CourierPolicy:
     """Between two counts of what waits."""
     forget_ms: int = 3_600_000
     """Between two looks for what can be forgotten ..."""
-    keep_ms: int = 180 * 24 * 3_600_000
+    keep_ms: int = 180 * DAY_MS
     """... which is what was sent so long ago: records are kept for six months."""
 
     def pause(self, failures: int, draw: float) -> int:

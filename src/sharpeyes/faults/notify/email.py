@@ -20,9 +20,11 @@ from sharpeyes.faults.notify.post import DeliveryError
 from sharpeyes.faults.notify.recipients import Language
 from sharpeyes.faults.notify.text import Message
 
-SUBTYPES = {
-    ".pdf": "pdf",
-    ".xlsx": "vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+KINDS = {
+    ".csv": ("text", "csv"),
+    ".json": ("application", "json"),
+    ".pdf": ("application", "pdf"),
+    ".xlsx": ("application", "vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
 }
 """Of files that are attached."""
 
@@ -41,9 +43,8 @@ def letter(channel: Email, message: Message, language: Language) -> EmailMessage
     mail["Content-Language"] = language.value
     mail.set_content("\n".join((message.subject, "", *message.lines)) + "\n")
     for file in message.files:
-        mail.add_attachment(
-            file.read_bytes(), maintype="application", subtype=SUBTYPES[file.suffix], filename=file.name
-        )
+        kind, subtype = KINDS[file.suffix]
+        mail.add_attachment(file.read_bytes(), maintype=kind, subtype=subtype, filename=file.name)
     return mail
 
 

@@ -25,6 +25,7 @@ FOLDER = "reports"
 MAILED = ".mailed"
 """Behind the name of a report's first file, before there was a list: who got it by e-mail, an id a line."""
 MOST_LEFT = 2000
+MEND = "Make room there, and give the user that runs SharpEyes the right to write"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +124,7 @@ def read_report(folder: Path, file: File) -> bytes:
     except FileNotFoundError:
         raise NotFoundError("the file of this report is gone", mend="Have it made again") from None
     except OSError as error:
-        raise UnavailableError(f"the report cannot be read: {error.strerror}") from None
+        raise UnavailableError(f"the report cannot be read: {error.strerror}", mend=MEND) from None
     if sha256(data).hexdigest() != file["sha256"]:
         raise NotGenuineError("the file is not the one that was signed: its digest differs")
     return data
@@ -136,7 +137,7 @@ def remove_report(folder: Path, file: File) -> None:
         place.unlink(missing_ok=True)
         place.with_name(place.name + SUFFIX).unlink(missing_ok=True)
     except OSError as error:
-        raise UnavailableError(f"{place} cannot be removed: {error.strerror}") from None
+        raise UnavailableError(f"{place} cannot be removed: {error.strerror}", mend=MEND) from None
 
 
 def _replace(file: Path, data: bytes) -> None:
@@ -149,4 +150,4 @@ def _replace(file: Path, data: bytes) -> None:
         draft.replace(file)
     except OSError as error:
         draft.unlink(missing_ok=True)
-        raise UnavailableError(f"{file} cannot be written: {error.strerror}") from None
+        raise UnavailableError(f"{file} cannot be written: {error.strerror}", mend=MEND) from None

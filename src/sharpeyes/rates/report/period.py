@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, tzinfo
 
 from sharpeyes.domain.errors import InvalidInputError
-from sharpeyes.domain.time import Span
+from sharpeyes.domain.time import Ms, Span
 from sharpeyes.rates import timeline
 from sharpeyes.rates.timeline import Every
 
@@ -37,3 +37,11 @@ class Period:
             f"period: {label[:40]!r} is no day, week or month",
             mend="Write 2026-10-05, 2026-W41 or 2026-10",
         )
+
+    @classmethod
+    def begun(cls, label: str, zone: tzinfo, now: Ms) -> Period:
+        """The same; InvalidInputError, too, if nothing of it is over."""
+        period = cls.parse(label, zone)
+        if period.span.start >= now:
+            raise InvalidInputError(f"period: {label} has not begun yet", mend="Choose a span that has begun")
+        return period

@@ -20,8 +20,8 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from sharpeyes.domain.errors import InvalidInputError, NotFoundError, SharpEyesError, UnavailableError
-from sharpeyes.domain.time import Ms
+from sharpeyes.domain.errors import NotFoundError, SharpEyesError, UnavailableError
+from sharpeyes.domain.time import DAY_MS, Ms
 from sharpeyes.rates.background import in_background
 from sharpeyes.rates.report import render
 from sharpeyes.rates.report.files import (
@@ -51,6 +51,8 @@ FORMS = (Format.XLSX, Format.PDF)
 EVERY_S = 300.0
 MOST_MAILED = 20 * 1024 * 1024
 """Bytes of all files of one e-mail; mail servers refuse more."""
+KEEP_DAYS = 1096
+"""Manifests of reports that are not on the list any more: what is proven by them is that we gave them out."""
 UNEXPECTED = "An unexpected error; the service's log has the details"
 
 Post = Callable[[str, str, Sequence[Path]], Awaitable[None]]
@@ -128,8 +130,10 @@ class Reporter:
         *,
         post: Post | None = None,
         room: Room | None = None,
+        keep_days: int = KEEP_DAYS,
     ) -> None:
-        """``schedules``: of the settings; those of the store come besides. ``key``: what is signed with."""
+        """``schedules``: of the settings; those of the store come besides. ``key``: what is signed with.
+        ``keep_days``: of manifests."""
         self.schedules = schedules
         self.room = room or Room()
         self._database = database
@@ -139,6 +143,7 @@ class Reporter:
         self._zone = zone
         self._clock = clock
         self._post = post
+        self._keep_ms = keep_days * DAY_MS
         self._woken = asyncio.Event()
 
     # --- asked by the API -----------------------------------------------------------------------------
@@ -158,9 +163,7 @@ class Reporter:
     ) -> Made:
         """Have a report made soon. InvalidInputError if its period has not begun, or of no such scope."""
         now = self._clock()
-        period = Period.parse(label, self._zone)
-        if period.span.start >= now:
-            raise InvalidInputError(f"period: {label} has not begun yet")
+        period = Period.begun(label, self._zone, now)
 
         def put(connection: Connection) -> Made:
             check_scope(connection, by, department)
@@ -261,17 +264,22 @@ class Reporter:
             try:
                 written += self._make(made, missing)
             except Exception as error:  # noqa: BLE001 (whatever it is, the others are made)
-                self._fail(made, str(error) if isinstance(error, SharpEyesError) else UNEXPECTED)
+                self._fail(made, _told(error))
                 failed.append(error)
-        if failed:  # one that the log tells all of, if there is any
-            raise min(failed, key=lambda error: isinstance(error, SharpEyesError))
+        _raise_one(failed)
         return written
+
+    async def forget(self) -> None:
+        """Manifests of what was given out long ago."""
+        before = Ms(self._clock() - self._keep_ms)
+        if count := await self._database.awrite(partial(reports.forget_manifests, before=before)):
+            log.info("%d manifests of old reports are forgotten", count)
 
     async def send(self) -> list[str]:
         """E-mail the last reports to whoever has not got them; returns what was sent to whom, in words. What
         fails is tried again at the next turn: a mail may come twice, and never not at all."""
         sent: list[str] = []
-        failed: list[SharpEyesError] = []
+        failed: list[Exception] = []
         for plan, period in await asyncio.to_thread(self._due) if self._post is not None else ():
             made = await asyncio.to_thread(self._listed, plan, period)
             if made is None or made.stage is not ReportStage.MADE or not plan.recipients:
@@ -282,8 +290,8 @@ class Reporter:
                     continue
                 try:
                     await self._mail(made, recipient, formats)
-                except SharpEyesError as error:  # another may be reached
-                    problems.append(f"{recipient}: {error}")
+                except Exception as error:  # noqa: BLE001 (whatever it is, another may be reached)
+                    problems.append(f"{recipient}: {_told(error)}")
                     failed.append(error)
                     continue
                 got.append(recipient)
@@ -294,8 +302,7 @@ class Reporter:
                 await self._database.awrite(partial(reports.tell_problem, key=made.id, problem=told))
         for one in sent:
             log.info("report mailed: %s", one)
-        if failed:
-            raise failed[0]
+        _raise_one(failed)
         return sent
 
     async def _mail(self, made: Made, recipient: str, formats: Collection[Format]) -> None:
@@ -396,7 +403,7 @@ class Reporter:
                 async with asyncio.timeout(EVERY_S):
                     await self._woken.wait()
             self._woken.clear()
-            for step in (self._asked, self._scheduled, self.send):
+            for step in (self._asked, self._scheduled, self.send, self.forget):
                 name = step.__name__
                 try:
                     await step()
@@ -418,6 +425,16 @@ class Reporter:
     async def _scheduled(self) -> None:
         for file in await asyncio.to_thread(self.turn):
             log.info("report written: %s", file)
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, SharpEyesError) else UNEXPECTED
+
+
+def _raise_one(failed: Sequence[Exception]) -> None:
+    """One that the log tells all of, if there is any."""
+    if failed:
+        raise min(failed, key=lambda error: isinstance(error, SharpEyesError))
 
 
 def _added_up(connection: Connection, period: Period) -> bool:

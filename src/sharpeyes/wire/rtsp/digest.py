@@ -19,6 +19,7 @@ from sharpeyes.wire.rtsp.message import UNSAFE
 # Strongest first: the order of preference where a camera offers several.
 _HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
 _RANK = {name: rank for rank, name in enumerate(_HASHES)}
+_QOPS = frozenset(("auth", "auth-int"))
 _MAX_CHALLENGES = 8
 _MAX_LENGTH = 4096
 
@@ -108,7 +109,7 @@ class Authenticator:
         self._challenge: Challenge | None = None
         self._hash = hashlib.md5
         self._nonce = self._ha1 = self._head = self._tail = ""
-        self._qop = False
+        self._qop = ""
         self._count = 0
         self._tried: set[str] = set()
         self._proven = False
@@ -154,12 +155,15 @@ class Authenticator:
         if self._challenge.scheme == "basic":
             account = f"{self._credentials.username}:{self._credentials.password.reveal()}"
             return "Basic " + base64.b64encode(account.encode("utf-8", "surrogateescape")).decode()
-        ha2 = self._digest(f"{method}:{uri}")
+        ha2 = f"{method}:{uri}"
+        if self._qop == "auth-int":
+            ha2 += f":{self._digest('')}"  # of the body: no request of ours has one
+        ha2 = self._digest(ha2)
         if self._qop:
             self._count += 1
             count = f"{self._count:08x}"
-            response = self._digest(f"{self._ha1}:{self._nonce}:{count}:{self._cnonce}:auth:{ha2}")
-            proof = f'response="{response}", qop=auth, nc={count}, cnonce="{self._cnonce}"'
+            response = self._digest(f"{self._ha1}:{self._nonce}:{count}:{self._cnonce}:{self._qop}:{ha2}")
+            proof = f'response="{response}", qop={self._qop}, nc={count}, cnonce="{self._cnonce}"'
         else:
             proof = f'response="{self._digest(f"{self._ha1}:{self._nonce}:{ha2}")}"'
         return f'{self._head}, uri="{uri}", {proof}{self._tail}'
@@ -170,8 +174,7 @@ class Authenticator:
         if challenge.scheme != "digest" or "nonce" not in challenge.parameters:
             return False
         qop = challenge.parameters.get("qop")
-        # auth-int would digest the body too; no camera is known to insist on it.
-        return _hash_name(challenge) in _HASHES and (not qop or "auth" in _words(qop))
+        return _hash_name(challenge) in _HASHES and (not qop or bool(_QOPS.intersection(_words(qop))))
 
     def _take(self, challenge: Challenge) -> None:
         """Answer this challenge from now on. What all its answers share is made here."""
@@ -183,7 +186,8 @@ class Authenticator:
         given = challenge.parameters
         realm, self._nonce, algorithm = given.get("realm", ""), given["nonce"], given.get("algorithm")
         self._hash = _HASHES[_hash_name(challenge)]
-        self._qop = bool(given.get("qop"))
+        qop = given.get("qop")
+        self._qop = "" if not qop else "auth" if "auth" in _words(qop) else "auth-int"
         self._count = 0
         username = self._credentials.username
         self._ha1 = self._digest(f"{username}:{realm}:{self._credentials.password.reveal()}")
