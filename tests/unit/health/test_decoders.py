@@ -50,12 +50,15 @@ async def processes() -> AsyncIterator[Processes]:
 def children(parent: int | None = None) -> list[int]:
     """The decode processes that a process has, dead ones not included."""
     parent = os.getpid() if parent is None else parent
-    named = [child for task in Path(f"/proc/{parent}/task").iterdir() for child in _named(task)]
-    return [int(each) for each in named if b".health.decoder" in Path(f"/proc/{each}/cmdline").read_bytes()]
+    while True:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one ended meanwhile: read again
+            tasks = Path(f"/proc/{parent}/task").iterdir()
+            named = [child for task in tasks for child in (task / "children").read_text().split()]
+            return [int(each) for each in named if b".health.decoder" in _command(each)]
 
 
-def _named(task: Path) -> list[str]:
-    return (task / "children").read_text().split()
+def _command(process: str) -> bytes:
+    return Path(f"/proc/{process}/cmdline").read_bytes()
 
 
 async def gone(process: int) -> None:
