@@ -212,3 +212,15 @@ class ScriptedCamera:
         else:
             expected = digest(f"{ha1}:{given['nonce']}:{ha2}")
         return given["response"] == expected and given["uri"] == request.uri
+
+
+async def challenged_and_closed(cam: ScriptedCamera, request: Request) -> Reply:
+    """Says its 401 and hangs up, as servers do that keep no connection without a login."""
+    if cam.authorized(request):
+        return cam.describe(request)
+    assert cam.writer is not None
+    said = cam.unauthorized()
+    numbered = Headers([("CSeq", request.headers.get("cseq") or ""), *said.headers])
+    cam.writer.write(Response(401, "Unauthorized", numbered).encode())
+    await cam.writer.drain()
+    return CLOSE

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from gateway_town import LOOPBACK, LiveCamera
 from rtp_media import decode_size, encode
+from scripted_camera import Reply, Script, ScriptedCamera, challenged_and_closed
 from sharpeyes.domain.camera import StreamRole
-from sharpeyes.domain.credentials import Credentials
+from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Rung
 from sharpeyes.gateway.upstream import Source, Upstream
 from sharpeyes.health.viewing import Seen
@@ -53,3 +54,23 @@ async def test_a_pull_says_what_it_sees_and_when_it_ends(tmp_path: Path) -> None
     finally:
         await upstream.close()
     assert ends == ["park"] * len(pulls)
+
+
+async def test_a_camera_that_hangs_up_after_its_challenge_is_watched() -> None:
+    clip = encode("h264", frames=12, gop=6)
+    script: dict[str, Script | Reply] = {"DESCRIBE": challenged_and_closed}
+    digest = 'Digest realm="cam", nonce="abc", qop="auth"'
+    async with ScriptedCamera(clip.sdp(), clip.packets(), script=script, challenges=[digest]) as cam:
+        source = Source(
+            camera="park",
+            role=StreamRole.MAIN,
+            url=cam.url,
+            credentials=Credentials("admin", Secret("s3cret")),
+        )
+        upstream = Upstream(source, LOOPBACK, left=lambda _: None, codec_changed=lambda _: None)
+        try:
+            facts = await upstream.ready(60, picture=True)
+            assert facts.codec == "h264"
+            assert cam.connections == 2
+        finally:
+            await upstream.close()

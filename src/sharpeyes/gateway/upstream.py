@@ -38,6 +38,7 @@ from sharpeyes.wire.rtsp.dialogue import (
     Ready,
     TransportRefused,
 )
+from sharpeyes.wire.rtsp.digest import Authenticator
 from sharpeyes.wire.rtsp.url import StreamUrl, parse_url
 from sharpeyes.wire.video import Track
 
@@ -212,6 +213,8 @@ class _Pull:
         self._assembler: Assembler | None = None
         self._receiver: RtpReceiver | None = None
         self._delivered = float("-inf")
+        self._again = False
+        """This connection answers a challenge of the one before."""
         self.played = False
 
     async def run(self) -> Failure:
@@ -222,11 +225,11 @@ class _Pull:
         except InvalidInputError:
             return Failure(Phase.RESOLVE, FailureKind.INTERNAL, "the stream URL is not valid")
         credentials = source.credentials or from_url
-        redirects = 0
+        auth = None
         while True:
             try:
                 async with asyncio.timeout(self._settings.start_s):
-                    await self._connect(url, credentials, redirects)
+                    await self._connect(url, credentials, auth)
             except TimeoutError:
                 return Failure(Phase.CONNECT, FailureKind.TIMEOUT, "no connection in time")
             except NetworkError as error:
@@ -234,20 +237,23 @@ class _Pull:
             ended = await self._watch()
             if isinstance(ended, Failure):
                 return ended
-            assert self._dialogue is not None
-            redirects = self._dialogue.redirects
+            auth = self._dialogue.challenged if self._dialogue is not None else None
             self.close()
             self._over = self._loop.create_future()
             url = ended
 
-    async def _connect(self, url: StreamUrl, credentials: Credentials | None, redirects: int) -> None:
-        source = self._upstream.source
+    async def _connect(
+        self, url: StreamUrl, credentials: Credentials | None, auth: Authenticator | None
+    ) -> None:
+        source, before = self._upstream.source, self._dialogue
+        self._again = auth is not None
         dialogue = self._dialogue = Dialogue(
             url,
             credentials,
             cnonce=secrets.token_hex(8),
             allow_basic=source.allow_basic,
-            redirects=redirects,
+            redirects=before.redirects if before is not None else 0,
+            auth=auth,
         )
         addresses = await resolve(url.host)
         for address in addresses:
@@ -360,6 +366,9 @@ class _Pull:
         return
 
     def _on_closed(self, error: BaseException | None) -> None:
+        if self._dialogue is not None and self._dialogue.challenged and not self._again:
+            self._end(self._dialogue.url)  # once more, with the answer to its 401
+            return
         self._end(Failure(Phase.MEDIA, kind_of(error), "the connection to the camera ended"))
 
     def seen(self) -> ProbeResult | None:

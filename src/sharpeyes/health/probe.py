@@ -185,6 +185,8 @@ class _Attempt:
         self._transport = request.transport
         self._was_refused = False
         """The transport, on this connection."""
+        self._again = False
+        """This connection answers a challenge of the one before."""
         self._track: Track | None = None
         self._receiver: RtpReceiver | None = None
         self._observed_until: float | None = None
@@ -214,6 +216,7 @@ class _Attempt:
         if credentials is not None and allow_basic and not self._request.withhold_credentials:
             url = with_login(url, credentials)
         redirects = 0
+        auth = None
         following: StreamUrl | None = url
         while following is not None:
             dialogue = self._dialogue = Dialogue(
@@ -223,7 +226,9 @@ class _Attempt:
                 allow_basic=allow_basic,
                 withhold=self._request.withhold_credentials,
                 redirects=redirects,
+                auth=auth,
             )
+            self._again = auth is not None
             await self._connect(following, dialogue)
             if self._done:
                 return
@@ -234,7 +239,7 @@ class _Attempt:
             self._connection.flush()
             self._next_phase()
             following = await self._waiter
-            redirects = dialogue.redirects
+            redirects, auth = dialogue.redirects, dialogue.challenged
             if following is not None:
                 self._leave_connection()
 
@@ -418,12 +423,16 @@ class _Attempt:
 
     def _on_closed(self, error: BaseException | None) -> None:
         kind = kind_of(error)
-        if self._was_refused and self._dialogue and self._waiter and not self._waiter.done():
-            # it hung up on who asked for that transport: ask for the other one on a new connection
-            self._was_refused = False
-            self._dialogue.note("* closed; again, for the other transport")
-            self._waiter.set_result(self._dialogue.url)
-            return
+        if self._dialogue and self._waiter and not self._waiter.done():
+            again = None
+            if self._was_refused:
+                self._was_refused, again = False, "for the other transport"
+            elif self._dialogue.challenged and not self._again:
+                again = "with the answer to its 401"
+            if again is not None:
+                self._dialogue.note(f"* closed; again, {again}, on a new connection")
+                self._waiter.set_result(self._dialogue.url)
+                return
         if kind is FailureKind.INTERNAL:
             self.stop(kind, f"the prober itself failed: {type(error).__name__}")
         else:

@@ -15,7 +15,7 @@ import uvloop
 
 from ports import free_port
 from rtp_media import Clip, encode, interleave, rtp
-from scripted_camera import CLOSE, SAY_NOTHING, Reply, ScriptedCamera
+from scripted_camera import CLOSE, SAY_NOTHING, Reply, ScriptedCamera, challenged_and_closed
 from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Blame, FailureKind, Phase, ProbeResult, Rung
@@ -128,6 +128,25 @@ async def test_a_stale_nonce_in_the_middle() -> None:
     async with camera(challenges=[DIGEST], script={"SETUP": setup}) as cam:
         assert (await look(cam, credentials=GOOD)).ok
         assert cam.methods().count("SETUP") == 2
+
+
+async def test_the_login_of_a_server_that_hangs_up_after_its_challenge() -> None:
+    async with camera(script={"DESCRIBE": challenged_and_closed}, challenges=[DIGEST]) as cam:
+        result = await look(cam, credentials=GOOD)
+        assert result.ok, result.failure
+        assert cam.connections == 2
+        assert ["authorization" in each.headers for each in cam.requests[:2]] == [False, True]
+        assert any("401, on a new connection" in line for line in result.transcript)
+        wrong = await look(cam, credentials=BAD)
+        assert ending(wrong) == (Rung.RTSP, Phase.DESCRIBE, FailureKind.AUTH_FAILED)
+        assert cam.connections == 4
+    async with camera(script={"DESCRIBE": closed_when_logged_in}, challenges=[DIGEST]) as cam:
+        assert ending(await look(cam, credentials=GOOD))[1:] == (Phase.DESCRIBE, FailureKind.CLOSED)
+        assert cam.connections == 2
+
+
+async def closed_when_logged_in(cam: ScriptedCamera, request: Request) -> Reply:
+    return CLOSE if cam.authorized(request) else await challenged_and_closed(cam, request)
 
 
 async def test_credentials_in_the_url_are_used_and_not_shown() -> None:

@@ -196,7 +196,8 @@ class Dialogue:
 
     ``credentials`` are kept back if ``withhold``: a 401 then ends the dialogue, and the account cannot be
     locked by one more attempt. ``cnonce`` is this side's randomness for digests. ``redirects`` counts those
-    followed before, by an earlier dialogue on behalf of the same attempt.
+    followed before, by an earlier dialogue on behalf of the same attempt; ``auth`` is the :attr:`challenged`
+    of one.
     """
 
     def __init__(
@@ -208,6 +209,7 @@ class Dialogue:
         allow_basic: bool = False,
         withhold: bool = False,
         redirects: int = 0,
+        auth: Authenticator | None = None,
         sink: FrameSink | None = None,
         limits: Limits | None = None,
     ) -> None:
@@ -221,11 +223,9 @@ class Dialogue:
         self.session_timeout_s = 60.0
         self._credentials = credentials
         self._withhold = withhold
-        self._auth = (
-            Authenticator(credentials, cnonce=cnonce, allow_basic=allow_basic)
-            if credentials is not None and not withhold
-            else None
-        )
+        if auth is None and credentials is not None and not withhold:
+            auth = Authenticator(credentials, cnonce=cnonce, allow_basic=allow_basic)
+        self._auth = auth
         self._allow_basic = allow_basic
         self._reader = MessageReader(limits, sink=sink)
         self._out: list[bytes] = []
@@ -322,6 +322,13 @@ class Dialogue:
     @property
     def ended(self) -> bool:
         return self.state is State.ENDED
+
+    @property
+    def challenged(self) -> Authenticator | None:
+        """What answers the camera, from a 401 until it has said something to the answer. A camera that closes
+        instead may close after every 401, and listen to the answer on a new connection."""
+        pending = self._pending
+        return self._auth if pending and pending.refreshed and self.state is State.DESCRIBING else None
 
     @property
     def transcript(self) -> Transcript:
