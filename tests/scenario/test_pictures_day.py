@@ -22,15 +22,19 @@ from sharpeyes.health.decoders import Threads
 from sharpeyes.health.evidence import Evidence, Retention
 from sharpeyes.health.examiner import Checked, Opened
 from sharpeyes.health.fleet import Limits
-from sharpeyes.health.quality import LEARN_BEST, Quality
-from sharpeyes.health.sight import Finding
+from sharpeyes.health.quality import LEARN_BEST, VIEW_FAULTS, Quality
+from sharpeyes.health.sight import Finding, forget
 from sharpeyes.health.sweep import sweep
 from sharpeyes.store import evidence as index
 from sharpeyes.store import pictures
+from sharpeyes.store.events import VIEW_ACCEPTED, Event, record
 
 ONLINE, DEGRADED, OFFLINE, UNKNOWN = State.ONLINE, State.DEGRADED, State.OFFLINE, State.UNKNOWN
 KINDS = {"black": (PictureFault.SIGNAL_LOST, 3), "frozen": (PictureFault.FROZEN, 2)}
 KINDS |= {"blurred": (PictureFault.BLURRED, 2), "soft": (PictureFault.BLURRED, 1)}
+KINDS |= {"smeared": (PictureFault.BLURRED, 3), "grainy": (PictureFault.NOISE, 2)}
+USUAL = frozenset({"grainy"})
+"""What is found only as long as nobody knows that the camera is so always."""
 LONGEST_S = 30 * 1.6
 """Between two probes of a camera: one that came between two slots may let the next slot pass."""
 
@@ -56,7 +60,7 @@ class Examiner:
     ) -> Checked:
         self.checked += 1
         findings = ()
-        if picture in KINDS:
+        if picture in KINDS and (picture not in USUAL or not references):
             kind, severity = KINDS[picture]
             findings = (Finding(kind=kind, severity=severity, score=0.9, explanation=picture),)
         return Checked(
@@ -399,6 +403,62 @@ def test_what_is_normal_is_learnt_soon_then_better_and_anew_when_a_view_is_accep
                 (2, None, False),
                 (1, None, False),
             ]
+            await fleet.stop()
+            await keeper.stop()
+
+        run(story())
+
+
+def test_what_a_camera_always_shows_is_learnt_once_its_view_is_accepted(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        (camera,) = place.build({"h": 1})
+
+        async def story() -> None:
+            keeper = Evidence(place.database, tmp_path / "evidence", clock=place.clock)
+            await keeper.start()
+            quality, _ = quality_of(place, evidence=keeper)
+            fleet, board = place.fleet(quality=quality)
+
+            def faults() -> list[PictureFault]:
+                sight = fleet.sight(camera.id)
+                return [] if sight is None else [defect.kind for defect in sight.defects]
+
+            def learnt() -> set[str]:
+                return set(place.database.read(lambda c: pictures.load_references(c, camera.id)))
+
+            async def accept() -> None:
+                said = Event(at=place.clock(), kind=VIEW_ACCEPTED, subject=camera.id, message="")
+                await quality.accept_view(camera.id, lambda connection: record(connection, [said]))
+                sight = fleet.sight(camera.id)
+                assert sight is not None
+                fleet.see_anew(camera.id, forget(sight, VIEW_FAULTS))
+
+            place.pictures[camera.id] = "grainy"
+            await fleet.start([place.target(camera)])
+            await asyncio.sleep(1800)
+            assert (faults(), learnt()) == ([PictureFault.NOISE], set())
+            await accept()
+            for _ in range(60):
+                await asyncio.sleep(30)
+                assert faults() == [], "it is not raised again while it is learnt"
+            assert learnt() == {"day"}
+            place.pictures[camera.id] = "blurred"
+            await asyncio.sleep(900)
+            assert faults() == [PictureFault.BLURRED], "what is not usual is found again"
+
+            # What nobody can use is nobody's normal, whoever accepts it; nor is anything an hour later.
+            for shown, kind in (("black", PictureFault.SIGNAL_LOST), ("smeared", PictureFault.BLURRED)):
+                place.pictures[camera.id] = shown
+                await accept()
+                await asyncio.sleep(1800)
+                assert (faults(), learnt()) == ([kind], set())
+            await asyncio.sleep(1800)
+            place.pictures[camera.id] = "grainy"
+            await asyncio.sleep(1800)
+            assert (faults(), learnt()) == ([PictureFault.NOISE], set())
+            entry = board.get(camera.id)
+            assert entry is not None
+            assert entry.standing.state is DEGRADED
             await fleet.stop()
             await keeper.stop()
 

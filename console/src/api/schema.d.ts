@@ -866,7 +866,8 @@ export interface paths {
          * @description What the camera shows now is its normal view from now on: it was turned, moved or mended on purpose.
          *
          *     What was learnt is void; it is learnt anew from the next pictures, and faults that say "not as usual" are
-         *     dropped meanwhile.
+         *     dropped meanwhile. For an hour it is learnt from pictures that are a little noisy, soft or tinted, too:
+         *     so they are usual for this camera.
          */
         post: operations["accept_view_api_v1_cameras__camera_id__accept_view_post"];
         delete?: never;
@@ -8818,7 +8819,7 @@ export interface components {
             found: number;
             /**
              * Enrolled
-             * @description Of those, the ones that told their channels.
+             * @description Of those, the ones in the registry; known at the end.
              */
             enrolled: number;
             /**

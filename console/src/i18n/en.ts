@@ -519,7 +519,7 @@ export const en = {
   'looks.normalNone': 'Not learnt yet; it is learnt from the next pictures without faults.',
   'looks.learntOf': 'Learnt from {n} pictures, version {version}',
   'looks.accept': 'Accept the new view',
-  'looks.acceptWhy': 'The camera was turned or moved on purpose: what was normal is forgotten and learnt anew from what it shows now. Why?',
+  'looks.acceptWhy': 'The camera was turned or moved on purpose, or always looks like this: what was normal is forgotten and learnt anew from what it shows now. Why?',
   'looks.reached': 'Reached:',
   'looks.connect': 'connected',
   'looks.describe': 'described',

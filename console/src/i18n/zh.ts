@@ -520,7 +520,7 @@ export const zh: Record<Key, string> = {
   'looks.normalNone': '尚未学习；将从后续无异常的画面中学习。',
   'looks.learntOf': '由 {n} 张画面学习，版本 {version}',
   'looks.accept': '确认新视角',
-  'looks.acceptWhy': '摄像机是有意转动或移动的：原有正常画面作废，按现在的画面重新学习。原因？',
+  'looks.acceptWhy': '摄像机是有意转动或移动的，或者画面本来如此：原有正常画面作废，按现在的画面重新学习。原因？',
   'looks.reached': '到达：',
   'looks.connect': '连接',
   'looks.describe': '描述',

@@ -37,8 +37,9 @@ from sharpeyes.health import sight as sights
 from sharpeyes.health.decoders import Decoders
 from sharpeyes.health.evidence import HOUR_MS, Evidence
 from sharpeyes.health.examiner import Answer, Checked, Turn
+from sharpeyes.health.severity import is_critical
 from sharpeyes.health.sight import Seen, Sight
-from sharpeyes.store import pictures
+from sharpeyes.store import events, pictures
 from sharpeyes.store.database import Database
 from sharpeyes.store.pictures import StoredReference
 
@@ -71,13 +72,11 @@ LEARN_SPACED_MS = HOUR_MS
 """Afterwards so far, for they shall be of different hours."""
 SAMPLES_MS = 3 * 24 * HOUR_MS
 """How long a picture may wait to be learnt from."""
-VIEW_FAULTS = frozenset(PictureFault) - {
-    PictureFault.SIGNAL_LOST,
-    PictureFault.FROZEN,
-    PictureFault.CORRUPT,
-    PictureFault.NOISE,
-}
-"""Faults found by comparing with what is normal for the camera: void when its view is accepted anew."""
+VIEW_FAULTS = frozenset(PictureFault) - {PictureFault.SIGNAL_LOST, PictureFault.FROZEN, PictureFault.CORRUPT}
+"""Faults that depend on what is normal for the camera: void when its view is accepted anew."""
+ACCEPTED_MS = HOUR_MS
+"""For so long after a view was accepted, what is found in it by itself is taken for its normal, unless the
+picture is of no use: a lens that is a little soft, a sensor that is a little noisy."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
 
@@ -173,6 +172,8 @@ class _Memory:
     sampled: dict[str, Ms] = field(default_factory=dict)
     unusable: frozenset[str] = frozenset()
     """Modes whose reference cannot be read, as was said once."""
+    accepted: Ms | None = None
+    """When its view was accepted, 0 if never. None: not read yet."""
 
 
 @dataclass(slots=True)
@@ -321,6 +322,8 @@ class Quality:
         if not checked.findings:
             memory.normal = checked.normal
         seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+        if seen.findings and await self._is_accepted(camera, memory, seen):
+            seen = _as_accepted(seen)
         if first is None:
             return self._look_later(camera, memory, answer, seen, before, cadence_s)
         await self._keep(camera, result, seen, checked)
@@ -404,7 +407,8 @@ class Quality:
             self._apart[camera] = _Apart()  # it stays apart: a look may be under way
 
     async def accept_view(self, camera: str, connection_write: Callable[[Connection], None]) -> None:
-        """What it shows from now on is its normal view; ``connection_write`` joins the transaction."""
+        """What it shows from now on is its normal view; ``connection_write`` joins the transaction, and
+        writes the event that says so (:data:`~sharpeyes.store.events.VIEW_ACCEPTED`)."""
         assert self._database is not None
         now = self._clock()
 
@@ -496,6 +500,17 @@ class Quality:
             self._references.popitem(last=False)
         return found
 
+    async def _is_accepted(self, camera: str, memory: _Memory, seen: Seen) -> bool:
+        """Whether an operator just said that this view, of which nothing is learnt yet, is the normal one."""
+        if self._database is None or camera in self._apart or seen.mode in (memory.known or {}):
+            return False
+        if memory.accepted is None:
+            found = await self._database.aread(
+                lambda c: events.list_events(c, subject=camera, kind=events.VIEW_ACCEPTED, limit=1)
+            )
+            memory.accepted = found[0].at if found else Ms(0)
+        return 0 <= seen.at - memory.accepted < ACCEPTED_MS
+
     def _learning(self, memory: _Memory, seen: Seen) -> float | None:
         """While a mode is not known, pictures of it are wanted sooner than the cadence."""
         if self.evidence is None or seen.mode is None or seen.findings or seen.mode in (memory.known or {}):
@@ -558,6 +573,16 @@ class Quality:
         apart.references[mode] = await self._learnt("load", data)
         memory.known = (memory.known or {}) | {mode: (1, LEARN_BEST)}
         self.stats.learnt += 1
+
+
+def _as_accepted(seen: Seen) -> Seen:
+    """The same, but what is found of the view itself counts neither way, unless the picture is of no use."""
+    normal = {found.kind for found in seen.findings if found.kind in VIEW_FAULTS and not is_critical(found)}
+    return replace(
+        seen,
+        findings=tuple(finding for finding in seen.findings if finding.kind not in normal),
+        unassessed=seen.unassessed | normal,
+    )
 
 
 def _keyframe(content: bytes) -> Keyframe:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sharpeyes.domain.health import Defect, PictureFault, State
 
@@ -89,9 +90,18 @@ def state_of(defect: Defect) -> State:
     return MEANINGS[defect.kind].states[_index(defect)]
 
 
-def is_critical(defect: Defect) -> bool:
+class Graded(Protocol):
+    """A fault of a picture, found or confirmed."""
+
+    @property
+    def kind(self) -> PictureFault: ...
+    @property
+    def severity(self) -> int: ...
+
+
+def is_critical(fault: Graded) -> bool:
     """Whether the picture is not usable because of it."""
-    return MEANINGS[defect.kind].critical[_index(defect)]
+    return MEANINGS[fault.kind].critical[_index(fault)]
 
 
 def worst(defects: Iterable[Defect]) -> Defect | None:
@@ -103,8 +113,8 @@ def worst(defects: Iterable[Defect]) -> Defect | None:
     )
 
 
-def _index(defect: Defect) -> int:
-    return min(max(defect.severity, 1), 3) - 1
+def _index(fault: Graded) -> int:
+    return min(max(fault.severity, 1), 3) - 1
 
 
 _ORDER = {kind: number for number, kind in enumerate(MEANINGS)}

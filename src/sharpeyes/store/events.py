@@ -11,6 +11,9 @@ from sqlalchemy import Connection, insert, select
 from sharpeyes.domain.time import Ms
 from sharpeyes.store.schema import event
 
+VIEW_ACCEPTED = "view_accepted"
+"""Kind of the event by which an operator takes what a camera shows for its normal view."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:

@@ -28,7 +28,7 @@ from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH
 from sharpeyes.health.quality import VIEW_FAULTS
 from sharpeyes.health.sight import forget
 from sharpeyes.store.cameras import get_camera
-from sharpeyes.store.events import Event, record
+from sharpeyes.store.events import VIEW_ACCEPTED, Event, record
 from sharpeyes.store.evidence import ProbeRecord, list_records
 from sharpeyes.store.grants import get_grant
 from sharpeyes.store.pictures import StoredReference, list_references
@@ -121,7 +121,8 @@ async def accept_view(
     """What the camera shows now is its normal view from now on: it was turned, moved or mended on purpose.
 
     What was learnt is void; it is learnt anew from the next pictures, and faults that say "not as usual" are
-    dropped meanwhile.
+    dropped meanwhile. For an hour it is learnt from pictures that are a little noisy, soft or tinted, too:
+    so they are usual for this camera.
     """
     await rooms.database.aread(lambda connection: get_camera(connection, camera_id))
     if rooms.quality is None:
@@ -129,7 +130,7 @@ async def accept_view(
     before = rooms.fleet.sight(camera_id)
     accepted = Event(
         at=rooms.clock(),
-        kind="view_accepted",
+        kind=VIEW_ACCEPTED,
         subject=camera_id,
         message=f"new view accepted by {_who(caller)}" + (f": {wanted.reason}" if wanted.reason else ""),
         detail={"who": caller.name},
