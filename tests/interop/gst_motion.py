@@ -22,6 +22,7 @@ ENCODERS = {
     " ! rtph264pay name=pay0 config-interval=-1",
     "x265enc": "x265enc tune=zerolatency speed-preset=ultrafast key-int-max=25 bitrate=4000"
     " ! rtph265pay name=pay0 config-interval=-1",
+    "jpegenc": "jpegenc ! rtpjpegpay name=pay0",
 }
 
 

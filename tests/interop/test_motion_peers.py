@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sharpeyes.health.diagnose.keyframe import Codec, decode_keyframe
+from sharpeyes.health.examine import decoded
 from sharpeyes.health.probe import ProbeRequest, probe
 
 PYTHON = "/usr/bin/python3"  # Debian's, which has the GObject bindings
@@ -41,14 +41,12 @@ async def moves(url: str) -> tuple[bool, int]:
     """Whether something moves behind the next keyframe, and behind how many pictures that was looked for."""
     result = await probe(ProbeRequest(url=url, timeout_s=30, follow=8))
     assert result.keyframe is not None, (result.failure, result.transcript)
-    codec: Codec = "h265" if result.keyframe.codec == "h265" else "h264"
-    following = result.keyframe.following
-    decoded = await asyncio.to_thread(decode_keyframe, result.keyframe.data, codec, following=following)
-    assert decoded.picture is not None
-    return decoded.moves, len(following)
+    picture, moving = await asyncio.to_thread(decoded, result.keyframe, result.at)
+    assert picture is not None
+    return moving, len(result.keyframe.following)
 
 
-@pytest.mark.parametrize("encoder", ["x264enc", "openh264enc", "x265enc"])
+@pytest.mark.parametrize("encoder", ["x264enc", "openh264enc", "x265enc", "jpegenc"])
 async def test_rings_that_run_move_and_those_that_stand_do_not(server: Peer, encoder: str) -> None:
     if encoder not in server.encoders:
         pytest.skip(f"SKIPPED: GStreamer has no {encoder}; apt install gstreamer1.0-plugins-bad and -ugly")

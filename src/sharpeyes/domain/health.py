@@ -179,7 +179,8 @@ class Keyframe:
     """Annex B byte stream with its parameter sets (H.264, H.265), or a JFIF file (JPEG)."""
     rtp_time: int
     following: tuple[bytes, ...] = field(default=(), repr=False)
-    """The coded pictures behind it, none missing: each decodes with all before it. Not for JPEG."""
+    """The coded pictures behind it, none missing: each decodes with all before it. Of JPEG, one alone, some
+    pictures later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

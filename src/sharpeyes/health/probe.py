@@ -68,7 +68,7 @@ class ProbeRequest:
     observe_s: float = 0.0
     """How long to go on behind the keyframe, to measure frame rate, bit rate and loss."""
     follow: int = 0
-    """Bring as many of the pictures behind the keyframe too, if they come at once; not for JPEG."""
+    """Bring as many of the pictures behind the keyframe too, if they come at once; of JPEG, the last."""
     allow_basic: bool = False
     """Whether the password may be sent as it is, should the camera ask for that."""
     tls: TlsPolicy = field(default_factory=TlsPolicy)
@@ -387,7 +387,7 @@ class _Attempt:
         )
         now = self._loop.time()
         if self._request.observe_s <= 0:
-            if self._request.follow and codec != "jpeg" and self._connection is not None:
+            if self._request.follow and self._connection is not None:
                 # one reading for all of them: each costs as much as a keyframe's
                 self._connection.pause()
                 self._gathers = self._paused = True

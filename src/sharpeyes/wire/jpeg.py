@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from sharpeyes.wire.nal import MAX_KEYFRAME, Depacketiser, Geometry
+from sharpeyes.wire.nal import MAX_FOLLOWING, MAX_KEYFRAME, Depacketiser, Geometry
 
 _ZIGZAG_LUMA = bytes.fromhex(
     "100b0c0e0c0a100e0d0e1211101318281a181616183123251d283a333d3c393338374048"
@@ -58,7 +58,7 @@ class JpegDepacketiser(Depacketiser):
         self._tables: dict[int, bytes] = {}  # by Q: tables need not be sent with every picture
 
     def payload(self, data: bytes, start: int, end: int, rtp_time: int, marker: bool) -> None:
-        if end - start < 9 or self.keyframe is not None:
+        if end - start < 9 or (self.keyframe is not None and not self._follow):
             return
         offset = int.from_bytes(data[start + 1 : start + 4])
         kind, quality = data[start + 4], data[start + 5]
@@ -83,9 +83,15 @@ class JpegDepacketiser(Depacketiser):
             self._overflow()
         elif marker:
             scan = b"".join(self._parts)
-            self.keyframe = self._header + scan + (b"" if scan.endswith(b"\xff\xd9") else b"\xff\xd9")
-            self.keyframe_time = rtp_time
+            self._whole(self._header + scan + (b"" if scan.endswith(b"\xff\xd9") else b"\xff\xd9"), rtp_time)
             self._damaged, self._parts = True, []
+
+    def _whole(self, picture: bytes, rtp_time: int) -> None:
+        if self.keyframe is None:
+            self.keyframe, self.keyframe_time = picture, rtp_time
+        elif len(picture) <= MAX_FOLLOWING:
+            self.following = [picture]  # none needs those before it, and the last one is the furthest away
+            self._follow -= 1
 
     def _begin(
         self, data: bytes, start: int, at: int, end: int, kind: int, quality: int, restart: int

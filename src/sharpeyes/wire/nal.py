@@ -111,7 +111,8 @@ class Depacketiser(ABC):
         """The first whole keyframe. It stays, and no other one is put together, until it is set to None."""
         self.keyframe_time = 0
         self.following: list[bytes] = []
-        """The coded pictures behind it, if :meth:`follow` asked for them: in coding order, none missing."""
+        """The coded pictures behind it, if :meth:`follow` asked for them: in coding order, none missing.
+        Where every picture is a keyframe, the last one alone."""
         self.geometry: Geometry | None = None
         self.problem: str | None = None
         """Why what looked like a keyframe was none, for the evidence."""
@@ -124,10 +125,7 @@ class Depacketiser(ABC):
         self._follow = 0  # pictures behind the keyframe that are still wanted
 
     def follow(self, most: int) -> None:
-        """Keep the pictures behind the keyframe, ``most`` of them, up to the first one that is not whole.
-
-        Where every picture is a keyframe, none are kept.
-        """
+        """Keep the pictures behind the keyframe, ``most`` of them, up to the first one that is not whole."""
         self._follow = most
 
     @abstractmethod

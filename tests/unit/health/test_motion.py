@@ -14,7 +14,15 @@ import pytest
 from sharpeyes.domain.health import Keyframe
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.diagnose.keyframe import Decoded, decode_keyframe
-from sharpeyes.health.diagnose.motion import Codec, difference, fineness_of, limit_of, luma_of, means_of
+from sharpeyes.health.diagnose.motion import (
+    Codec,
+    dc_step,
+    difference,
+    fineness_of,
+    limit_of,
+    luma_of,
+    means_of,
+)
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.simulator.scene import Scene
 
@@ -263,7 +271,33 @@ def test_the_examiner_says_so() -> None:
         )
         assert opened.picture is not None
         assert opened.moves is moves
-    _, jpeg = cv2.imencode(".jpg", street(0)[:HEIGHT])
-    opened = examiner.open(Keyframe(codec="jpeg", data=jpeg.tobytes(), rtp_time=0), Ms(1), None)
-    assert opened.picture is not None
-    assert not opened.moves
+
+
+def jpeg(frame: np.ndarray, quality: int) -> bytes:
+    _, coded = cv2.imencode(
+        ".jpg", cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_I420), [cv2.IMWRITE_JPEG_QUALITY, quality]
+    )
+    return coded.tobytes()
+
+
+@pytest.mark.parametrize("quality", [5, 10, 30, 75])
+def test_of_jpeg_another_picture_moves_and_the_same_one_coded_otherwise_does_not(quality: int) -> None:
+    examiner = PictureExaminer()
+    key = jpeg(still(0), quality)
+
+    def moves(*following: bytes) -> bool:
+        opened = examiner.open(Keyframe(codec="jpeg", data=key, rtp_time=0, following=following), Ms(1), None)
+        assert opened.picture is not None
+        return opened.moves
+
+    assert not moves()
+    assert not moves(b"no picture")
+    for shown in (still(0), with_clock(25)):
+        for other in (3, 5, 8, 10, 15, 20, 30, 50, 75, 95):
+            assert not moves(jpeg(shown, other)), other
+    assert moves(jpeg(street(15), quality))
+
+
+def test_a_jpeg_that_hides_its_tables_is_told_as_coarsely_as_can_be() -> None:
+    assert dc_step(jpeg(street(0), 50)) == 2
+    assert dc_step(b"") == dc_step(b"\xff\xd8\xff\xdb\0\x43") == dc_step(b"\xff\xdb\0\x83\x10\1") == 255 / 8

@@ -689,15 +689,22 @@ async def test_pictures_behind_the_keyframe_of_an_observation() -> None:
     assert found == coded("h264", slice(1, 1 + len(found)))
 
 
-async def test_jpeg_brings_one_picture_and_no_more() -> None:
+async def test_of_jpeg_the_last_picture_comes_with_the_first() -> None:
     sdp = b"v=0\r\nm=video 0 RTP/AVP 26\r\na=control:trackID=0\r\n"
     payload = b"\0\0\0\0\1\x50\2\2" + bytes(60)
-    packets = [rtp(payload, number, number * 3600, marker=True, kind=26) for number in range(5)]
+    packets = [
+        rtp(payload + bytes((number,)), number, number * 3600, marker=True, kind=26) for number in range(5)
+    ]
     async with ScriptedCamera(sdp, packets) as cam:
-        result = await look(cam, follow=4)
-    assert result.ok, result.failure
+        async with asyncio.timeout(60):
+            while not (result := await look(cam, follow=4)).keyframe.following:  # type: ignore[union-attr]
+                pass
+        plain = await look(cam)
     assert result.keyframe is not None
-    assert (result.keyframe.codec, result.keyframe.following) == ("jpeg", ())
+    assert plain.keyframe is not None
+    assert (result.keyframe.codec, result.keyframe.data[-3:-2]) == ("jpeg", b"\0")
+    assert [each[-3:-2] for each in result.keyframe.following] == [b"\4"]
+    assert (plain.keyframe.data, plain.keyframe.following) == (result.keyframe.data, ())
 
 
 async def test_cancellation_behind_the_keyframe_leaves_nothing_behind(

@@ -232,16 +232,21 @@ def test_open_gop_behind_a_recovery_point() -> None:
     assert depacketiser.following == expected(made, joins[0], 3)
 
 
-def test_jpeg_has_none() -> None:
-    """Each picture is a keyframe."""
+def test_of_jpeg_the_last_one_is_kept() -> None:
+    """Each picture is a keyframe, and needs no other."""
     _, coded = cv2.imencode(
         ".jpg", np.zeros((16, 16, 3), np.uint8), [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x221111]
     )
     scan = coded.tobytes()[-60:]
     depacketiser = JpegDepacketiser()
     depacketiser.follow(4)
-    payload = b"\0\0\0\0\1\x50\2\2" + scan
-    for number in range(3):
-        depacketiser.payload(payload, 0, len(payload), number, True)
+    for number in range(6):
+        payload = b"\0\0\0\0\1\x50\2\2" + scan + bytes((number,))
+        depacketiser.payload(payload, 0, len(payload), number, number != 3)  # the fourth one lacks its end
     assert depacketiser.keyframe is not None
-    assert depacketiser.following == []
+    assert depacketiser.keyframe_time == 0
+    assert [picture[-3:] for picture in depacketiser.following] == [b"\5\xff\xd9"]
+    late = b"\0\0\0\0\1\x50\2\2" + scan + b"late"
+    for number in (6, 7):
+        depacketiser.payload(late, 0, len(late), number, True)
+    assert [picture[-3:] for picture in depacketiser.following] == [b"\5\xff\xd9"], "four were asked for"

@@ -38,6 +38,8 @@ larger blocks and the loop filters that are skipped here do more. A larger one n
 area, as it is scaled down; a smaller one as many, as its blocks are means of fewer pixels."""
 _COARSEST: dict[Codec, float] = {"h264": 0.8, "h265": 1.0}
 """Share of these bytes below which refinement changes means without limit."""
+_HEAD = 4096
+"""Bytes of a JPEG in which its first table is looked for."""
 _CHANGED = 6
 """So many blocks must change, ..."""
 _REFINED, _LEAST = 24.0, 6.0
@@ -98,6 +100,25 @@ def difference(before: Blocks, later: Plane, limit: float) -> float:
     detail = np.sqrt(np.maximum(_means(after * after) - mean * mean, 0))
     unexplained = np.partition(change - _EXPLAINED * detail, -_IN_ROW, axis=1)[:, -_IN_ROW:]
     return max(changed, _largest(unexplained, _BEYOND) / _REST)
+
+
+def is_another(before: Plane, later: Plane, step: float) -> bool:
+    """Whether something moved between two pictures of which none depends on the other (Motion JPEG).
+
+    Both (360, 640), ``step`` as of :func:`dc_step`. Nothing is refined there; but where a quantiser follows
+    the bit rate, flat parts of the same picture may be told one step apart.
+    """
+    means = [_means(plane.astype(np.float32)) for plane in (before, later)]
+    return _largest(np.abs(means[1] - means[0]), _CHANGED) > _LEAST + step
+
+
+def dc_step(jpeg: bytes) -> float:
+    """How finely the means of a JPEG's blocks are told, in steps of luma: an eighth of the first value of its
+    first quantisation table (ITU-T T.81, A.3.4). As coarsely as can be if no table is where one should be."""
+    at = jpeg.find(b"\xff\xdb", 0, _HEAD)
+    if at < 0 or at + 5 >= len(jpeg) or jpeg[at + 4] & 0xF0:
+        return 255 / 8
+    return jpeg[at + 5] / 8
 
 
 def _largest(blocks: Blocks, rank: int) -> float:
