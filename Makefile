@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test`. The virtual environment is made on first use.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint typecheck unit bench guides screenshots lock clean
+.PHONY: help setup demo test lint typecheck unit fuzz bench guides screenshots lock clean
 
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -31,6 +31,11 @@ typecheck: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+
+ROUNDS ?= 10
+fuzz: $(VENV)/.dev ## Look for inputs that break a property, at random (`make test` takes the same each time)
+	@for round in $$(seq $(ROUNDS)); do echo "== round $$round of $(ROUNDS)"; \
+	  $(BIN)/pytest -q -n $(WORKERS) -m hypothesis --hypothesis-profile fuzz || exit 1; done
 
 bench: $(VENV)/.dev ## Print the figures of every bench (minutes; CPU time and ratios)
 	@for b in tests/bench/bench_*.py; do echo "== $$b"; $(BIN)/python "$$b" || exit 1; done

@@ -19,6 +19,7 @@ from sharpeyes.wire.rtsp.url import mask, parse_url
 
 CORPUS = sorted((Path(__file__).parent / "corpus" / "rtsp").iterdir())
 URL, _ = parse_url("rtsp://cam/live")
+DESCRIPTION = b"Content-Length: 52\r\n\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=x:y\r\n"
 WORDS = [
     *(b"RTSP/1.0 200 OK\r\n", b"RTSP/1.0 401 No\r\n", b"RTSP/1.0 302 Moved\r\n", b"RTSP/1.0 461 No\r\n"),
     *(
@@ -49,10 +50,7 @@ WORDS = [
         b"RTSP/1.",
         b"R",
     ),
-    *(
-        b"Content-Length: 52\r\n\r\nm=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=x:y\r\n",
-        b"\xff\x00\x80",
-    ),
+    *(DESCRIPTION, b"\xff\x00\x80"),
 ]
 stream = st.lists(st.one_of(st.sampled_from(WORDS), st.binary(max_size=12)), max_size=30).map(b"".join)
 
@@ -153,6 +151,7 @@ def test_corpus(file: Path) -> None:
 
 @settings(deadline=None)
 @given(st.lists(stream, max_size=8), st.sampled_from(list(Transport)), st.booleans())
+@example([WORDS[0] + DESCRIPTION + b"TEARDOWN * RTSP/1.0\r\n\r\n"], Transport.TCP, False)
 def test_a_dialogue_ends_in_values_whatever_is_said(
     answers: list[bytes], transport: Transport, withhold: bool
 ) -> None:

@@ -563,6 +563,24 @@ async def test_goodbye_before_a_keyframe() -> None:
     assert ending(result)[2] is FailureKind.CLOSED
 
 
+@pytest.mark.parametrize("transport", list(Transport))
+@pytest.mark.parametrize(
+    ("method", "rung", "phase"),
+    [("DESCRIBE", Rung.AUTHENTICATED, Phase.SETUP), ("SETUP", Rung.AUTHENTICATED, Phase.PLAY)],
+)
+async def test_an_end_in_one_reading_with_an_answer_ends_the_probe(
+    method: str, rung: Rung, phase: Phase, transport: Transport
+) -> None:
+    def answered_and_ended(cam: ScriptedCamera, request: Request) -> bytes:
+        answer = cam.describe(request) if method == "DESCRIBE" else cam.setup(request)
+        return answer.encode() + b"TEARDOWN * RTSP/1.0\r\nCSeq: 1\r\n\r\n"
+
+    async with camera(script={method: answered_and_ended}) as cam:
+        result = await look(cam, transport=transport)
+        assert cam.methods()[-1] == method
+    assert ending(result) == (rung, phase, FailureKind.CLOSED)
+
+
 async def test_a_server_that_ends_the_session_during_observation_spoils_nothing() -> None:
     def play(cam: ScriptedCamera, request: Request) -> bytes:
         return (

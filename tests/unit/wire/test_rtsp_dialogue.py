@@ -94,6 +94,18 @@ def test_out_of_turn_is_a_mistake_of_the_caller() -> None:
         playing().start()
 
 
+def test_what_is_asked_for_after_the_end_is_not_sent() -> None:
+    dialogue = Dialogue(URL, cnonce="c")
+    dialogue.start()
+    described, ended = dialogue.feed(SCRIPT[0] + b"TEARDOWN * RTSP/1.0\r\nCSeq: 9\r\n\r\n")
+    assert isinstance(described, Described)
+    assert isinstance(ended, Ended)
+    dialogue.outgoing()
+    dialogue.set_up(Transport.TCP)  # as the user does who takes one event after the other
+    assert dialogue.outgoing() == b""
+    assert dialogue.ended
+
+
 def test_hostile_headers_cannot_begin_a_line_of_ours() -> None:
     dialogue = Dialogue(URL, cnonce="c")
     dialogue.start()

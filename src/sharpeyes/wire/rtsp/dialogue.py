@@ -193,6 +193,7 @@ class _Pending:
 
 class Dialogue:
     """One session on one stream. Nothing here raises on what a server sends: it ends in :class:`Ended`.
+    What is asked for after the end is not sent.
 
     ``credentials`` are kept back if ``withhold``: a 401 then ends the dialogue, and the account cannot be
     locked by one more attempt. ``cnonce`` is this side's randomness for digests. ``redirects`` counts those
@@ -356,6 +357,8 @@ class Dialogue:
             self.said.append(said)
 
     def _ask(self, method: str, uri: str, headers: tuple[tuple[str, str], ...]) -> None:
+        if self.ended:  # by what came behind the answer in the same reading: the user has yet to see it
+            return
         following = _REQUESTS.get((self.state, method))
         if following is None:
             raise RuntimeError(f"{method} is not asked for while {self.state.value}")
