@@ -7,7 +7,7 @@ from __future__ import annotations
 import requests  # noqa: F401
 from hypothesis import HealthCheck, settings
 
-# The same examples for the same code, so that a change is refused for what it does alone. `make fuzz` looks on.
+# The same examples for the same code: a change is refused for what it does alone. `make fuzz` looks further.
 settings.register_profile(
     "same", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
