@@ -125,8 +125,9 @@ async def test_what_is_done_to_the_source_is_diagnosed(camera: Peer) -> None:
         camera.play(show)
         await asyncio.sleep(PAIR_S)  # for the encoder to have begun anew
         sight: Sight | None = None
+        stood: tuple[bytes, ...] = ()
         pictures = []
-        for number in range(3 if wanted is None else 8):
+        for number in range(3 if wanted is None else 16):
             if sight is not None and wanted in {defect.kind for defect in sight.defects}:
                 break
             if number:
@@ -136,7 +137,8 @@ async def test_what_is_done_to_the_source_is_diagnosed(camera: Peer) -> None:
             assert picture is not None
             pictures.append(picture)
             if len(pictures) > 1:
-                checked = await asyncio.to_thread(examiner.check, *pictures[-2:], references)
+                checked = await asyncio.to_thread(examiner.check, *pictures[-2:], references, stood=stood)
+                stood += checked.stood
                 seen = Seen(
                     at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed
                 )

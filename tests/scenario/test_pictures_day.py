@@ -56,7 +56,13 @@ class Examiner:
         return Opened(picture=said, mode=mode, plain=normal == said, normal=normal)
 
     def check(
-        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+        self,
+        before: Any | None,
+        picture: Any,
+        references: Mapping[str, Any],
+        *,
+        moves: bool,
+        stood: Sequence[bytes] = (),
     ) -> Checked:
         self.checked += 1
         findings = ()

@@ -14,6 +14,7 @@ from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.diagnose.checks import CHECKS
 from sharpeyes.health.diagnose.diagnosis import diagnose
+from sharpeyes.health.diagnose.imprint import imprint, is_known
 from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.motion import Codec, dc_step, is_another
 from sharpeyes.health.diagnose.picture import Picture
@@ -76,6 +77,7 @@ class PictureExaminer:
         references: Mapping[str, ModeReference],
         *,
         moves: bool = False,
+        stood: Sequence[bytes] = (),
     ) -> Checked:
         if before is None and not references and is_unremarkable(picture):
             # nothing to hold it against, and nothing in it that stands out: the checks would say no more
@@ -83,7 +85,8 @@ class PictureExaminer:
             unassessed = _NEEDING - {PictureFault.FROZEN} if moves else _NEEDING
             document = {"mode": mode, "unremarkable": True, "moves": moves}
             return Checked(mode=mode, findings=(), unassessed=unassessed, document=document)
-        diagnosis = diagnose(picture, before, references, moves=moves)
+        again = before is not None and bool(stood) and is_known(imprint(picture), stood)
+        diagnosis = diagnose(picture, before, references, moves=moves, again=again)
         reference = references.get(diagnosis.mode)
         findings = tuple(
             Finding(
@@ -95,6 +98,7 @@ class PictureExaminer:
             )
             for reading in diagnosis.faults
         )
+        still = any(finding.kind is PictureFault.FROZEN for finding in findings)
         return Checked(
             mode=diagnosis.mode,
             findings=findings,
@@ -106,6 +110,7 @@ class PictureExaminer:
             document=diagnosis.to_plain(),
             still=marked_still(picture, diagnosis) if findings else None,
             normal=None if reference is None or findings else _kept(diagnosis.mode, picture),
+            stood=tuple(imprint(each) for each in (before, picture) if each is not None) if still else (),
         )
 
     def trace(self, picture: Picture) -> NDArray[np.uint8]:

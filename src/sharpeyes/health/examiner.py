@@ -44,6 +44,8 @@ class Checked:
     still: bytes | None = None
     """A marked-up JPEG, if there is something to show."""
     normal: Any = None
+    stood: tuple[bytes, ...] = ()
+    """By what the pictures are known again, if they stand still; small."""
 
 
 class Examiner(Protocol):
@@ -52,9 +54,16 @@ class Examiner(Protocol):
     def open(self, keyframe: Keyframe, at: Ms, normal: Any) -> Opened: ...
 
     def check(
-        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+        self,
+        before: Any | None,
+        picture: Any,
+        references: Mapping[str, Any],
+        *,
+        moves: bool,
+        stood: Sequence[bytes] = (),
     ) -> Checked:
-        """``moves``: something moves in the pictures behind one of these."""
+        """``moves``: something moves in the pictures behind one of these. ``stood``: of pictures of the
+        camera that stood still before."""
         ...
 
     def trace(self, picture: Any) -> Any:
@@ -132,7 +141,12 @@ def meet(examiner: Examiner, keyframe: Keyframe, at: Ms, references: Mapping[str
 
 
 def compare(
-    examiner: Examiner, before: Any, keyframe: Keyframe, at: Ms, references: Mapping[str, Any]
+    examiner: Examiner,
+    before: Any,
+    keyframe: Keyframe,
+    at: Ms,
+    references: Mapping[str, Any],
+    stood: Sequence[bytes],
 ) -> Answer:
     """The full checks of two pictures."""
     began = time.thread_time()
@@ -141,7 +155,7 @@ def compare(
     picture = opened.picture
     if picture is None:
         return Answer(decoded=False, decode_s=decoded - began)
-    checked = examiner.check(before, picture, references, moves=opened.moves)
+    checked = examiner.check(before, picture, references, moves=opened.moves, stood=stood)
     return Answer(decoded=True, checked=checked, decode_s=decoded - began)
 
 

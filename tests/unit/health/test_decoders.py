@@ -274,10 +274,13 @@ async def test_all_that_is_learnt_and_found_can_be_said(processes: Processes) ->
     learnt, _ = await processes.turn("learn", samples, "day", AT)
     reference, _ = await processes.turn("load", learnt)
     assert np.array_equal(reference.field, examiner.load(learnt).field)
-    answer, _ = await processes.turn("compare", _picture(), keyframe(), AT, {"day": reference})
+    answer, _ = await processes.turn("compare", _picture(), keyframe(), AT, {"day": reference}, ())
     assert PictureFault.FROZEN in {finding.kind for finding in answer.checked.findings}
     assert answer.checked.still[:2] == b"\xff\xd8"
-    well, _ = await processes.turn("compare", _picture(), samples[0], AT, {"day": reference})
+    assert answer.checked.stood
+    well, _ = await processes.turn(
+        "compare", _picture(), samples[0], AT, {"day": reference}, answer.checked.stood
+    )
     kept = well.checked.normal
     if kept is not None:
         again, _ = await processes.turn("glance", samples[2], AT, kept, well.checked.mode)

@@ -91,7 +91,13 @@ class Examiner:
         return Opened(picture="seen", mode="day")
 
     def check(
-        self, before: Any | None, picture: Any, references: Mapping[str, Any], *, moves: bool
+        self,
+        before: Any | None,
+        picture: Any,
+        references: Mapping[str, Any],
+        *,
+        moves: bool,
+        stood: Sequence[bytes] = (),
     ) -> Checked:
         return Checked(mode="day", findings=(), unassessed=frozenset(), document={})
 

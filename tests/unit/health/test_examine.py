@@ -21,8 +21,9 @@ from sharpeyes.simulator.scene import Scene
 AT = Ms(1_790_000_000_000)
 
 
-def scene(seed: int, *, shade: float = 1.0) -> Keyframe:
-    """A street of boxes with sensor noise of its own in each picture, as one H.264 keyframe."""
+def scene(seed: int, *, shade: float = 1.0, factor: int = 20) -> Keyframe:
+    """A street of boxes with sensor noise of its own in each picture, as one H.264 keyframe; ``factor``: how
+    coarsely it is coded."""
     chance = np.random.default_rng(5)
     image = np.full((360, 640, 3), (150, 140, 120), np.uint8)
     for _ in range(60):
@@ -35,7 +36,7 @@ def scene(seed: int, *, shade: float = 1.0) -> Keyframe:
     context = av.CodecContext.create("libx264", "w")
     context.width, context.height, context.pix_fmt = 640, 360, "yuv420p"
     context.time_base = Fraction(1, 25)
-    context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "20"}
+    context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": str(factor)}
     frame = av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format="yuv420p")
     data = b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
     return Keyframe(codec="h264", data=data, rtp_time=0)
@@ -77,6 +78,35 @@ async def test_a_film_that_is_played_round_and_round_does_not_stand_still(living
     assert quality.stats.full > 1
     assert sight is not None
     assert (PictureFault.FROZEN in {defect.kind for defect in sight.defects}) is not living
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+async def test_a_frozen_picture_that_is_coded_now_finer_now_coarser_is_known_again(frozen: bool) -> None:
+    """As an encoder under control of its bit rate does. A pair that was coded alike begins it."""
+    quality = Quality(Threads(PictureExaminer()), clock=lambda: AT)
+    sight, found = None, []
+    shown = 1
+    for visit, factors in enumerate([(20, 20), (24, 20), (20, 30), (30, 24), (24, 28), (28, 30)]):
+        look = None
+        for number, factor in enumerate(factors):
+            shown += not frozen and visit > 0
+            keyframe = replace(scene(shown, factor=factor), rtp_time=shown)
+            # a byte behind the picture that tells nothing: the same coding again, yet another keyframe
+            keyframe = replace(keyframe, data=keyframe.data + b"\0" * (2 * visit + number))
+            at = Ms(AT + 20_000 * visit + 2000 * number)
+            result = ProbeResult(
+                at=at, rung=Rung.KEYFRAME, failure=None, timings=Timings(), keyframe=keyframe
+            )
+            look = await quality.look("c", result, sight, 300.0)
+        assert look is not None
+        assert look.sight is not None
+        sight = look.sight
+        found.append(sight.trails.get(PictureFault.FROZEN))
+    await quality.stop()
+    shows = [trail is not None and trail.looks[-1][1] for trail in found]
+    # known are the codings of pairs in which it was found frozen: 30 is not until (30, 24) is
+    assert shows == ([True, True, False, True, False, True] if frozen else [True] + [False] * 5)
+    assert (PictureFault.FROZEN in {defect.kind for defect in sight.defects}) is frozen
 
 
 def test_the_normal_picture_is_learnt_and_then_plain() -> None:

@@ -111,12 +111,14 @@ def diagnose(
     *,
     mode: str | None = None,
     moves: bool = False,
+    again: bool = False,
 ) -> Diagnosis:
     """All checks on the newest picture and, if there is one, an earlier picture of the same camera.
 
     `references` by mode may be empty; `mode` is what the hour or the camera suggests, else the
     picture decides. `moves`: something was seen to move right behind one of the pictures, so it does not
     stand still though two keyframes were alike, as those of a film that is played round and round.
+    `again`: the newest picture is, to the bit, one that stood still before (:mod:`.imprint`).
     12 to 15 ms of one core for a pair. Never raises on any picture.
     """
     known = references or {}
@@ -132,9 +134,12 @@ def diagnose(
         # how much normal pictures differ is not known from one or two: only what is plain counts
         for kind in _AGAINST_NORMAL:
             scores[kind] -= _FEW_MARGIN
+    again = again and scores[PictureFault.SIGNAL_LOST] <= 0
     readings = tuple(
         _living(check, values)
         if moves and check.kind is PictureFault.FROZEN
+        else _standing(check, values)
+        if again and check.kind is PictureFault.FROZEN
         else _read(check, features, values, scores, chosen)
         for check in CHECKS
     )
@@ -203,6 +208,13 @@ def _living(check: Check, values: Mapping[str, float]) -> Reading:
     """What moves is not frozen, whatever was measured."""
     evidence = tuple(Evidence(name, values[name]) for name in check.shown)
     return Reading(check.kind, Outcome.NORMAL, 0.0, 0, (), evidence, Message("diagnose.moves"))
+
+
+def _standing(check: Check, values: Mapping[str, float]) -> Reading:
+    """What has come back to the bit is frozen, though coded otherwise a moment ago."""
+    evidence = tuple(Evidence(name, values[name]) for name in check.shown)
+    words = Message("diagnose.frozen_again")
+    return Reading(check.kind, Outcome.FAULT, 1.0, check.severity(values), (), evidence, words)
 
 
 def _normal(features: Features, name: str) -> tuple[float, float] | None:

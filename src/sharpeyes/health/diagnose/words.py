@@ -50,6 +50,10 @@ SENTENCES: dict[str, dict[Language, str]] = {
         "zh": "相隔数秒的两幅画面相同：仅相差 {still_p50:.2f} 个灰度级，连噪声也一致"
         "（{still_flat_correlation:.2f}）。",
     },
+    "diagnose.frozen_again": {
+        "en": "The picture is, to the last bit, one at which it stood still before.",
+        "zh": "画面与此前冻结时的画面逐位相同。",
+    },
     "diagnose.blurred": {
         "en": "The picture is out of focus or smeared: edges are {blur_width_x:.1f} by {blur_width_y:.1f}"
         " pixels wide.",

@@ -1,8 +1,9 @@
 """The sensor or encoder repeats one picture: even noise stands still, though a clock may run.
 
-Not found: one picture that an encoder codes again and again under control of its bit rate. From keyframe to
-keyframe it differs as much, as evenly and as finely as a quiet street does with the noise of a live sensor,
-which such an encoder takes away: no value here tells them apart, unless two keyframes were coded alike.
+Not found from a pair: one picture that an encoder codes again and again under control of its bit rate. From
+keyframe to keyframe it differs as much, as evenly and as finely as a quiet street does with the noise of a
+live sensor, which such an encoder takes away: no value here tells them apart, unless two keyframes were coded
+alike. Once two were, the picture is known again by them (:mod:`sharpeyes.health.diagnose.imprint`).
 """
 
 from __future__ import annotations
