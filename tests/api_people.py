@@ -10,8 +10,6 @@ from typing import Any
 import httpx
 
 from api_client import Client
-from sharpeyes.api.app import create_api
-from sharpeyes.app import context_of
 from sharpeyes.domain.access import Role
 from sharpeyes.domain.credentials import Secret
 from sharpeyes.domain.time import Ms
@@ -104,7 +102,7 @@ async def staff_of(
     client: Client, names: Collection[str] = tuple(name for name, *_ in STAFF), address: str = "192.0.2.1"
 ) -> AsyncIterator[Staff]:
     """Accounts of the staff, those named logged in."""
-    transport = httpx.ASGITransport(create_api(context_of(client.service)), client=(address, 4711))
+    transport = httpx.ASGITransport(client.api, client=(address, 4711))
     async with AsyncExitStack() as stack:
         staff = Staff(client, transport, stack)
         people = client.service.access.people  # type: ignore[union-attr]
