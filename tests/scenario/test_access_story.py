@@ -1,6 +1,7 @@
 """From a log-in to a revocation, in a real database with a real register; and what each refusal leaves."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import Connection
 
-from sharpeyes.access import totp
+from sharpeyes.access import passwords, people, totp
 from sharpeyes.access.changes import Changed, Changes
 from sharpeyes.access.desk import Desk, Form
 from sharpeyes.access.people import CodeNeededError, LoggedIn, People, WaitError
@@ -444,10 +445,22 @@ async def test_a_disabled_user_is_out_at_once(city: City) -> None:
         await city.desk.submit(city.id("wang"), city.form("park"))
 
 
-async def test_an_account_that_is_disabled_while_its_password_is_checked_gets_no_session(city: City) -> None:
+async def test_an_account_that_is_disabled_while_its_password_is_checked_gets_no_session(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, disabled = threading.Event(), threading.Event()
+
+    def at_length(encoded: str | None, password: Secret) -> bool:
+        begun.set()
+        return disabled.wait(60) and passwords.matches(encoded, password)
+
+    monkeypatch.setattr(people, "matches", at_length)
     asked = asyncio.create_task(city.log_in())
-    await asyncio.sleep(0.005)
-    await city.people.set_enabled(city.who["feng"], city.id("wang"), False)
+    try:
+        assert await asyncio.to_thread(begun.wait, 60)
+        await city.people.set_enabled(city.who["feng"], city.id("wang"), False)
+    finally:
+        disabled.set()
     with pytest.raises(UnauthenticatedError):
         await asked
     assert not await city.people.sessions_of(city.id("wang"))

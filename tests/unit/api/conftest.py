@@ -12,7 +12,7 @@ from api_client import Client, client_of
 from sharpeyes.access import passwords
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _quick_passwords() -> Iterator[None]:
     """The same hash, of the least cost: a town of nine who log in for each test pays it twenty times."""
     with pytest.MonkeyPatch.context() as patch:
