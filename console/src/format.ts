@@ -90,3 +90,29 @@ export function millis(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–'
   return value < 10 ? `${value.toFixed(1)} ms` : `${Math.round(value)} ms`
 }
+
+const BROWSERS: [RegExp, string][] = [
+  [/MicroMessenger\/(\d+)/, 'WeChat'],
+  [/(?:Edg|EdgA|EdgiOS)\/(\d+)/, 'Edge'],
+  [/OPR\/(\d+)/, 'Opera'],
+  [/(?:Firefox|FxiOS)\/(\d+)/, 'Firefox'],
+  [/(?:Chrome|HeadlessChrome|CriOS)\/(\d+)/, 'Chrome'],
+  [/Version\/(\d+)\S* .*Safari\//, 'Safari'],
+]
+const SYSTEMS: [RegExp, string][] = [
+  [/Windows/, 'Windows'],
+  [/HarmonyOS|OpenHarmony/, 'HarmonyOS'],
+  [/Android/, 'Android'],
+  [/iPhone|iPad/, 'iOS'],
+  [/Mac OS X/, 'macOS'],
+  [/CrOS/, 'ChromeOS'],
+  [/Linux|X11/, 'Linux'],
+]
+
+/** Chrome 131, Windows: what a User-Agent header (RFC 9110, 10.1.5) says of itself; as it is if it is of no browser
+ * that is known. Others' names stand in it too, so the order tells: Edge says that it is Chrome, and Chrome Safari. */
+export function browserOf(agent: string): string {
+  const browser = BROWSERS.flatMap(([pattern, name]) => agent.match(pattern)?.slice(1).map((version) => `${name} ${version}`) ?? [])[0]
+  const system = SYSTEMS.find(([pattern]) => pattern.test(agent))?.[1]
+  return browser ? [browser, system].filter(Boolean).join(', ') : agent
+}

@@ -1,5 +1,5 @@
 """Settings changed in a browser: a target that the overview shows, a webhook that a real server is sent to,
-two administrators at once, an area drawn from a file."""
+two administrators at once, an area drawn from a file, sessions ended."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
@@ -22,6 +23,16 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
     pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
 ]
+WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+AGENTS = {
+    "Firefox 140, Windows": "Mozilla/5.0 (Windows NT 10.0; rv:140.0) Gecko/20100101 Firefox/140.0",
+    "Safari 18, macOS": f"Mozilla/5.0 (Macintosh; Mac OS X 10_15) {WEBKIT} Version/18.5 Safari/605.1.15",
+    "Chrome 131, Android": f"Mozilla/5.0 (Linux; Android 15) {WEBKIT} Chrome/131.0.0.0 Mobile Safari/537.36",
+    "Edge 131, Linux": f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} Chrome/131.0.0.0 Safari/537.36 Edg/131.0",
+    "WeChat 8, iOS": f"Mozilla/5.0 (iPhone; like Mac OS X) {WEBKIT} Mobile/15E148 MicroMessenger/8.0.60",
+    "curl/8.14.1": "curl/8.14.1",
+}
+"""User-Agent headers, by what the console makes of them."""
 
 
 @pytest.fixture
@@ -178,4 +189,25 @@ async def test_an_area_is_made_and_drawn_and_a_department_in_use_stays(
     assert await tab.call(
         "() => [...document.querySelectorAll('table tr')].every(e => !e.innerText.includes('Remove'))"
     )
+    assert tab.complaints == []
+
+
+async def test_sessions_say_which_browser_they_are_of_and_the_others_end_at_once(
+    site: Site, tab: Tab
+) -> None:
+    await log_in(tab, site, "chen")
+    for agent in AGENTS.values():
+        async with httpx.AsyncClient(base_url=site.url, headers={"User-Agent": agent}) as client:
+            answer = await client.post("/api/v1/session", json={"username": "chen", "password": PASSWORD})
+            assert answer.status_code == 201
+    await tab.open(site.url + "/settings?tab=account")
+    clients = "() => [...document.querySelectorAll('td.client')].map(each => each.innerText)"
+    await tab.until("() => document.querySelectorAll('td.client').length > 6")
+    shown = await tab.call(clients)
+    assert set(AGENTS) < set(shown)
+    (own,) = set(shown) - set(AGENTS)
+    assert re.fullmatch(r"Chrome \d+, \w+", own)
+    await tab.click("button", "End all others")
+    await tab.until("() => document.querySelectorAll('td.client').length === 1")
+    assert await tab.call(clients) == [own]
     assert tab.complaints == []

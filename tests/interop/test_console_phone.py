@@ -1,0 +1,76 @@
+"""Every page of the console on a phone: nothing wider than the screen, but what scrolls by itself."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from console_browser import CHROMIUM, Tab, browser
+from console_town import PAGES, PASSWORD, Site, log_in, serving
+from sharpeyes.api.console import ASSETS
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
+
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
+    pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
+]
+ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
+PHONE = (360, 740)
+"""Of the narrow ones that are sold today."""
+SPILLS = """() => {
+  const scrolls = e => e && e.tagName !== 'MAIN' && e !== document.body
+    && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
+  return [...document.querySelectorAll('body *')]
+    .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+    .map(e => `${e.tagName.toLowerCase()} ${e.getAttribute("class") ?? ""}: ${e.innerText?.slice(0, 30)}`);
+}"""
+"""What lies to the right of the screen, where nobody would look for it."""
+
+
+@pytest.fixture
+async def site(tmp_path: Path) -> AsyncIterator[Site]:
+    async with serving(tmp_path) as site:
+        yield site
+
+
+async def test_no_page_is_wider_than_a_phone(site: Site) -> None:
+    assert not isinstance(site.service.access, Exception)
+    add = site.service.access.people.add
+    secret = Secret(PASSWORD)
+    await add(None, username="wang", name="Wang", department="psb", roles=ROLES, password=secret)
+    await add(None, username="shen", name="Shen", department="psb", roles=[Role.AUDITOR], password=secret)
+    found: dict[str, list[str]] = {}
+    async with browser() as tab:
+        await tab.size(*PHONE)
+        found["/sign-in"] = await look(tab, site.url + "/sign-in")
+        await log_in(tab, site, "wang")
+        for page in PAGES:
+            found[page] = await look(tab, site.url + page)
+        await tab.click("header button[aria-label='Sign out']")
+        await tab.sees("User name")
+        await log_in(tab, site, "shen")
+        found["/register"] = await look(tab, site.url + "/register")
+    assert "\n".join(f"{page}: {one}" for page, said in found.items() for one in said) == ""
+
+
+async def test_a_phone_shows_pictures_as_wide_as_its_page(site: Site) -> None:
+    assert not isinstance(site.service.access, Exception)
+    await site.service.access.people.add(
+        None, username="wang", name="Wang", department="psb", roles=ROLES, password=Secret(PASSWORD)
+    )
+    async with browser() as tab:
+        await tab.size(*PHONE)
+        await log_in(tab, site, "wang")
+        await tab.open(site.url + "/live?cameras=park&layout=1")
+        wide = await tab.until("() => document.querySelector('figure')?.getBoundingClientRect().width")
+        assert wide > 0.75 * PHONE[0]
+
+
+async def look(tab: Tab, url: str) -> list[str]:
+    await tab.open(url)
+    await tab.until("() => !document.querySelector('.skeleton')")
+    said: list[str] = await tab.call(SPILLS)
+    return said
