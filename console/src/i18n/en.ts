@@ -48,6 +48,13 @@ export const en = {
   'prober.probes': 'Probes',
   'prober.inFlight': 'Under way',
   'prober.lateness': 'Lateness',
+  'prober.looks': 'Looks at pictures',
+  'prober.looksFailed': 'failed on our side: {n}',
+  'prober.looksInFlight': 'Pictures under way',
+  'prober.looksWaiting': 'Cameras waiting for a look',
+  'prober.looksLateness': 'Lateness of looks',
+  'prober.looksBehind':
+    'Pictures are looked at late: more are due than can be looked at. States by liveness go on as ever. After a start this passes; if it stays, look less often (Picture every, in tiers) or give the service more cores.',
 
   'signin.title': 'Sign in',
   'signin.lead': 'Finds cameras, checks each one, and publishes an online rate that can be trusted.',

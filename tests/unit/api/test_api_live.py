@@ -53,6 +53,14 @@ async def test_a_glance(client: Client) -> None:
     assert sum(tier["cameras"] for tier in now["tiers"]) == 3
     assert now["tiers"][1]["maintenance"] == 1
     assert now["prober"]["ready"] is True
+    places = client.service.quality.places
+    assert now["pictures"]["places"] == places.limit
+    assert 0 <= now["pictures"]["in_flight"] <= places.limit // 2
+    while places.taken < places.limit // 2:  # all that looks may begin with
+        places.take("a look that takes its time")
+    pictures = (await client.get("/api/v1/status")).json()["pictures"]
+    assert places.limit // 2 - 3 <= pictures["in_flight"] <= places.limit  # three cameras of its own
+    assert pictures["lateness_s"] >= 0
 
 
 @pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/live"])

@@ -20,6 +20,7 @@ from sharpeyes.domain.health import State
 from sharpeyes.domain.organisation import Tier
 from sharpeyes.domain.time import iso
 from sharpeyes.health.board import StateChange, Subscription
+from sharpeyes.health.quality import Quality
 
 router = APIRouter(prefix="/api/v1", tags=["states"], dependencies=[Reader])
 
@@ -47,12 +48,36 @@ class ProberShape(Shape):
     reasons: Annotated[tuple[str, ...], Field(description="Why it is not ready.")]
 
 
+class PicturesShape(Shape):
+    """How the looks at pictures keep up."""
+
+    looks: Annotated[int, Field(description="Ended since the service started.")]
+    failed: Annotated[int, Field(description="Of these, for a reason of the monitor's own.")]
+    in_flight: Annotated[int, Field(description="Places taken by keyframes and pictures under way.")]
+    places: Annotated[int, Field(description="That there are. Looks begin while less than half are taken.")]
+    waiting: Annotated[int, Field(description="Cameras whose look waits for a place.")]
+    lateness_s: Annotated[float, Field(description="How long after it was due the latest look began.")]
+
+    @classmethod
+    def of(cls, quality: Quality) -> Self:
+        stats, places = quality.stats, quality.places
+        return cls(
+            looks=stats.looks,
+            failed=stats.failed,
+            in_flight=places.taken,
+            places=places.limit,
+            waiting=places.waiting,
+            lateness_s=max(0.0, stats.late_s),
+        )
+
+
 class Status(Shape):
     at: Instant
     site: Annotated[str, Field(description="Name of the city or district.")]
     timezone: Annotated[str, Field(description="IANA name of the site's time zone.")]
     version: str
     prober: ProberShape
+    pictures: Annotated[PicturesShape | None, Field(description="None if no pictures are looked at.")]
     tiers: Annotated[tuple[StateCount, ...], Field(description="Cameras by tier and present state.")]
 
     @classmethod
@@ -78,6 +103,7 @@ class Status(Shape):
                 ready=not reasons,
                 reasons=reasons,
             ),
+            pictures=None if rooms.quality is None else PicturesShape.of(rooms.quality),
             tiers=tuple(tiers),
         )
 
