@@ -28,7 +28,7 @@ from sharpeyes.domain.camera import Codec
 from sharpeyes.domain.errors import InvalidInputError, UnavailableError
 from sharpeyes.simulator.fault import Picture
 
-VERSION = 1
+VERSION = 2
 """Of the drawing, the encoding and the file: a change of any of them makes all cached clips anew."""
 
 CLOCK_RATE = 90_000

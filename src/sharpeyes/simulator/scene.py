@@ -20,6 +20,8 @@ Image = npt.NDArray[np.uint8]
 
 _EPOCH = datetime(2026, 1, 1, 8, 0, tzinfo=UTC)
 _NOISE_MARGIN = 64
+_FROZEN = 2**31
+"""Number of the noise of a picture that stands still: of no other, as a sensor's never comes again."""
 _SKIES = ((225, 190, 150), (200, 200, 195), (235, 205, 170), (170, 160, 190), (190, 175, 160))
 _PAINTS = (
     (40, 40, 200),
@@ -80,7 +82,7 @@ class Scene:
         yuv: Image = np.asarray(cv2.cvtColor(self.still(number), cv2.COLOR_BGR2YUV_I420), np.uint8)
         if self.picture is Picture.BLACK:
             return yuv
-        shake = np.random.default_rng((self.seed, 0 if self.picture is Picture.FREEZE else number))
+        shake = np.random.default_rng((self.seed, _FROZEN if self.picture is Picture.FREEZE else number))
         top, left = (int(value) for value in shake.integers(0, _NOISE_MARGIN, 2))
         luma = yuv[: self.height]
         area = (slice(top, top + self.height), slice(left, left + self.width))

@@ -6,12 +6,15 @@ from itertools import pairwise
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 from virtual_client import SMALL, device, units
 
 from sharpeyes.domain.camera import Codec
 from sharpeyes.domain.errors import InvalidInputError
+from sharpeyes.health.diagnose.imprint import imprint, is_known
+from sharpeyes.health.diagnose.picture import Picture as Seen
 from sharpeyes.simulator.clip import MAX_PACKET, Clip, ClipLibrary, ClipSpec, encode
 from sharpeyes.simulator.fault import Picture
 from sharpeyes.simulator.scene import Scene
@@ -160,3 +163,16 @@ def test_a_clip_is_a_function_of_its_specification() -> None:
     assert Clip(tiny, encode(tiny)).spec == tiny
     with pytest.raises(ValueError, match="another kind"):
         Clip(SMALL, encode(tiny))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_stands_still_is_no_picture_of_the_healthy_camera(seed: int) -> None:
+    """A sensor's noise never comes again: who knows the frozen picture must not meet it afterwards."""
+
+    def imprint_of(picture: Picture, number: int) -> bytes:
+        frame = Scene(seed, 640, 360, 25.0, picture).frame(number)
+        return imprint(Seen.from_bgr(np.asarray(cv2.cvtColor(frame, cv2.COLOR_YUV2BGR_I420), np.uint8)))
+
+    frozen = imprint_of(Picture.FREEZE, 0)
+    assert is_known(imprint_of(Picture.FREEZE, 50), [frozen])
+    assert not any(is_known(imprint_of(Picture.NORMAL, 25 * number), [frozen]) for number in range(12))
