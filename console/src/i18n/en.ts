@@ -52,7 +52,7 @@ export const en = {
   'prober.looksFailed': 'failed on our side: {n}',
   'prober.looksInFlight': 'Pictures under way',
   'prober.looksWaiting': 'Cameras waiting for a look',
-  'prober.looksLateness': 'Lateness of looks',
+  'prober.looksWaited': 'Longest wait for a look',
   'prober.looksBehind':
     'Pictures are looked at late: more are due than can be looked at. States by liveness go on as ever. After a start this passes; if it stays, look less often (Picture every, in tiers) or give the service more cores.',
 

@@ -53,7 +53,7 @@ export const zh: Record<Key, string> = {
   'prober.looksFailed': '因本系统原因失败：{n}',
   'prober.looksInFlight': '检查中的画面',
   'prober.looksWaiting': '等待检查的摄像机',
-  'prober.looksLateness': '画面检查延迟',
+  'prober.looksWaited': '最长等待时间',
   'prober.looksBehind':
     '画面检查滞后：待检画面超出处理能力。在线状态的探测不受影响。刚启动时属正常；若持续如此，请延长各层级的画面检查间隔，或为本服务增加处理器核心。',
 

@@ -75,7 +75,7 @@ class Looks:
         if unit.looking:
             return False
         stats = self._quality.stats
-        if not self._quality.places.take(unit, last=unit.second):
+        if not self._quality.places.take(unit, now, last=unit.second):
             stats.deferred += 1
             return False
         unit.looking = True
@@ -132,7 +132,7 @@ class Looks:
                 self._give_place(now)
             unit.looking = False
             return False
-        if not flight.place and not places.retake(unit):
+        if not flight.place and not places.retake(unit, now):
             self._quality.stats.deferred += 1
             unit.looking = False
             return False

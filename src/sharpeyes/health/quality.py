@@ -87,35 +87,41 @@ REFERENCES = 32
 
 
 class Places(Generic[T]):
-    """Looks under way at once, and who waits for a place."""
+    """Looks under way at once, and who waits for a place. Times are seconds of any clock that only grows."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.taken = 0
-        self._first: OrderedDict[T, None] = OrderedDict()
-        self._last: OrderedDict[T, None] = OrderedDict()
+        self._first: OrderedDict[T, float] = OrderedDict()
+        self._last: OrderedDict[T, float] = OrderedDict()
+        """Since when each waits, the longest first."""
 
     @property
     def waiting(self) -> int:
         """How many wait for a place."""
         return len(self._first) + len(self._last)
 
-    def take(self, who: T, *, last: bool = False) -> bool:
+    def waited_s(self, now: float) -> float:
+        """How long the one has waited that has waited longest, 0 if nobody does."""
+        since = (next(iter(queue.values())) for queue in (self._first, self._last) if queue)
+        return max((now - at for at in since), default=0.0)
+
+    def take(self, who: T, now: float, *, last: bool = False) -> bool:
         """A place to begin with, or the end of the queue; who comes ``last`` lets all others go ahead."""
         if not last:
-            return self._take(who, self.limit // 2, self._first)
-        return self._take(who, 0 if self._first else self.limit // 2, self._last)
+            return self._take(who, now, self.limit // 2, self._first)
+        return self._take(who, now, 0 if self._first else self.limit // 2, self._last)
 
-    def retake(self, who: T) -> bool:
+    def retake(self, who: T, now: float) -> bool:
         """The same for one who gave its place on before its keyframe came."""
-        return self._take(who, self.limit, self._first)
+        return self._take(who, now, self.limit, self._first)
 
-    def _take(self, who: T, limit: int, queue: OrderedDict[T, None]) -> bool:
+    def _take(self, who: T, now: float, limit: int, queue: OrderedDict[T, float]) -> bool:
         if self.taken < limit:
             self.taken += 1
             self.leave(who)
             return True
-        queue.setdefault(who)
+        queue.setdefault(who, now)
         return False
 
     def give(self) -> T | None:

@@ -56,11 +56,16 @@ async def test_a_glance(client: Client) -> None:
     places = client.service.quality.places
     assert now["pictures"]["places"] == places.limit
     assert 0 <= now["pictures"]["in_flight"] <= places.limit // 2
-    while places.taken < places.limit // 2:  # all that looks may begin with
-        places.take("a look that takes its time")
+    assert now["pictures"]["waited_s"] == 0
+    loop = asyncio.get_running_loop()
+    places.taken += places.limit
+    assert not places.take("a look that waits", loop.time() - 90)
     pictures = (await client.get("/api/v1/status")).json()["pictures"]
-    assert places.limit // 2 - 3 <= pictures["in_flight"] <= places.limit  # three cameras of its own
-    assert pictures["lateness_s"] >= 0
+    places.taken -= places.limit
+    places.leave("a look that waits")
+    assert pictures["in_flight"] >= places.limit
+    assert pictures["waiting"] >= 1
+    assert 90 <= pictures["waited_s"] < 150
 
 
 @pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/live"])

@@ -7,18 +7,18 @@ from sharpeyes.health.quality import Places
 
 def test_half_of_all_are_for_those_whose_keyframe_came_late() -> None:
     places = Places[str](4)
-    assert [places.take(who) for who in "abc"] == [True, True, False]
-    assert places.retake("d")
-    assert places.retake("e")
-    assert not places.retake("f")
+    assert [places.take(who, 0) for who in "abc"] == [True, True, False]
+    assert places.retake("d", 0)
+    assert places.retake("e", 0)
+    assert not places.retake("f", 0)
     assert (places.taken, places.waiting) == (4, 2)
 
 
 def test_who_has_waited_longest_is_next_when_there_is_room_to_begin() -> None:
     places = Places[str](4)
     for who in "abcd":
-        places.take(who)
-    assert places.retake("x")
+        places.take(who, 0)
+    assert places.retake("x", 0)
     assert places.give() is None, "as many are at it as may begin"
     assert [places.give(), places.give()] == ["c", "d"]
 
@@ -26,21 +26,36 @@ def test_who_has_waited_longest_is_next_when_there_is_room_to_begin() -> None:
 def test_who_comes_last_lets_all_others_go_ahead() -> None:
     places = Places[str](4)
     for who in "abc":
-        places.take(who)
-    assert not places.take("second", last=True)
-    assert not places.take("d")
+        places.take(who, 0)
+    assert not places.take("second", 0, last=True)
+    assert not places.take("d", 0)
     assert places.give() == "c"
-    assert not places.take("other second", last=True), "there is room, but it is for who waits"
-    assert places.take("c")
+    assert not places.take("other second", 0, last=True), "there is room, but it is for who waits"
+    assert places.take("c", 0)
     assert [places.give(), places.give()] == ["d", "second"]
 
 
 def test_who_leaves_waits_no_more() -> None:
     places = Places[str](2)
-    places.take("a")
-    places.take("b")
-    places.take("c", last=True)
+    places.take("a", 0)
+    places.take("b", 0)
+    places.take("c", 0, last=True)
     places.leave("b")
     places.leave("c")
     assert places.waiting == 0
     assert places.give() is None
+
+
+def test_how_long_who_waits_longest_has_waited() -> None:
+    places = Places[str](2)
+    assert places.waited_s(5) == 0
+    assert places.take("a", 5)
+    assert places.waited_s(9) == 0
+    assert not places.take("second", 10, last=True)
+    assert not places.take("b", 12)
+    assert not places.take("second", 20, last=True), "asks again, and has waited since it asked first"
+    assert places.waited_s(30) == 20
+    places.leave("second")
+    assert places.waited_s(30) == 18
+    assert places.give() == "b"
+    assert places.waited_s(30) == 0

@@ -51,12 +51,12 @@ class ProberShape(Shape):
 class PicturesShape(Shape):
     """How the looks at pictures keep up."""
 
-    looks: Annotated[int, Field(description="Ended since the service started.")]
+    looks: Annotated[int, Field(description="Begun since the service started.")]
     failed: Annotated[int, Field(description="Of these, for a reason of the monitor's own.")]
     in_flight: Annotated[int, Field(description="Places taken by keyframes and pictures under way.")]
     places: Annotated[int, Field(description="That there are. Looks begin while less than half are taken.")]
     waiting: Annotated[int, Field(description="Cameras whose look waits for a place.")]
-    lateness_s: Annotated[float, Field(description="How long after it was due the latest look began.")]
+    waited_s: Annotated[float, Field(description="How long the one has waited that has waited longest.")]
 
     @classmethod
     def of(cls, quality: Quality) -> Self:
@@ -67,7 +67,7 @@ class PicturesShape(Shape):
             in_flight=places.taken,
             places=places.limit,
             waiting=places.waiting,
-            lateness_s=max(0.0, stats.late_s),
+            waited_s=places.waited_s(asyncio.get_running_loop().time()),
         )
 
 
