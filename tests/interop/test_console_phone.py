@@ -21,13 +21,18 @@ ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
 PHONE = (360, 740)
 """Of the narrow ones that are sold today."""
 SPILLS = """() => {
-  const scrolls = e => e && e.tagName !== 'MAIN' && e !== document.body
-    && (getComputedStyle(e).overflowX !== 'visible' || scrolls(e.parentElement));
-  return [...document.querySelectorAll('body *')]
-    .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > innerWidth + 1 && !scrolls(e))
+  const within = (e, ways) => e && e.tagName !== 'MAIN' && e !== document.body
+    && (ways.includes(getComputedStyle(e).overflowX) || within(e.parentElement, ways));
+  const spills = e => {
+    const {left, right} = e.getBoundingClientRect();
+    if (right <= innerWidth + 1 || within(e.parentElement, ['auto', 'scroll'])) return false;
+    const cut = within(e.parentElement, ['hidden', 'clip']);
+    return !cut || (left >= innerWidth && e.matches('a, button, input'));
+  };
+  return [...document.querySelectorAll('body *')].filter(e => e.checkVisibility() && spills(e))
     .map(e => `${e.tagName.toLowerCase()} ${e.getAttribute("class") ?? ""}: ${e.innerText?.slice(0, 30)}`);
 }"""
-"""What lies to the right of the screen, where nobody would look for it."""
+"""What lies to the right of the screen and cannot be scrolled to; of what is cut off, what can be pressed."""
 
 
 @pytest.fixture
