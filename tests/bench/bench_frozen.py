@@ -27,7 +27,6 @@ from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.motion import Codec
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.examine import PictureExaminer
-from sharpeyes.health.quality import STOOD
 from sharpeyes.health.sight import Seen, Sight
 from sharpeyes.simulator.scene import Scene
 
@@ -51,16 +50,19 @@ def looks(pictures: list[Picture], *, remembered: bool) -> tuple[float, float]:
     """Shares of looks that find it frozen, and after which that is confirmed."""
     examiner = PictureExaminer()
     sight: Sight | None = None
-    stood: tuple[bytes, ...] = ()
     found, confirmed = [], []
     for first in range(0, len(pictures) - APART, APART + 1):
+        stood = sight.stood if remembered and sight is not None else ()
         checked = examiner.check(pictures[first], pictures[first + APART], {}, stood=stood)
         kinds = {finding.kind for finding in checked.findings}
-        seen = Seen(at=Ms(first), mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+        seen = Seen(
+            at=Ms(first),
+            mode=checked.mode,
+            findings=checked.findings,
+            unassessed=checked.unassessed,
+            stood=checked.stood,
+        )
         sight = sights.after(sight, seen)
-        if remembered:
-            known = PictureFault.FROZEN in sight.trails
-            stood = tuple(dict.fromkeys((*stood, *checked.stood)))[-STOOD:] if known else ()
         found.append(PictureFault.FROZEN in kinds)
         confirmed.append(any(defect.kind is PictureFault.FROZEN for defect in sight.defects))
     return float(np.mean(found)), float(np.mean(confirmed))

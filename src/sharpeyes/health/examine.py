@@ -14,7 +14,7 @@ from sharpeyes.domain.health import Keyframe, PictureFault
 from sharpeyes.domain.time import Ms
 from sharpeyes.health.diagnose.checks import CHECKS
 from sharpeyes.health.diagnose.diagnosis import diagnose
-from sharpeyes.health.diagnose.imprint import imprint, is_known
+from sharpeyes.health.diagnose.imprint import imprint, is_known, joined
 from sharpeyes.health.diagnose.keyframe import decode_keyframe
 from sharpeyes.health.diagnose.motion import Codec, dc_step, is_another
 from sharpeyes.health.diagnose.picture import Picture
@@ -110,7 +110,7 @@ class PictureExaminer:
             document=diagnosis.to_plain(),
             still=marked_still(picture, diagnosis) if findings else None,
             normal=None if reference is None or findings else _kept(diagnosis.mode, picture),
-            stood=tuple(imprint(each) for each in (before, picture) if each is not None) if still else (),
+            stood=joined(stood, map(imprint, (before, picture))) if still and before is not None else (),
         )
 
     def trace(self, picture: Picture) -> NDArray[np.uint8]:

@@ -45,7 +45,7 @@ class Checked:
     """A marked-up JPEG, if there is something to show."""
     normal: Any = None
     stood: tuple[bytes, ...] = ()
-    """By what the pictures are known again, if they stand still; small."""
+    """By what pictures of the camera that stood still are known again, if these stand still, too; small."""
 
 
 class Examiner(Protocol):

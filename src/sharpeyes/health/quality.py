@@ -77,8 +77,6 @@ VIEW_FAULTS = frozenset(PictureFault) - {PictureFault.SIGNAL_LOST, PictureFault.
 ACCEPTED_MS = HOUR_MS
 """For so long after a view was accepted, what is found in it by itself is taken for its normal, unless the
 picture is of no use: a lens that is a little soft, a sensor that is a little noisy."""
-STOOD = 8
-"""Pictures that stood still, by which later ones are known again."""
 REFERENCES = 32
 """Cameras whose references are kept in memory: a reference unpacked is half a megabyte."""
 
@@ -180,8 +178,6 @@ class _Memory:
     sampled: dict[str, Ms] = field(default_factory=dict)
     unusable: frozenset[str] = frozenset()
     """Modes whose reference cannot be read, as was said once."""
-    stood: tuple[bytes, ...] = ()
-    """Of pictures that stood still, while that is known or suspected."""
     accepted: Ms | None = None
     """When its view was accepted, 0 if never. None: not read yet."""
 
@@ -317,7 +313,8 @@ class Quality:
             if first is None:
                 answer = await self._ask("meet", keyframe, at, references)
             else:
-                answer = await self._ask("compare", first, keyframe, at, references, memory.stood)
+                stood = () if before is None else before.stood
+                answer = await self._ask("compare", first, keyframe, at, references, stood)
         checked = answer.checked
         if checked is None:
             stats.undecodable += 1
@@ -331,8 +328,13 @@ class Quality:
             return Look(None, again=True, wait_s=self.pair_s)
         if not checked.findings:
             memory.normal = checked.normal
-        memory.stood = tuple(dict.fromkeys((*memory.stood, *checked.stood)))[-STOOD:]
-        seen = Seen(at=at, mode=checked.mode, findings=checked.findings, unassessed=checked.unassessed)
+        seen = Seen(
+            at=at,
+            mode=checked.mode,
+            findings=checked.findings,
+            unassessed=checked.unassessed,
+            stood=checked.stood,
+        )
         if seen.findings and await self._is_accepted(camera, memory, seen):
             seen = _as_accepted(seen)
         if first is None:
@@ -449,8 +451,6 @@ class Quality:
         if self.patient:
             return Look(sights.once(seen))
         sight, soon = sights.after(before, seen, self.reported(camera)), learning
-        if PictureFault.FROZEN not in sight.trails and (memory := self._memories.get(camera)) is not None:
-            memory.stood = ()
         if sight.unsettled:
             soon = min(max(SOONEST_S, cadence_s * SUSPECT), cadence_s)
         elif sight.defects:

@@ -52,6 +52,8 @@ class Seen:
     findings: tuple[Finding, ...] = ()
     unassessed: frozenset[PictureFault] = frozenset()
     """Kinds that this look could say nothing about."""
+    stood: tuple[bytes, ...] = ()
+    """If its pictures stood still: by what these and earlier ones are known again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ class Sight:
     """A picture came out of some keyframe before."""
     changing: bool = True
     """False: nobody has looked whether another picture differs."""
+    stood: tuple[bytes, ...] = ()
+    """By what pictures that stood still are known again, while *frozen* shows; small."""
 
     @property
     def rung(self) -> Rung:
@@ -138,6 +142,7 @@ class Sight:
                 for d in self.defects
             ],
             "trails": {kind.value: trail.looks for kind, trail in self.trails.items()},
+            "stood": [each.hex() for each in self.stood],
         }
 
     @classmethod
@@ -163,6 +168,7 @@ class Sight:
                 PictureFault(kind): Trail(tuple((Ms(when), bool(shown)) for when, shown in looks))
                 for kind, looks in document["trails"].items()
             },
+            stood=tuple(map(bytes.fromhex, document.get("stood", ()))),
         )
 
 
@@ -179,17 +185,19 @@ def after(sight: Sight | None, seen: Seen, reported: Collection[PictureFault] = 
             trails[kind] = trail
     defects = _defects(before, findings, trails, reported)
     still = {defect.kind for defect in defects}
+    trails = {
+        kind: trail
+        for kind, trail in trails.items()
+        if kind in still or any(shown for _, shown in trail.looks[-NEEDED:])
+    }
     return Sight(
         at=seen.at,
         mode=seen.mode or before.mode,
         defects=defects,
-        trails={
-            kind: trail
-            for kind, trail in trails.items()
-            if kind in still or any(shown for _, shown in trail.looks[-NEEDED:])
-        },
+        trails=trails,
         blanks=0 if seen.decoded else before.blanks + 1,
         pictured=before.pictured or seen.decoded,
+        stood=(seen.stood or before.stood) if PictureFault.FROZEN in trails else (),
     )
 
 
@@ -216,6 +224,7 @@ def forget(sight: Sight, kinds: Iterable[PictureFault]) -> Sight:
         trails={kind: trail for kind, trail in sight.trails.items() if kind not in gone},
         blanks=sight.blanks,
         pictured=sight.pictured,
+        stood=() if PictureFault.FROZEN in gone else sight.stood,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from made_scene import scene
 
-from sharpeyes.health.diagnose.imprint import imprint, is_known
+from sharpeyes.health.diagnose.imprint import imprint, is_known, joined
 from sharpeyes.health.diagnose.picture import Picture
 
 CHANCE = np.random.default_rng(4)
@@ -45,3 +45,23 @@ def test_what_is_plain_tells_nothing() -> None:
     other[200:240, 300:340] = noisy(scene())[200:240, 300:340]
     assert not is_known(seen(other), [seen(lamp)])
     assert not is_known(seen(lamp), [seen(lamp)])  # too little to tell by
+
+
+def test_of_a_lamp_that_blinks_each_coding_is_kept_once_and_those_seen_last() -> None:
+    codings = [noisy(scene()) for _ in range(10)]
+    kept: tuple[bytes, ...] = ()
+    for number in range(60):
+        image = codings[number % 5].copy()
+        image[100:140, 200:260] = number  # differs each time
+        kept = joined(kept, [seen(image)])
+    assert len(kept) == 5
+    kept = joined(kept, map(seen, codings))
+    assert kept == tuple(map(seen, codings[2:]))
+    kept = joined(kept, [seen(codings[2])])  # seen again: others go first
+    assert joined(kept, [seen(codings[0])])[-2] == seen(codings[2])
+
+
+def test_what_another_version_kept_is_passed_over() -> None:
+    image = noisy(scene())
+    assert not is_known(seen(image), [b"", b"older", seen(image)[:-4]])
+    assert is_known(seen(image), [b"older", seen(image)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from fractions import Fraction
 
@@ -16,6 +17,7 @@ from sharpeyes.health.decoders import Threads
 from sharpeyes.health.examine import PictureExaminer
 from sharpeyes.health.examiner import Checked, Opened
 from sharpeyes.health.quality import FOLLOW, REPEATS, Quality
+from sharpeyes.health.sight import Sight
 from sharpeyes.simulator.scene import Scene
 
 AT = Ms(1_790_000_000_000)
@@ -80,13 +82,20 @@ async def test_a_film_that_is_played_round_and_round_does_not_stand_still(living
     assert (PictureFault.FROZEN in {defect.kind for defect in sight.defects}) is not living
 
 
-@pytest.mark.parametrize("frozen", [True, False])
-async def test_a_frozen_picture_that_is_coded_now_finer_now_coarser_is_known_again(frozen: bool) -> None:
-    """As an encoder under control of its bit rate does. A pair that was coded alike begins it."""
+@pytest.mark.parametrize(("frozen", "restarts"), [(True, False), (True, True), (False, False)])
+async def test_a_frozen_picture_that_is_coded_now_finer_now_coarser_is_known_again(
+    frozen: bool, restarts: bool
+) -> None:
+    """As an encoder under control of its bit rate does. A pair that was coded alike begins it; what is known
+    of it outlasts a restart."""
     quality = Quality(Threads(PictureExaminer()), clock=lambda: AT)
     sight, found = None, []
     shown = 1
     for visit, factors in enumerate([(20, 20), (24, 20), (20, 30), (30, 24), (24, 28), (28, 30)]):
+        if restarts and sight is not None:
+            await quality.stop()
+            quality = Quality(Threads(PictureExaminer()), clock=lambda: AT)
+            sight = Sight.parse(sight.at, json.loads(json.dumps(sight.document())))
         look = None
         for number, factor in enumerate(factors):
             shown += not frozen and visit > 0

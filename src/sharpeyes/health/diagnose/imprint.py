@@ -23,6 +23,8 @@ _TELLING = 8
 """So many parts that are not plain are wanted, ..."""
 _SAME = 0.8
 """... and of them this share that is the same."""
+_MOST = 8
+"""Codings of a picture that are kept."""
 
 
 def imprint(picture: Picture) -> bytes:
@@ -38,8 +40,19 @@ def is_known(seen: bytes, earlier: Iterable[bytes]) -> bool:
     """Whether a picture of one of the earlier imprints is this one."""
     now = np.frombuffer(seen, np.uint32)
     for each in earlier:
+        if len(each) != len(seen):
+            continue  # of another version
         before = np.frombuffer(each, np.uint32)
         telling = (now > 0) | (before > 0)
         if telling.sum() >= _TELLING and (now == before)[telling].mean() >= _SAME:
             return True
     return False
+
+
+def joined(earlier: Iterable[bytes], seen: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Of the codings of a picture that stands still those seen last, each once: a lamp that blinks does not
+    make another one of it."""
+    kept = list(earlier)
+    for each in seen:
+        kept = [one for one in kept if not is_known(one, (each,))] + [each]
+    return tuple(kept[-_MOST:])
