@@ -15,6 +15,8 @@ from gateway_town import LiveCamera
 from rtp_media import encode
 from sharpeyes.app import Service, Started, run
 from sharpeyes.config import Settings, load
+from sharpeyes.domain.access import Role
+from sharpeyes.domain.credentials import Secret
 
 CLIP = encode("h264", width=320, height=180, frames=50, gop=25, options={"b": "500000", "maxrate": "500000"})
 PASSWORD = "a long phrase of words 9"
@@ -100,6 +102,16 @@ async def serving(folder: Path, **more: object) -> AsyncIterator[Site]:
         stop.set()
         await running
         await camera.kill()
+
+
+async def settle(site: Site) -> None:
+    """Accounts: wang, who sees all of PAGES, and shen, an auditor."""
+    assert not isinstance(site.service.access, Exception)
+    seeing = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
+    for name, roles in (("wang", seeing), ("shen", (Role.AUDITOR,))):
+        await site.service.access.people.add(
+            None, username=name, name=name.title(), department="psb", roles=roles, password=Secret(PASSWORD)
+        )
 
 
 async def log_in(tab: Tab, site: Site, name: str) -> None:

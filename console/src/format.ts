@@ -112,7 +112,9 @@ const SYSTEMS: [RegExp, string][] = [
 /** Chrome 131, Windows: what a User-Agent header (RFC 9110, 10.1.5) says of itself; as it is if it is of no browser
  * that is known. Others' names stand in it too, so the order tells: Edge says that it is Chrome, and Chrome Safari. */
 export function browserOf(agent: string): string {
-  const browser = BROWSERS.flatMap(([pattern, name]) => agent.match(pattern)?.slice(1).map((version) => `${name} ${version}`) ?? [])[0]
+  const browser = BROWSERS.find(([pattern]) => pattern.test(agent))
+  if (!browser) return agent
+  const [pattern, name] = browser
   const system = SYSTEMS.find(([pattern]) => pattern.test(agent))?.[1]
-  return browser ? [browser, system].filter(Boolean).join(', ') : agent
+  return [`${name} ${agent.match(pattern)![1]}`, system].filter(Boolean).join(', ')
 }

@@ -9,10 +9,8 @@ import pytest
 
 from console_axe import AXE, serious
 from console_browser import CHROMIUM, Tab, browser
-from console_town import PAGES, PASSWORD, Site, log_in, serving
+from console_town import PAGES, Site, log_in, serving, settle
 from sharpeyes.api.console import ASSETS
-from sharpeyes.domain.access import Role
-from sharpeyes.domain.credentials import Secret
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
@@ -20,7 +18,6 @@ pytestmark = [
     pytest.mark.skipif(not AXE.exists(), reason="axe-core is not installed (npm ci in console/)"),
 ]
 MAP = "/map?camera=dead&at=30.21,120.18"
-ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
 
 
 @pytest.fixture
@@ -30,11 +27,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_axe_finds_nothing_serious_on_any_page(site: Site, tmp_path: Path) -> None:
-    assert not isinstance(site.service.access, Exception)
-    add = site.service.access.people.add
-    secret = Secret(PASSWORD)
-    await add(None, username="wang", name="Wang", department="psb", roles=ROLES, password=secret)
-    await add(None, username="shen", name="Shen", department="psb", roles=[Role.AUDITOR], password=secret)
+    await settle(site)
     found: dict[str, list[str]] = {}
     async with browser() as tab:
         found["/sign-in"] = await look(tab, site.url + "/sign-in")

@@ -10,10 +10,8 @@ from typing import Any
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
-from console_town import PAGES, PASSWORD, Site, serving
+from console_town import PAGES, PASSWORD, Site, serving, settle
 from sharpeyes.api.console import ASSETS
-from sharpeyes.domain.access import Role
-from sharpeyes.domain.credentials import Secret
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
@@ -28,7 +26,6 @@ DIALOGS = (
     ("/settings?tab=policies", "Edit"),
 )
 """Pages, each with a button on it that opens a dialog."""
-ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
 MOST = 400
 """Stops on one page."""
 
@@ -87,16 +84,7 @@ MISSED = """() => {
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     async with serving(tmp_path) as site:
-        assert not isinstance(site.service.access, Exception)
-        for name, roles in (("wang", ROLES), ("shen", (Role.AUDITOR,))):
-            await site.service.access.people.add(
-                None,
-                username=name,
-                name=name.title(),
-                department="psb",
-                roles=roles,
-                password=Secret(PASSWORD),
-            )
+        await settle(site)
         yield site
 
 

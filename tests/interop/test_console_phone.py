@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 
 from console_browser import CHROMIUM, Tab, browser
-from console_town import PAGES, PASSWORD, Site, log_in, serving
+from console_town import PAGES, Site, log_in, serving, settle
 from sharpeyes.api.console import ASSETS
-from sharpeyes.domain.access import Role
-from sharpeyes.domain.credentials import Secret
 
 pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)"),
     pytest.mark.skipif(not (ASSETS / "index.html").exists(), reason="the console is not built"),
 ]
-ROLES = (Role.OPERATOR, Role.REQUESTER, Role.APPROVER, Role.ADMIN)
 PHONE = (360, 740)
 """Of the narrow ones that are sold today."""
 SPILLS = """() => {
@@ -42,11 +39,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 
 async def test_no_page_is_wider_than_a_phone(site: Site) -> None:
-    assert not isinstance(site.service.access, Exception)
-    add = site.service.access.people.add
-    secret = Secret(PASSWORD)
-    await add(None, username="wang", name="Wang", department="psb", roles=ROLES, password=secret)
-    await add(None, username="shen", name="Shen", department="psb", roles=[Role.AUDITOR], password=secret)
+    await settle(site)
     found: dict[str, list[str]] = {}
     async with browser() as tab:
         await tab.size(*PHONE)
@@ -62,10 +55,7 @@ async def test_no_page_is_wider_than_a_phone(site: Site) -> None:
 
 
 async def test_a_phone_shows_pictures_as_wide_as_its_page(site: Site) -> None:
-    assert not isinstance(site.service.access, Exception)
-    await site.service.access.people.add(
-        None, username="wang", name="Wang", department="psb", roles=ROLES, password=Secret(PASSWORD)
-    )
+    await settle(site)
     async with browser() as tab:
         await tab.size(*PHONE)
         await log_in(tab, site, "wang")
