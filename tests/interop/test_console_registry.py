@@ -75,6 +75,12 @@ async def test_a_file_is_imported_but_for_a_row_and_its_cameras_are_edited_toget
     await tab.click("button", "Import 2 cameras")
     await tab.click(".el-message-box button", "Confirm")
     await tab.until("() => document.querySelector('[aria-current=step]')?.innerText.includes('Imported')")
+    await tab.sees("These rows were left out.")
+    async with tab.page.expect_download() as saved:
+        await tab.click("button", "Download what is wrong")
+    left_out = (await (await saved.value).path()).read_text("utf-8-sig")
+    assert left_out.count("\n") == 2, left_out  # the heading, and the one row
+    assert "this has 4 characters" in left_out
 
     await tab.open(site.url + "/cameras?q=harbour")
     await tab.sees("2 of 4")

@@ -168,6 +168,8 @@ export const registryEn = {
   'imports.look': 'Preview',
   'imports.lookAgain': 'Preview again',
   'imports.lookWhy': 'A dry run: nothing is changed.',
+  'imports.leftOut': 'These rows were left out. Mend them in your file and import it again: rows that are in already stay as they are.',
+  'imports.firstOf': 'The first {n} of {all} are shown.',
   'imports.saveErrors': 'Download what is wrong',
   'imports.warnings': 'With warnings',
   'imports.warningsWhy': 'Rows that are imported, with something to look at.',

@@ -169,6 +169,8 @@ export const registryZh: Record<keyof typeof registryEn, string> = {
   'imports.look': '预览',
   'imports.lookAgain': '重新预览',
   'imports.lookWhy': '试运行：不改动任何数据。',
+  'imports.leftOut': '以下各行未导入。请在文件中改正后重新导入，已导入的行保持不变。',
+  'imports.firstOf': '显示前 {n} 行，共 {all} 行。',
   'imports.saveErrors': '下载问题清单',
   'imports.warnings': '有提醒',
   'imports.warningsWhy': '可以导入，但有需要留意之处的行。',

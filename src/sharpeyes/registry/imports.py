@@ -297,7 +297,9 @@ class _Planner:
             if not any(problem.fatal for problem in problems):
                 outcome, camera, changes = self._settle(number, values, camera, problems)
         except _Refused as no:
-            problems.append(self._problem(no.name, no.value, no.message, no.mend))
+            # what cannot be read is not missing as well
+            if not any(problem.fatal and problem.field == no.name for problem in problems):
+                problems.append(self._problem(no.name, no.value, no.message, no.mend))
         return RowPlan(
             number=number,
             outcome=outcome,

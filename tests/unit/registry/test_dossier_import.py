@@ -310,6 +310,7 @@ class TestImport:
             ({"点位类型": ""}, "point_type", "tier"),
             ({"名称": ""}, "name", "needs a name"),
             ({"设备编码": ""}, "code", "neither|no unified number"),
+            ({"设备编码": "4711"}, "code", "has 20 digits"),  # and not that it is missing, too
             ({"主码流": "rtsp://user:pw@10.0.0.1/"}, "main", "holds a user name"),
             ({"部门": "交警"}, "department", "no department"),
         ],
