@@ -64,6 +64,28 @@ async def test_a_phone_shows_pictures_as_wide_as_its_page(site: Site) -> None:
         assert wide > 0.75 * PHONE[0]
 
 
+async def test_a_phone_shows_each_entry_of_journal_and_register_whole(site: Site) -> None:
+    await settle(site)
+    async with browser() as tab:
+        await tab.size(*PHONE)
+        await log_in(tab, site, "wang")
+        assert await entries_are_whole(tab, site.url + "/journal")
+        await tab.click("header button[aria-label='Sign out']")
+        await tab.sees("User name")
+        await log_in(tab, site, "shen")
+        assert await entries_are_whole(tab, site.url + "/register")
+
+
+async def entries_are_whole(tab: Tab, url: str) -> bool:
+    await tab.open(url)
+    await tab.until("() => document.querySelector('table.stack td')")
+    whole: bool = await tab.call(
+        "() => [...document.querySelectorAll('table.stack td')]"
+        ".every(e => e.getBoundingClientRect().right <= innerWidth && e.scrollWidth <= e.clientWidth + 1)"
+    )
+    return whole
+
+
 async def look(tab: Tab, url: str) -> list[str]:
     await tab.open(url)
     await tab.until("() => !document.querySelector('.skeleton')")
