@@ -624,6 +624,8 @@ class Fleet:
         withheld_until = None
         unit.failed = result.failure is not None
         if result.failure is not None:
+            if self._looks is not None:
+                self._looks.pass_over(unit)
             kind = result.failure.kind
             if not target.canary:
                 self.stats.failures[kind] = self.stats.failures.get(kind, 0) + 1

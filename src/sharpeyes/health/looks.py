@@ -58,6 +58,10 @@ class Looks:
         self._drop(unit, now)
         self._quality.forget(unit.target.camera.id)
 
+    def pass_over(self, unit: Unit) -> None:
+        """There is no picture of it at present: it waits for no place."""
+        self._quality.places.leave(unit)
+
     def hurry(self, unit: Unit, now: float) -> None:
         """Its next look is due, and does not wait for its slot; unless one is under way."""
         if not unit.looking:

@@ -93,6 +93,8 @@ class Places(Generic[T]):
         self._first: OrderedDict[T, float] = OrderedDict()
         self._last: OrderedDict[T, float] = OrderedDict()
         """Since when each waits, the longest first."""
+        self._called: dict[T, float] = {}
+        """The same of those who shall try for a place: if somebody else takes it, they are the next again."""
 
     @property
     def waiting(self) -> int:
@@ -119,7 +121,11 @@ class Places(Generic[T]):
             self.taken += 1
             self.leave(who)
             return True
-        queue.setdefault(who, now)
+        if (since := self._called.pop(who, None)) is None:
+            queue.setdefault(who, now)
+        else:
+            queue[who] = since
+            queue.move_to_end(who, last=False)
         return False
 
     def give(self) -> T | None:
@@ -128,12 +134,13 @@ class Places(Generic[T]):
         queue = self._first or self._last
         if not queue or self.taken >= self.limit // 2:
             return None
-        return queue.popitem(last=False)[0]
+        who, self._called[who] = queue.popitem(last=False)
+        return who
 
     def leave(self, who: T) -> None:
         """Wait no more."""
-        self._first.pop(who, None)
-        self._last.pop(who, None)
+        for each in (self._first, self._last, self._called):
+            each.pop(who, None)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -59,3 +59,29 @@ def test_how_long_who_waits_longest_has_waited() -> None:
     assert places.waited_s(30) == 18
     assert places.give() == "b"
     assert places.waited_s(30) == 0
+
+
+def test_who_was_called_and_finds_the_place_taken_is_the_next_again() -> None:
+    places = Places[str](2)
+    assert places.take("a", 0)
+    assert [places.take(who, at) for at, who in enumerate("bcd", 1)] == [False, False, False]
+    assert places.give() == "b"
+    assert places.take("newcomer", 10), "it was at hand when the place was free"
+    assert not places.take("b", 11)
+    assert places.waited_s(21) == 20, "since it asked first"
+    assert places.give() == "b"
+    assert places.take("b", 22)
+    assert [places.give(), places.waiting] == ["c", 1]
+
+
+def test_who_was_called_and_left_comes_back_as_a_newcomer() -> None:
+    places = Places[str](2)
+    assert places.take("a", 0)
+    assert not places.take("b", 1)
+    assert places.give() == "b"
+    places.leave("b")
+    assert places.take("c", 2)
+    assert not places.take("d", 3)
+    assert not places.take("b", 4)
+    assert places.waited_s(5) == 2
+    assert places.give() == "d"
