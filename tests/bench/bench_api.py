@@ -154,7 +154,7 @@ async def main(arguments: argparse.Namespace) -> None:
                 page = (await client.get("/metrics")).text
             for line in page.splitlines():
                 if re.match(
-                    r"sharpeyes_(probe_lateness|quality_lateness|prober_stalls|quality_deferred|probes_total)",
+                    r"sharpeyes_(probe_lateness|quality_waited|prober_stalls|quality_deferred|probes_total)",
                     line,
                 ):
                     print(f"  {line}")

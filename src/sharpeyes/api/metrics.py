@@ -396,7 +396,11 @@ class _PictureCollector(Collector):
                 places.limit,
             ),
             ("quality_waiting", "Cameras whose look waits for a place.", places.waiting),
-            ("quality_lateness_seconds", "How long after it was due the latest look began.", stats.late_s),
+            (
+                "quality_waited_seconds",
+                "How long the camera has waited for a place that has waited longest.",
+                places.waited_s(asyncio.get_running_loop().time()),
+            ),
         ):
             yield GaugeMetricFamily(f"sharpeyes_{name}", help_text, value=value)
         for name, help_text, value in (

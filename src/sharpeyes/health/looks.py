@@ -78,12 +78,10 @@ class Looks:
             return True
         if unit.looking:
             return False
-        stats = self._quality.stats
         if not self._quality.places.take(unit, now, last=unit.second):
-            stats.deferred += 1
+            self._quality.stats.deferred += 1
             return False
         unit.looking = True
-        stats.late_s = now - unit.look_due
         return True
 
     def is_awaited(self, unit: Unit, now: float) -> bool:

@@ -145,7 +145,7 @@ class Places(Generic[T]):
 
 @dataclass(slots=True, kw_only=True)
 class QualityStats:
-    """Figures for metrics; all but ``late_s`` only grow."""
+    """Figures for metrics, which only grow."""
 
     looks: int = 0
     plain: int = 0
@@ -157,8 +157,6 @@ class QualityStats:
     failed: int = 0
     """Looks that failed for a reason of our own."""
     learnt: int = 0
-    late_s: float = 0.0
-    """How long after it was due the latest look began."""
     decode_s: float = 0.0
     """CPU of decoding and screening."""
     check_s: float = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -61,11 +62,14 @@ async def test_a_glance(client: Client) -> None:
     places.taken += places.limit
     assert not places.take("a look that waits", loop.time() - 90)
     pictures = (await client.get("/api/v1/status")).json()["pictures"]
+    metrics = (await client.get("/metrics")).text
     places.taken -= places.limit
     places.leave("a look that waits")
     assert pictures["in_flight"] >= places.limit
     assert pictures["waiting"] >= 1
     assert 90 <= pictures["waited_s"] < 150
+    (waited,) = re.findall(r"^sharpeyes_quality_waited_seconds ([\d.]+)$", metrics, re.MULTILINE)
+    assert 90 <= float(waited) < 150
 
 
 @pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/live"])
