@@ -79,13 +79,13 @@ async def sweep(
     decoders = quality.decoders if quality is not None else None
     wall, cpu = time.perf_counter(), time.process_time() + (decoders.cpu_s if decoders else 0.0)
     await fleet.start(once)
-    waiting = [target.camera.id for target in once]
     try:
-        while waiting or not fleet.is_at_rest:
-            waiting = [camera for camera in waiting if not _is_done(board, camera)]
+        while (done := sum(board.tally().by_rung.values())) < len(board) or not fleet.is_at_rest:
             if progress is not None:
-                progress(len(once) - len(waiting))
+                progress(done)
             await asyncio.sleep(_POLL_S)
+        if progress is not None:
+            progress(done)
     finally:
         await fleet.stop()
     return Swept(
@@ -95,8 +95,3 @@ async def sweep(
         max_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         + (decoders.most_bytes if decoders else 0),
     )
-
-
-def _is_done(board: Board, camera: str) -> bool:
-    entry = board.get(camera)
-    return entry is not None and entry.probe is not None
