@@ -14,7 +14,7 @@ from sharpeyes.wire.nal import (
     geometry_of,
 )
 
-_SLICE, _IDR, _SEI, _SPS, _PPS = 1, 5, 6, 7, 8
+_SLICE, _IDR, _SEI, SPS, _PPS = 1, 5, 6, 7, 8
 _STAP_A, _STAP_B, _MTAP16, _MTAP24, _FU_A, _FU_B = 24, 25, 26, 27, 28, 29
 _RECOVERY_POINT = 6
 _INTRA = frozenset((2, 4, 7, 9))  # slice_type I and SI
@@ -101,7 +101,7 @@ class H264Depacketiser(NalDepacketiser):
         kind = unit[0] & 0x1F
         if kind == _IDR:
             self._keep_slice(unit, bool(unit[1] & 0x80))  # first_mb_in_slice is 0
-        elif kind == _SPS:
+        elif kind == SPS:
             self._sequence(unit)
         elif kind == _PPS:
             number = _picture_parameters(unit[1:9])
@@ -128,11 +128,11 @@ class H264Depacketiser(NalDepacketiser):
             self.problem = f"the sequence parameter set cannot be read: {error}"
             return
         self.geometry = geometry
-        self._set_parameter(_SPS, number, unit)
+        self._set_parameter(SPS, number, unit)
 
     def _missing(self) -> str | None:
         kinds = {kind for kind, _ in self._parameters}
-        if _SPS not in kinds:
+        if SPS not in kinds:
             return "sequence parameter set (SPS)"
         return None if _PPS in kinds else "picture parameter set (PPS)"
 

@@ -14,13 +14,13 @@ from sharpeyes.wire.nal import (
     geometry_of,
 )
 
-_VPS, _SPS, _PPS = 32, 33, 34
+_VPS, SPS, _PPS = 32, 33, 34
 _AP, _FU = 48, 49
 _BLA, _CRA = 16, 21  # the intra random access pictures lie between: BLA, IDR, CRA
 _SLICES = 32  # types below are slices
 _SETS = {
     _VPS: "video parameter set (VPS)",
-    _SPS: "sequence parameter set (SPS)",
+    SPS: "sequence parameter set (SPS)",
     _PPS: "picture parameter set (PPS)",
 }
 
@@ -97,14 +97,14 @@ class H265Depacketiser(NalDepacketiser):
                 self._keep_slice(unit, bool(unit[2] & 0x80))  # first_slice_segment_in_pic_flag
         elif kind in _SETS and 2 < len(unit) <= MAX_PARAMETER_SET:
             try:
-                if kind == _SPS:
+                if kind == SPS:
                     number, self.geometry = parse_sps(unit)
                 elif kind == _PPS:
                     number = BitReader(unit[2:10]).ue() & 0x3F
                 else:
                     number = unit[2] >> 4
             except BitError as error:
-                if kind == _SPS:
+                if kind == SPS:
                     self.problem = f"the sequence parameter set cannot be read: {error}"
                 return
             self._set_parameter(kind, number, unit)

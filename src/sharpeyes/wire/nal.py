@@ -22,6 +22,8 @@ _MAX_UNITS = 1024  # slices of one picture
 _MAX_FRAGMENTS = 65536
 _MAX_DIMENSION = 16384
 _MAX_PARAMETER_SETS = 64
+MAX_PICTURE = 35_651_584
+"""Pixels of the largest picture of level 6.2, of H.264 (A.3) and H.265 (A.4) alike: 8192x4352."""
 _START_CODE = re.compile(rb"\x00\x00\x01")
 START = b"\x00\x00\x00\x01"
 
@@ -82,7 +84,8 @@ class Geometry:
 
 def geometry_of(width: int, height: int, fps: float | None) -> Geometry:
     """The geometry, if a camera can have it; BitError if not."""
-    if not 0 < width <= _MAX_DIMENSION or not 0 < height <= _MAX_DIMENSION:
+    sides = 0 < width <= _MAX_DIMENSION and 0 < height <= _MAX_DIMENSION
+    if not sides or width * height > MAX_PICTURE:
         raise BitError("the picture size is out of range")
     return Geometry(width, height, fps)
 

@@ -107,7 +107,9 @@ UNDAMAGED = {
     "damage_repeat_part": 0.0,
     "damage_flags": 0.0,
     "damage_repeat_step": 0.1,
+    "drawn_on": 0.0,
     "lost_std": 0.0,
+    "bars_everywhere": 1.5,
 }
 REPEATED = UNDAMAGED | {"damage_repeat_part": 0.12, "damage_repeat_step": 0.95}
 REPEATED_HERE = REPEATED | {"has_ref": 1.0, "damage_repeat_row": 0.77, "damage_jump": 0.77}

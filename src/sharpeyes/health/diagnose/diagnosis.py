@@ -18,7 +18,7 @@ from sharpeyes.health.diagnose.reading import Check, Evidence, Message, Outcome,
 from sharpeyes.health.diagnose.reference import ModeReference, choose_mode
 from sharpeyes.health.diagnose.words import names_of
 
-CHECKS_VERSION = "7"
+CHECKS_VERSION = "8"
 """Changes with any limit, feature or model: figures of different versions are not compared."""
 
 MAY_LACK_SIGNAL = frozenset({PictureFault.SIGNAL_LOST, PictureFault.CORRUPT, PictureFault.UNDER_EXPOSED})
@@ -135,9 +135,12 @@ def diagnose(
         for kind in _AGAINST_NORMAL:
             scores[kind] -= _FEW_MARGIN
     again = again and scores[PictureFault.SIGNAL_LOST] <= 0
+    damaged = scores[PictureFault.CORRUPT] > 0 and any(look.picture.errors for look in features.looks)
     readings = tuple(
         _living(check, values)
         if moves and check.kind is PictureFault.FROZEN
+        else _hidden(check)
+        if damaged and check.kind is not PictureFault.CORRUPT
         else _standing(check, values)
         if again and check.kind is PictureFault.FROZEN
         else _read(check, features, values, scores, chosen)
@@ -202,6 +205,11 @@ def _read(
         evidence,
         words,
     )
+
+
+def _hidden(check: Check) -> Reading:
+    """What a decoder drew in the place of lost data says nothing of the scene."""
+    return Reading(check.kind, Outcome.NOT_ASSESSABLE, 0.0, 0, (), (), Message("diagnose.damaged"))
 
 
 def _living(check: Check, values: Mapping[str, float]) -> Reading:

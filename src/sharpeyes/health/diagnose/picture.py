@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Flag
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -16,8 +16,11 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from av import VideoFrame
+    from av.video.plane import VideoPlane
 
 WIDTH, HEIGHT = 640, 360
+GRID_WIDTH = 768
+"""Pixels across, of the widest stream whose macroblocks can be seen at this size."""
 MOST_PIXELS = 1 << 26
 """Of a picture that is read: more than any camera has. OpenCV keeps to the same by sharpeyes/__init__.py."""
 _MOST_BYTES = 64_000_000
@@ -33,6 +36,18 @@ class _Scaler(threading.local):
 
 
 _scalers = _Scaler()
+
+
+def _pixels(plane: VideoPlane, form: str) -> NDArray[Any]:
+    depth = np.dtype(form)
+    lines = np.frombuffer(memoryview(plane), depth).reshape(-1, plane.line_size // depth.itemsize)
+    return lines[: plane.height, : plane.width]
+
+
+def _rounded(plane: VideoPlane) -> Plane:
+    """Sixteen bits to eight."""
+    deep = _pixels(plane, "<u2")
+    return np.asarray((np.minimum(deep, 0xFF7F) + 0x80) >> 8, np.uint8)
 
 
 class DecoderError(Flag):
@@ -88,21 +103,17 @@ class Picture:
 
         Raises UnreadablePictureError if the scaler knows no way from the frame's pixel format.
         """
+        deep = any(component.bits > 8 for component in frame.format.components)
+        # the scaler dithers what it makes eight bits of, and that is noise
+        form = "yuv420p16le" if deep else "yuv420p"
         try:
-            small = _scalers.scaler.reformat(
-                frame, WIDTH, HEIGHT, "yuv420p", interpolation=Interpolation.AREA
-            )
+            small = _scalers.scaler.reformat(frame, WIDTH, HEIGHT, form, interpolation=Interpolation.AREA)
         except (ValueError, OSError) as error:
             raise UnreadablePictureError(
                 f"pixel format {frame.format.name} cannot be scaled: {error}",
                 "Record it as 4:2:0, eight bits",
             ) from error
-        y, u, v = (
-            np.frombuffer(memoryview(plane), np.uint8)
-            .reshape(-1, plane.line_size)[: plane.height, : plane.width]
-            .copy()
-            for plane in small.planes[:3]
-        )
+        y, u, v = (_rounded(plane) if deep else _pixels(plane, "u1").copy() for plane in small.planes[:3])
         if frame.is_corrupt:
             errors |= DecoderError.MARKED
         return cls(y, u, v, time_ms, errors, (frame.width, frame.height))

@@ -25,6 +25,10 @@ SENTENCES: dict[str, dict[Language, str]] = {
         "en": "The camera's normal picture in mode {mode} is not learned yet.",
         "zh": "尚未学习该摄像机在 {mode} 模式下的正常画面。",
     },
+    "diagnose.damaged": {
+        "en": "Data of the picture is lost: what is drawn in its place says nothing of the scene.",
+        "zh": "画面数据丢失，补画的内容不能说明场景状况。",
+    },
     "diagnose.undecodable": {
         "en": "Whole keyframes arrive, but no picture comes out of them.",
         "zh": "收到完整的关键帧，但无法解码出画面。",

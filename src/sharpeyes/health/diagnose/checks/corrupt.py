@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import cv2
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose.features import (
+    BLOCKS,
     Features,
     Look,
     Map,
@@ -19,7 +21,7 @@ from sharpeyes.health.diagnose.features import (
     median,
     share,
 )
-from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture, Plane
+from sharpeyes.health.diagnose.picture import GRID_WIDTH, HEIGHT, WIDTH, Picture, Plane
 from sharpeyes.health.diagnose.reading import (
     Check,
     Region,
@@ -79,7 +81,7 @@ def _local(across: _Steps, down: _Steps) -> tuple[float, float]:
 def at_source_scale(image: _Plane, source_size: tuple[int, int]) -> _Plane | None:
     """Back to the size of the stream, where the grid is 16 pixels; None for a larger stream."""
     width, height = source_size
-    if width > WIDTH * 1.2 or width < 96 or height < 64:
+    if width > GRID_WIDTH or width < 96 or height < 64:
         return None
     if source_size == (WIDTH, HEIGHT):
         return image
@@ -164,6 +166,20 @@ def _repeated(features: Features) -> dict[str, float]:
         already = _usual_repeats(features.reference)
         out["damage_repeat_row"] = max(float(_least_along(each - already).max()) for each in maps)
     return out
+
+
+def _redrawn(look: Look, reference: ModeReference | None) -> NDArray[np.bool_]:
+    """(9, 16): where rows are drawn again and again, and are not always."""
+    again = _repeats(look.thumb_planes[0]) > 0.8
+    return again if reference is None else again & (_usual_repeats(reference) < 0.6)
+
+
+def _drawn_on(features: Features) -> float:
+    """The largest such part of a picture that its decoder complained of: concealed by what is above it. 0
+    without a complaint."""
+    blamed = [look for look in features.looks if look.picture.errors]
+    parts = [largest_part(_redrawn(look, features.reference))[0] for look in blamed]
+    return max(parts, default=0) / math.prod(BLOCKS)
 
 
 def repeated(thumb: Map) -> float:
@@ -254,6 +270,7 @@ def measure(features: Features) -> dict[str, float]:
         max(look.measured["grid_x_log"] + look.measured["grid_y_log"] for look in features.looks)
     )
     out |= _repeated(features)
+    out["drawn_on"] = _drawn_on(features)
     if features.difference is None:
         out |= dict.fromkeys(
             ("damage_diff", "damage_diff_log", "damage_diff_local", "damage_diff_corner"), float("nan")
@@ -348,7 +365,11 @@ def margin(v: Values) -> float:
 
 def certain(v: Values) -> float:
     """The grey that a decoder starts from, with what moved drawn on it, or the green of an empty buffer: no
-    scene is that. Nor are some rows of it drawn again and again, while others are as ever."""
+    scene is that. Nor are some rows of it drawn again and again, while others are as ever.
+
+    Where the decoder itself complains, less is enough. Its word alone is not: many complain of what nobody
+    sees.
+    """
     grey = min(above(v["damage_unfilled"], 0.62, 0.05), above(v["lost_std"], 0.5, 0.1))
     if v["has_ref"] == 1:
         drawn = min(above(v["damage_repeat_row"], 0.35, 0.05), above(v["damage_jump"], 0.45, 0.1))
@@ -356,6 +377,9 @@ def certain(v: Values) -> float:
         drawn = above(v["damage_repeat_step"], 0.7, 0.1)
     if not v["damage_flags"]:  # what runs through most of the picture may be a scene's own, else
         drawn = min(drawn, below(v["damage_repeat_part"], 0.5, 0.1))
+    else:
+        grey = above(v["damage_unfilled"], 0.3, 0.05)
+        drawn = max(drawn, above(v["drawn_on"], 0.12, 0.03))
     return max(grey, above(v["damage_green_share"], 0.05, 0.02), drawn)
 
 
@@ -368,6 +392,7 @@ def severity(v: Values) -> int:
                     v["damage_grey_share"],
                     v["damage_unfilled"] if certain(v) > 0 else 0,
                     v["damage_smear"],
+                    v["drawn_on"],
                     v["damage_lost"] * 0.8,
                     0,
                 ]
@@ -382,6 +407,8 @@ def region(features: Features) -> Region:
     thumb = features.after.thumb
     green = ((thumb[..., 1] < -30) & (thumb[..., 2] < -38)).astype(np.float32)
     blocks = block_means(green) > 0.3
+    if features.after.picture.errors:
+        blocks |= _redrawn(features.after, features.reference)
     if features.reference is not None:
         blocks |= features.after.profiled["anisotropy"] - features.reference.profiles["anisotropy"] > 0.9
         repeats = _repeats(features.after.thumb_planes[0])

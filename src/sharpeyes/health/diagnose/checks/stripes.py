@@ -16,12 +16,15 @@ _TILES = tuple((x, y) for x, y in ((0, 52), (256, 52), (512, 52), (128, 180), (3
 _WINDOW = np.outer(np.hanning(_TILE), np.hanning(_TILE)).astype(np.float32)
 
 
+def _windows(luma: Map) -> list[Map]:
+    """Five tiles, (128, 128) each, that fade out towards their edges."""
+    tiles = (luma[y : y + _TILE, x : x + _TILE] for x, y in _TILES)
+    return [np.asarray((tile - tile.mean()) * _WINDOW, np.float32) for tile in tiles]
+
+
 def _spectrum(luma: Map) -> Map:
     """Log of the mean power of five tiles, (128, 65)."""
-    windows = [np.zeros((_TILE, _TILE), np.float32)]
-    for x, y in _TILES:
-        tile = luma[y : y + _TILE, x : x + _TILE]
-        windows.append((tile - tile.mean()) * _WINDOW)
+    windows = [np.zeros((_TILE, _TILE), np.float32), *_windows(luma)]
     power = np.zeros((_TILE, _TILE), np.float32)
     # two tiles in one transform, as real and imaginary part: their powers are what both halves hold together
     for pair in zip(windows[::2], windows[1::2], strict=True):
@@ -30,6 +33,20 @@ def _spectrum(luma: Map) -> Map:
     mirrored = np.roll(power[::-1, ::-1], 1, axis=(0, 1))
     whole = (power + mirrored)[:, : _TILE // 2 + 1]
     return np.asarray(np.log(whole / (2 * len(_TILES) * _TILE**2) + 0.5), np.float32)
+
+
+def _everywhere(luma: Map) -> float:
+    """The highest peak of the spectrum that all five tiles have. Interference is the same in sky, trees and
+    road; a fence or a house front stands in one place, and shrinks with its distance."""
+    peaks = []
+    for window in _windows(luma):
+        real, imaginary = cv2.split(cv2.dft(window, flags=cv2.DFT_COMPLEX_OUTPUT))
+        # the lowest frequencies, which are the scene's, into the middle: it has no ends that way
+        power = np.fft.fftshift(np.log((real * real + imaginary * imaginary) / _TILE**2 + np.float32(0.5)))
+        local = power - cv2.medianBlur(power, 5)
+        local[_TILE // 2 - 2 : _TILE // 2 + 3, _TILE // 2 - 2 : _TILE // 2 + 3] = 0
+        peaks.append(cv2.dilate(local, np.ones((3, 3), np.uint8)))
+    return float(np.min(peaks, axis=0).max())
 
 
 def profiles(look: Look) -> dict[str, NDArray[np.float32]]:
@@ -132,6 +149,9 @@ def measure(features: Features) -> dict[str, float]:
             "spectrum_peak",
         ):
             out[f"stripes_{name}_least"] = min(row[name] for row in found)
+    out["bars_everywhere"] = (
+        min(_everywhere(look.luma) for look in features.looks) if reference is None else float("nan")
+    )
     return out
 
 
@@ -165,6 +185,11 @@ def margin(v: Values) -> float:
     return max(upright, lines, torn, rolling, fine)
 
 
+def certain(v: Values) -> float:
+    """Without a reference: what is the same wherever one looks is no part of the scene."""
+    return above(v["bars_everywhere"], 2.6, 0.25)
+
+
 def severity(v: Values) -> int:
     return grade(max(v["stripes_rows_wide_shared_top"], v["stripes_columns_wide_shared_top"]), 12, 25)
 
@@ -189,5 +214,6 @@ CHECK = Check(
         "still_p50",
     ),
     rule_weight=0.25,
+    certain=certain,
     lone=2.5,  # fences, kerbs and house fronts have stripes of their own
 )
