@@ -8,7 +8,7 @@ from typing import Any
 
 from sharpeyes.domain.camera import Camera, Device, Identity, Stream, StreamRole
 from sharpeyes.domain.faults import Entry, Ticket
-from sharpeyes.domain.health import State
+from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.organisation import Area, Department, Tier, Zone
 from sharpeyes.domain.time import Ms
 from sharpeyes.faults.loop import Loop
@@ -38,6 +38,7 @@ class Town:
         self.database = Database(f"sqlite:///{path}/town.db")
         self.database.upgrade()
         self.standing: dict[str, tuple[State, Ms, str | None]] = {}
+        self._stored: dict[str, tuple[State, Ms, str | None]] = {}
         devices = [
             Device(id=f"nvr-{r}", identity=Identity(model=f"NVR {r}", address=f"10.0.0.{r}:80"))
             for r in range(1, recorders + 1)
@@ -84,7 +85,10 @@ class Town:
     def set(
         self, cameras: Iterable[str], state: State, cause: str | None = None, *, late_ms: int = 0
     ) -> None:
-        """From now on (or ``late_ms`` after now, one by one) these are in this state."""
+        """From now on (or ``late_ms`` after now, one by one) these are in this state; offline for want of an
+        answer, unless another cause is given."""
+        if state is State.OFFLINE and cause is None:
+            cause = "timeout"
         for number, camera in enumerate(cameras):
             if self.standing[camera][0] is not state:
                 self.standing[camera] = (state, Ms(self.now + number * late_ms), cause)
@@ -105,7 +109,13 @@ class Town:
             )
             for camera, (state, since, cause) in self.standing.items()
         ]
-        self.database.write(lambda connection: write_batch(connection, standings=standings))
+        ended = [
+            Interval(camera=camera, state=state, start=start, end=self.standing[camera][1], cause=cause)
+            for camera, (state, start, cause) in self._stored.items()
+            if self.standing[camera][1] > start
+        ]
+        self._stored = dict(self.standing)
+        self.database.write(lambda connection: write_batch(connection, intervals=ended, standings=standings))
 
     async def tick(self, **canaries: Ms) -> Outcome:
         self.probe()

@@ -351,6 +351,46 @@ async def test_many_unrelated_cameras_at_once_are_our_own_outage(build: Build) -
     assert {str(t.key) for t in town.tickets() if t.open} == {f"camera:{town.cameras[-1]}:offline"}
 
 
+async def test_who_was_dead_before_a_restart_did_not_fall_with_it(build: Build) -> None:
+    town = build(singles=14)
+    await town.tick()
+    dead = town.cameras[:10]
+    for camera in dead:
+        town.set([camera], State.OFFLINE)
+        await town.run(20 * MINUTE)
+    town.set(town.cameras, State.UNKNOWN, "restart")
+    town.start()
+    await town.run(MINUTE)
+    town.set(dead, State.OFFLINE)
+    town.set(town.cameras[10:], State.ONLINE)
+    outcomes = await town.run(10 * MINUTE)
+    assert not any(outcome.blind for outcome in outcomes)
+
+
+@pytest.mark.parametrize(("seen", "blind"), [(3, False), (0, True)])
+async def test_newcomers_that_never_answered_fell_only_where_nothing_is_seen(
+    build: Build, seen: int, blind: bool
+) -> None:
+    town = build(singles=12)
+    town.set(town.cameras, State.UNKNOWN, "not_observed")
+    await town.run(MINUTE)
+    town.set(town.cameras[seen:], State.OFFLINE, "refused")
+    town.set(town.cameras[:seen], State.ONLINE)
+    outcomes = await town.run(5 * MINUTE)
+    assert any(outcome.blind for outcome in outcomes) is blind
+
+
+@pytest.mark.parametrize(
+    ("cause", "blind"), [("timeout", True), ("no_media", True), ("malformed", False), ("signal_lost", False)]
+)
+async def test_who_answers_is_seen(build: Build, cause: str, blind: bool) -> None:
+    town = build(singles=12)
+    await town.tick()
+    town.set(town.cameras, State.OFFLINE, cause)
+    outcomes = await town.run(5 * MINUTE)
+    assert any(outcome.blind for outcome in outcomes) is blind
+
+
 async def test_our_own_outage_is_held_against_nobody(build: Build) -> None:
     town = build(singles=12)
     await town.tick()

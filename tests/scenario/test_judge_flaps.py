@@ -99,3 +99,28 @@ def test_a_burst_of_failures_of_half_the_city_is_dated_alike(tmp_path: Path) -> 
         for camera in struck:
             begin = (stored[camera.id][-1].start - EPOCH) / 1000
             assert 120 <= begin <= 120 + 33  # the first look after the blow, whatever the debounce
+
+
+@pytest.mark.parametrize("cadence_s", [5.0, 8.0, 15.0, 30.0])
+def test_a_camera_that_makes_every_probe_wait_is_judged_at_any_cadence(
+    tmp_path: Path, cadence_s: float
+) -> None:
+    """Its probes take longer than its cadence, and each is dated to its begin."""
+    with city(tmp_path) as (place, run):
+        (camera,) = place.build({"h": 1})
+
+        async def story() -> None:
+            fleet, board = place.fleet()
+            place.behaviour[camera.id] = "never a keyframe"
+            await fleet.start([place.target(camera, cadence_s=cadence_s)])
+            await asyncio.sleep(400)
+            seen = set()
+            for _ in range(600):
+                await asyncio.sleep(1)
+                entry = board.get(camera.id)
+                assert entry is not None
+                seen.add((entry.standing.state, entry.standing.cause))
+            assert seen == {(State.OFFLINE, "no_keyframe")}
+            await fleet.stop()
+
+        run(story())

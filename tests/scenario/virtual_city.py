@@ -150,6 +150,9 @@ class City:
             await asyncio.sleep(request.timeout_s)
             phase = Phase(manner.removeprefix("hangs at "))
             return ended(Rung.REACHABLE, phase, FailureKind.TIMEOUT)
+        if manner == "never a keyframe":
+            await asyncio.sleep(request.longest_s)
+            return ended(Rung.MEDIA, Phase.KEYFRAME, FailureKind.NO_KEYFRAME)
         if manner == "never ends":
             await asyncio.Event().wait()
         await asyncio.sleep(self.took_s)

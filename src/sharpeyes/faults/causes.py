@@ -19,6 +19,7 @@ from hashlib import sha256
 
 from sharpeyes.domain.errors import InvalidInputError
 from sharpeyes.domain.faults import Node
+from sharpeyes.domain.health import FailureKind
 from sharpeyes.domain.time import Ms
 
 
@@ -241,6 +242,21 @@ class Above:
     until: Ms | None = None
 
 
+PERHAPS_OURS = frozenset(
+    kind.value
+    for kind in (
+        FailureKind.NAME_UNKNOWN,
+        FailureKind.REFUSED,
+        FailureKind.UNREACHABLE,
+        FailureKind.TIMEOUT,
+        FailureKind.CLOSED,
+        FailureKind.NO_MEDIA,
+        FailureKind.NO_KEYFRAME,
+    )
+)
+"""Causes that lie in a network of ours, perhaps. Who answers nonsense or shows black is reached."""
+
+
 def own_outage(
     zone: str,
     *,
@@ -253,7 +269,7 @@ def own_outage(
 ) -> OwnOutage | None:
     """Whether it is we who cannot see ``zone``.
 
-    ``down``: the zone's cameras that are offline -> since when; ``up``: how many are not; neither holds
+    ``down``: the zone's cameras that went offline -> since when; ``up``: how many are not; neither holds
     cameras in maintenance or unknown. ``canary_failing``: since when a canary of the zone fails, None if none
     does. A passing canary proves our process, not our network, and so acquits nobody.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from statistics import median_high
 
 from sqlalchemy import Connection
@@ -185,15 +185,18 @@ class Round:
                 return None
             else:
                 return _resumed(held)
-        outage = causes.own_outage(
+        judged = partial(
+            causes.own_outage,
             zone,
-            down=self.down_in.get(zone, {}),
             up=self.up_in.get(zone, 0),
             graph=self.graph,
             canary_failing=canary,
             now=self.now,
             policy=self.policy.causes,
         )
+        outage = judged(down=self.down_in.get(zone, {}))
+        if outage is not None and outage.reason is BlindReason.MASS:
+            outage = judged(down=self._fallen(zone))
         if outage is not None:
             self.held[zone] = own_outages.begin(
                 self.connection,
@@ -208,6 +211,20 @@ class Round:
                 ),
             )
         return outage
+
+    def _fallen(self, zone: str) -> dict[str, Ms]:
+        """Cameras of a zone that were up when they were last seen, and are down for want of an answer: since
+        when. Those never seen count only where nothing at all is seen: elsewhere the way is there, and they
+        may have been dead for years."""
+        down = self.down_in.get(zone, {})
+        before = own_outages.last_seen(self.connection, down)
+        strangers = not self.up_in.get(zone)
+        return {
+            camera: since
+            for camera, since in down.items()
+            if self.watches[camera].cause in causes.PERHAPS_OURS
+            and (before[camera] in UP if camera in before else strangers)
+        }
 
     def _sees(self, zone: str) -> bool:
         return causes.sees_again(

@@ -191,7 +191,7 @@ class Fleet:
         if quality is not None:
             after_s = limits.keyframe_after_s
             self._looks = Looks(quality, self.turns, keyframe_after_s=after_s, ended=self._looked)
-        self._policies: dict[tuple[float, float, int], Policy] = {}
+        self._policies: dict[tuple[float, float, float, int], Policy] = {}
         self._units: dict[str, Unit] = {}
         self._pulls = Pulls()
         self._recalled: dict[str, Recalled] = {}
@@ -441,16 +441,23 @@ class Fleet:
         self.turns.schedule_first(unit, now, newcomers)
 
     def _policy_of(self, camera: str) -> Policy:
-        """How this camera is judged: a look at it is valid for three cadences and as long as a turn takes."""
+        """How this camera is judged: a look at it, dated to its begin, is valid for three cadences and as
+        long as a turn takes, or until the next one ends where both wait for a keyframe as long as they may."""
         unit = self._units.get(camera)
         if unit is None:
             return self._policy
         request = unit.target.request
-        key = (unit.target.cadence_s, request.timeout_s + request.observe_s, unit.gate.rounds)
+        key = (
+            unit.target.cadence_s,
+            request.timeout_s + request.observe_s,
+            request.longest_s,
+            unit.gate.rounds,
+        )
         policy = self._policies.get(key)
         if policy is None:
-            cadence_s, probe_s, rounds = key
-            validity_ms = round(1000 * (3 * cadence_s + probe_s * max(rounds, 1)))
+            cadence_s, probe_s, longest_s, rounds = key
+            own_s = max(3 * cadence_s + probe_s, pacing.PAUSE * cadence_s + 2 * longest_s)
+            validity_ms = round(1000 * (probe_s * max(rounds - 1, 0) + own_s))
             policy = self._policies[key] = replace(self._policy, validity_ms=validity_ms)
         return policy
 

@@ -19,6 +19,9 @@ T = TypeVar("T")
 JITTER = 0.05
 """Share of the cadence by which a slot is moved at random, so that two probers do not march in step."""
 
+PAUSE = 1.6
+"""Cadences from the end of a look to the begin of the next: half of one, up to a whole one, and jitter."""
+
 RECHECK = 1 / 3
 """Share of the cadence after which unconfirmed evidence is looked at again."""
 

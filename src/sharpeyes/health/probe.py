@@ -50,6 +50,8 @@ _LAG_TICK_S = 0.25
 _LAG_NOISE_S = 0.02
 _GATHER_S = 0.2
 """How long the pictures behind a keyframe gather in the socket: five of them at 25 a second."""
+_MOST_BYTES = 128 << 20
+"""Media without a whole keyframe in it: half a minute of 34 Mbit/s. Who sends more has none to send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ class _Attempt:
         self._track: Track | None = None
         self._receiver: RtpReceiver | None = None
         self._observed_until: float | None = None
-        self._next_alive = 0.0
+        self._alive: asyncio.TimerHandle | None = None
         self._said: list[Said] = []
         self._rung = Rung.NONE
         self._failure: Failure | None = None
@@ -289,6 +291,8 @@ class _Attempt:
         elif isinstance(event, Playing):
             self._play_ms = self._elapsed()
             dialogue.note("* waiting for media")
+            if dialogue.session_timeout_s / 2 < self._request.longest_s:
+                self._alive = self._loop.call_later(dialogue.session_timeout_s / 2, self._stay)
         elif isinstance(event, TransportRefused):
             self._other_transport()
         elif isinstance(event, Moved):
@@ -374,6 +378,12 @@ class _Attempt:
             self._keyframe_complete(depacketiser.codec, depacketiser.keyframe, depacketiser.keyframe_time)
         elif receiver.ended and self._keyframe is None:
             self._closed("the camera ended the stream (RTCP BYE)")
+        elif receiver.bytes > _MOST_BYTES and self._keyframe is None:
+            self.stop(
+                FailureKind.NO_KEYFRAME,
+                f"{receiver.bytes >> 20} MiB, and no whole keyframe: {self._received()}",
+                Phase.KEYFRAME,
+            )
 
     def _keyframe_complete(self, codec: str, data: bytes, rtp_time: int) -> None:
         assert self._dialogue is not None
@@ -396,8 +406,7 @@ class _Attempt:
                 self._finish()
             return
         self._observed_until = now + self._request.observe_s
-        self._next_alive = now + self._dialogue.session_timeout_s / 2
-        self._arm(min(self._observed_until, self._next_alive))
+        self._arm(self._observed_until)
 
     # -- endings
 
@@ -499,7 +508,7 @@ class _Attempt:
         elif self._gathers:
             self._gather(now)
         elif self._observed_until is not None:
-            self._observing(now)
+            self._finish()
         elif now - self._limit > _LAG_NOISE_S and not self._graced:
             # We were late ourselves. What came in the meantime waits in the socket: read it first.
             self._graced = True
@@ -527,17 +536,13 @@ class _Attempt:
         else:
             self._finish()
 
-    def _observing(self, now: float) -> None:
+    def _stay(self) -> None:
+        """The camera is told that somebody is still there, whether for its keyframe or for its stream."""
         assert self._dialogue is not None
         assert self._connection is not None
-        assert self._observed_until is not None
-        if now >= self._observed_until:
-            self._finish()
-            return
         self._dialogue.keep_alive()
         self._connection.flush()
-        self._next_alive = now + self._dialogue.session_timeout_s / 2
-        self._arm(min(self._observed_until, self._next_alive))
+        self._alive = self._loop.call_later(self._dialogue.session_timeout_s / 2, self._stay)
 
     # -- the result
 
@@ -549,6 +554,9 @@ class _Attempt:
         self._leave_connection()
 
     def _leave_connection(self) -> None:
+        if self._alive is not None:
+            self._alive.cancel()
+            self._alive = None
         if self._udp is not None:
             self._udp.close()
             self._udp = None

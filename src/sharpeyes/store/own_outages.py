@@ -8,17 +8,18 @@ All functions take a connection within a transaction.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, and_, func, insert, select, update
 
 from sharpeyes.domain.errors import ConflictError, NotFoundError
 from sharpeyes.domain.health import Interval, State
 from sharpeyes.domain.time import Ms, Span
 from sharpeyes.store import pictures, telemetry
 from sharpeyes.store.faults_schema import own_outage
-from sharpeyes.store.schema import camera, camera_state, state_interval
+from sharpeyes.store.schema import camera, camera_state, chunks, state_interval
 
 FOREVER = Ms(1 << 62)
 SEEN = (State.ONLINE, State.DEGRADED, State.OFFLINE)
@@ -122,6 +123,23 @@ def seen_since(connection: Connection, zone: str, since: Ms) -> list[Interval]:
         )
         for row in connection.execute(query)
     ]
+
+
+def last_seen(connection: Connection, cameras: Iterable[str]) -> dict[str, State]:
+    """What these cameras were seen to be before what they are now; without those that never were seen."""
+    i = state_interval.c
+    found: dict[str, State] = {}
+    for some in chunks(cameras):
+        latest = (
+            select(i.camera_id, func.max(i.started_ms).label("started_ms"))
+            .where(i.camera_id.in_(some), i.state.in_([state.value for state in SEEN]))
+            .group_by(i.camera_id)
+            .subquery()
+        )
+        same = and_(i.camera_id == latest.c.camera_id, i.started_ms == latest.c.started_ms)
+        query = select(i.camera_id, i.state).join(latest, same)
+        found |= {row.camera_id: State(row.state) for row in connection.execute(query)}
+    return found
 
 
 def unsaid_now(connection: Connection, zone: str) -> dict[str, Ms]:

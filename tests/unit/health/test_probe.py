@@ -531,6 +531,36 @@ async def test_a_late_keyframe_is_waited_for_while_video_comes(patience: float) 
     assert result.rung is (Rung.MEDIA if wanted else Rung.KEYFRAME)
 
 
+async def test_a_session_is_kept_alive_while_its_keyframe_is_waited_for() -> None:
+    """Sessions of five seconds and ten between keyframes are both to be had."""
+
+    def setup(cam: ScriptedCamera, request: Request) -> Response:
+        said = cam.setup(request)
+        return Response(200, "OK", Headers([*list(said.headers)[:1], ("Session", "12345678;timeout=2")]))
+
+    async def alive(cam: ScriptedCamera, _: Request) -> Response:
+        assert cam.writer is not None
+        cam.writer.write(interleave(clip().packets(first=200), 0))
+        return Response(200, "OK")
+
+    script = {"SETUP": setup, "GET_PARAMETER": alive, "OPTIONS": alive}
+    async with ScriptedCamera(clip().sdp(), clip().packets(pictures=slice(1, 5)), script=script) as cam:
+        result = await look(cam, timeout_s=30.0)
+    assert result.failure is None
+    assert result.rung is Rung.KEYFRAME
+
+
+async def test_a_flood_without_a_keyframe_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BYTES", 50_000)
+    packets: list[bytes] = []
+    while sum(map(len, packets)) < 60_000:
+        packets += clip().packets(pictures=slice(1, 5), first=100 + len(packets))
+    async with ScriptedCamera(clip().sdp(), packets) as cam:
+        result = await look(cam, timeout_s=200.0)
+    assert ending(result) == (Rung.MEDIA, Phase.KEYFRAME, FailureKind.NO_KEYFRAME)
+    assert result.received_bytes > 50_000
+
+
 async def test_keyframes_without_parameter_sets_say_so() -> None:
     async with ScriptedCamera(clip().sdp(sprop=False), clip().packets(in_band=False)) as cam:
         result = await outwaited(cam, Phase.KEYFRAME, FailureKind.NO_KEYFRAME)
