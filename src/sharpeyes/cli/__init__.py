@@ -6,6 +6,9 @@ service's imports and ``--help`` is instant.
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -59,8 +62,19 @@ def _root(
 
 def main() -> None:
     """Entry point. Exit codes: 0 done, 1 the answer is no, 2 wrong use or input, 130 interrupted."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names that a terminal cannot show are no failure
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left goes nowhere, without another word
+        sys.stderr.write(f"sharpeyes: cannot write: {error.strerror}. Make room there\n")
+        sys.exit(2)
     except SharpEyesError as error:
         sys.stderr.write(f"sharpeyes: {error}\n")
         sys.exit(2)

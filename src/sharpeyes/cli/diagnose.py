@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import shutil
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -21,12 +24,15 @@ from sharpeyes.domain.errors import InvalidInputError, SharpEyesError
 if TYPE_CHECKING:
     from sharpeyes.domain.credentials import Credentials
     from sharpeyes.domain.health import FailureKind
+    from sharpeyes.health.diagnose.dataset import Sample
     from sharpeyes.health.diagnose.diagnosis import Diagnosis
     from sharpeyes.health.diagnose.picture import Picture
     from sharpeyes.health.diagnose.reference import ModeReference
     from sharpeyes.health.probe import ProbeRequest
     from sharpeyes.net.tls import TlsPolicy
 
+_OF_A_CLIP, _OF_A_MODE = 8, 32
+"""Pictures that references are learnt from: neighbours teach little, and each takes eight megabytes."""
 _IMAGES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 
@@ -91,14 +97,20 @@ def diagnose(
     given = [_stream(each, credentials, timeout, tls) if "://" in each else Path(each) for each in inputs]
     if credentials is not None and all(isinstance(each, Path) for each in given):
         raise InvalidInputError("--username goes with rtsp:// URLs, and there is none")
-    found = _files(given, reference or [], mode, still_dir)
-    failed = [each for _, each in found if isinstance(each, NoPictureError)]
-    faulty = sum(not isinstance(each, NoPictureError) and bool(each.faults) for _, each in found)
+    files: list[dict[str, Any]] = []
+    failed: list[NoPictureError] = []
+    faulty = 0
+    for file, each, still in _judged(given, reference or [], mode, still_dir):
+        if isinstance(each, NoPictureError):
+            failed.append(each)
+        else:
+            faulty += bool(each.faults)
+        if as_json:
+            files.append({"file": str(file), **each.to_plain()} | ({"still": str(still)} if still else {}))
+        else:
+            _print(file, each, still)
     if as_json:
-        files = [{"file": str(file), **each.to_plain()} for file, each in found]
         sys.stdout.write(json.dumps({"files": files, "faulty": faulty, "failed": len(failed)}) + "\n")
-    else:
-        _print(found)
     if any(each.failure is None for each in failed):
         raise typer.Exit(2)
     raise typer.Exit(1 if faulty or failed else 0)
@@ -142,14 +154,17 @@ class _Stream:
 
 def _stream(url: str, credentials: Credentials | None, timeout: float, tls: TlsPolicy) -> _Stream:
     from sharpeyes.health.probe import ProbeRequest
-    from sharpeyes.wire.rtsp.url import parse_url
+    from sharpeyes.wire.rtsp.url import mask, parse_url
 
     scheme = url.partition("://")[0].lower()
     if scheme not in ("rtsp", "rtsps"):
         raise InvalidInputError(
             f"{scheme[:20]}:// URLs are not fetched", mend="Save the picture and give the file"
         )
-    target, from_url = parse_url(url)
+    try:
+        target, from_url = parse_url(url)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{mask(url)}: {error.message}", mend=error.mend) from None
     request = ProbeRequest(url=target.text, credentials=credentials or from_url, timeout_s=timeout, tls=tls)
     return _Stream(request, target.masked)
 
@@ -195,14 +210,14 @@ def _read(path: Path | _Stream) -> tuple[list[Picture], bool]:
     """Its pictures, and whether something is known to move in them."""
     if isinstance(path, _Stream):
         return asyncio.run(_watch(path))
-    from sharpeyes.health.diagnose.clip import read_clip
-    from sharpeyes.health.diagnose.picture import Picture, UnreadablePictureError
+    from sharpeyes.health.diagnose.clip import read_clip, read_image
+    from sharpeyes.health.diagnose.picture import UnreadablePictureError
 
     try:
         if path.suffix.lower() not in _IMAGES:
             return read_clip(path), False
         try:
-            return [Picture.from_image_file(path)], False
+            return [read_image(path)], False
         except UnreadablePictureError:
             with suppress(UnreadablePictureError):  # FFmpeg makes the best of a damaged one
                 return read_clip(path), False
@@ -212,7 +227,8 @@ def _read(path: Path | _Stream) -> tuple[list[Picture], bool]:
 
 
 def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeReference]:
-    """Given pictures are sorted into modes by their look, unless the mode is given."""
+    """Given pictures are sorted into modes by their look, unless the mode is given. Of a clip some are taken
+    that lie far apart, and of many files no more than do."""
     from sharpeyes.health.diagnose.reference import choose_mode, learn
 
     by_mode: dict[str, list[Picture]] = {}
@@ -221,66 +237,130 @@ def _references(files: Sequence[Path], mode: str | None) -> dict[str, ModeRefere
             pictures, _ = _read(file)
         except NoPictureError as error:
             raise InvalidInputError(f"--reference {error.message}", mend=error.mend) from error
-        for picture in pictures:
+        for picture in _spread(pictures, _OF_A_CLIP):
             by_mode.setdefault(choose_mode(picture, {}, mode), []).append(picture)
-    return {each: learn(pictures, each) for each, pictures in by_mode.items()}
+    return {each: learn(_spread(pictures, _OF_A_MODE), each) for each, pictures in by_mode.items()}
 
 
-def _files(
+def _spread(pictures: list[Picture], most: int) -> list[Picture]:
+    """So many of them, evenly."""
+    step = max(1.0, len(pictures) / most)
+    return [pictures[int(n * step)] for n in range(min(most, len(pictures)))]
+
+
+def _judged(
     files: Sequence[Path | _Stream], reference: Sequence[Path], mode: str | None, still_dir: Path | None
-) -> list[tuple[Path | _Stream, Diagnosis | NoPictureError]]:
+) -> Iterator[tuple[Path | _Stream, Diagnosis | NoPictureError, Path | None]]:
+    """Each as soon as it is judged, with its marked-up still if one is wanted."""
     from sharpeyes.health.diagnose.diagnosis import diagnose as judge
     from sharpeyes.health.diagnose.reference import MODES
     from sharpeyes.health.diagnose.still import marked_still
 
     if mode is not None and mode not in MODES:
         raise InvalidInputError(f"--mode {mode}: there are {', '.join(MODES)}")
+    with _writable(still_dir):  # before the work, not behind it
+        if still_dir is not None:
+            still_dir.mkdir(parents=True, exist_ok=True)
     references = _references(reference, mode)
-    found: list[tuple[Path | _Stream, Diagnosis | NoPictureError]] = []
+    written: set[Path] = set()
     for file in files:
         try:
             pictures, moves = _read(file)
         except NoPictureError as error:  # said beside what the others show
-            found.append((file, error))
+            yield file, error, None
             continue
         before = pictures[0] if len(pictures) > 1 else None
         diagnosis = judge(pictures[-1], before, references, mode=mode, moves=moves)
-        found.append((file, diagnosis))
+        still = None
         if still_dir is not None:
-            try:
-                still_dir.mkdir(parents=True, exist_ok=True)
-                (still_dir / f"{file.stem}.diagnosis.jpg").write_bytes(marked_still(pictures[-1], diagnosis))
-            except OSError as error:
-                raise InvalidInputError(
-                    f"{still_dir}: {error.strerror or error}; give a directory that can be written"
-                ) from error
-    return found
+            still = _free(still_dir / file.stem, written)
+            with _writable(still_dir):
+                still.write_bytes(marked_still(pictures[-1], diagnosis))
+        yield file, diagnosis, still
 
 
-def _print(found: Sequence[tuple[Path | _Stream, Diagnosis | NoPictureError]]) -> None:
+@contextmanager
+def _writable(directory: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInputError(
+            f"{directory}: {error.strerror or error}", mend="Give a directory that can be written"
+        ) from error
+
+
+def _free(stem: Path, written: set[Path]) -> Path:
+    """A name for a still that no other one of this run has: files of two cameras may be called alike."""
+    numbers = ("", *(f"-{n}" for n in range(2, len(written) + 2)))
+    still = next(
+        each
+        for number in numbers
+        if (each := stem.with_name(f"{stem.name}{number}.diagnosis.jpg")) not in written
+    )
+    written.add(still)
+    return still
+
+
+def _print(file: Path | _Stream, diagnosis: Diagnosis | NoPictureError, still: Path | None) -> None:
     from rich.console import Console
     from rich.markup import escape
 
     from sharpeyes.health.diagnose.reading import Outcome
 
     console = Console(soft_wrap=True)  # a name of a file is not broken in two
-    for file, diagnosis in found:
-        if isinstance(diagnosis, NoPictureError):
-            sys.stdout.flush()
-            named = "" if diagnosis.failure is None else f"{file}: "  # of a file, the message names it
-            sys.stderr.write(f"sharpeyes: {named}{diagnosis}\n")
-            continue
-        reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
-        word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
-        console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")
-        for fault in diagnosis.faults:
-            console.print(
-                f"  {fault.kind}, severity {fault.severity}, score {fault.score:.2f}:"
-                f" {fault.explanation.text('en')}"
-            )
-        unknown = [str(r.kind) for r in diagnosis.readings if r.outcome is Outcome.NOT_ASSESSABLE]
-        if unknown:
-            console.print(f"  not assessable: {', '.join(unknown)}")
+    if isinstance(diagnosis, NoPictureError):
+        sys.stdout.flush()
+        named = "" if diagnosis.failure is None else f"{file}: "  # of a file, the message names it
+        sys.stderr.write(f"sharpeyes: {named}{diagnosis}\n")
+        return
+    reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
+    word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
+    console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")
+    for fault in diagnosis.faults:
+        said = f"severity {fault.severity}, score {fault.score:.2f}: {fault.explanation.text('en')}"
+        console.print(f"  {fault.kind}, {said}")
+    unknown = [str(r.kind) for r in diagnosis.readings if r.outcome is Outcome.NOT_ASSESSABLE]
+    if unknown:
+        console.print(f"  not assessable: {', '.join(unknown)}")
+    if still is not None:
+        console.print(f"  still: {escape(str(still))}")
+
+
+@contextmanager
+def _predictions(out: Path, directory: Path, samples: Sequence[Sample]) -> Iterator[TextIO]:
+    """A file to write to: in the place of ``out`` when it is whole, and what was there is kept until then."""
+    own = {
+        directory / "labels.json",
+        *(s.file for s in samples),
+        *(f for s in samples for _, f in s.references),
+    }
+    if out.exists() and any(each.exists() and each.samefile(out) for each in own):
+        raise InvalidInputError(f"--out {out}: this is a file of the set", mend="Give another one")
+    if out.exists() and not out.is_file():  # a pipe or a device
+        with out.open("w", encoding="utf-8") as file:
+            yield file
+        return
+    out = out.resolve()
+    with NamedTemporaryFile(
+        "w", encoding="utf-8", dir=out.parent, prefix=f".{out.name}.", delete=False
+    ) as file:
+        try:
+            yield file  # type: ignore[misc]  # it is one, but for its class
+            file.close()
+            if out.exists():
+                shutil.copymode(out, file.name)
+            else:
+                Path(file.name).chmod(0o666 & ~_umask())
+            Path(file.name).replace(out)
+        except BaseException:
+            Path(file.name).unlink(missing_ok=True)
+            raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
 
 
 def _whole_set(directory: Path, out: Path, as_json: bool) -> int:
@@ -300,13 +380,12 @@ def _whole_set(directory: Path, out: Path, as_json: bool) -> int:
         samples = read_samples(directory, wrong.append)
         for each in wrong:
             tell(each)
-        with out.open("a", encoding="utf-8") as file:  # before the work, not behind it
+        with _predictions(out, directory, samples) as file:  # before the work, not behind it
             run = diagnose_set(samples, tell)
             quiet = not sys.stderr.isatty()
             for sample, found in track(run, "Diagnosing", len(samples), console=stderr, disable=quiet):
                 if found is not None:
                     predictions[sample.id] = found
-            file.truncate(0)
             file.write(json.dumps(predictions, indent=1) + "\n")
     except UnreadableSetError as error:
         raise InvalidInputError(str(error)) from error

@@ -15,7 +15,7 @@ from sharpeyes.domain.time import Ms
 from sharpeyes.health.diagnose.checks import CHECKS
 from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.imprint import imprint, is_known, joined
-from sharpeyes.health.diagnose.keyframe import decode_keyframe
+from sharpeyes.health.diagnose.keyframe import decode_jpeg, decode_keyframe
 from sharpeyes.health.diagnose.motion import Codec, dc_step, is_another
 from sharpeyes.health.diagnose.picture import Picture
 from sharpeyes.health.diagnose.reading import Outcome
@@ -141,17 +141,12 @@ def picture_of(keyframe: Keyframe, at: Ms) -> Picture | None:
 def decoded(keyframe: Keyframe, at: Ms) -> tuple[Picture | None, bool]:
     """The same, and whether something moves in the pictures behind it. Blocks."""
     if keyframe.codec == "jpeg":
-        picture = _jpeg(keyframe.data, at)
+        picture = decode_jpeg(keyframe.data, time_ms=at)
         behind = keyframe.following[-1] if picture is not None and keyframe.following else None
-        later = _jpeg(behind, at) if behind is not None else None
+        later = decode_jpeg(behind, time_ms=at) if behind is not None else None
         if picture is None or behind is None or later is None:
             return picture, False
         return picture, is_another(picture.y, later.y, max(dc_step(keyframe.data), dc_step(behind)))
     codec: Codec = "h265" if keyframe.codec == "h265" else "h264"
     found = decode_keyframe(keyframe.data, codec, time_ms=at, following=keyframe.following)
     return found.picture, found.moves
-
-
-def _jpeg(data: bytes, at: Ms) -> Picture | None:
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    return None if image is None else Picture.from_bgr(np.asarray(image, np.uint8), time_ms=at)

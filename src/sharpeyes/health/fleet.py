@@ -442,7 +442,7 @@ class Fleet:
 
     def _policy_of(self, camera: str) -> Policy:
         """How this camera is judged: a look at it, dated to its begin, is valid for three cadences and as
-        long as a turn takes, or until the next one ends where both wait for a keyframe as long as they may."""
+        long as a turn takes, or until the next one ends where both wait for a keyframe."""
         unit = self._units.get(camera)
         if unit is None:
             return self._policy

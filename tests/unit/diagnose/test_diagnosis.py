@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 
 from sharpeyes.domain.health import PictureFault
 from sharpeyes.health.diagnose import words
+from sharpeyes.health.diagnose.clip import read_clip, read_image
 from sharpeyes.health.diagnose.dataset import UnreadableSetError, prediction, read_samples
 from sharpeyes.health.diagnose.diagnosis import diagnose
 from sharpeyes.health.diagnose.keyframe import decode_keyframe
@@ -252,9 +253,9 @@ class TestFiles:
     def test_an_unreadable_file_names_the_mend(self, tmp_path: Path) -> None:
         (tmp_path / "a.jpg").write_bytes(b"no picture")
         with pytest.raises(UnreadablePictureError, match="JPEG"):
-            Picture.from_image_file(tmp_path / "a.jpg")
+            read_image(tmp_path / "a.jpg")
         with pytest.raises(UnreadablePictureError, match="Check the path"):
-            Picture.from_image_file(tmp_path / "b.jpg")
+            read_image(tmp_path / "b.jpg")
 
     def test_wrong_planes_are_refused(self) -> None:
         with pytest.raises(ValueError, match="plane u"):
@@ -286,6 +287,8 @@ class TestFiles:
             ({"id": "a", "file": "../../etc/passwd"}, "file"),
             ({"id": "a", "file": "/etc/passwd"}, "file"),
             ({"id": "a", "file": "a\0.mp4"}, "file"),
+            ({"id": "a", "file": "a\ud800.mp4"}, "file"),
+            ({"id": "a\ud800", "file": "a.mp4"}, "id"),
             ({"id": "a", "file": "a.mp4", "refs": ["day"]}, "refs"),
             ({"id": "a", "file": "a.mp4", "refs": {"day": "../x.mp4"}}, "refs.day"),
             ({"id": "a", "file": "a.mp4", "refs": {"day": ["x.mp4"]}}, "refs.day"),
@@ -358,8 +361,6 @@ class TestCommand:
 
     def test_of_a_long_video_the_beginning_is_read(self, run, tmp_path: Path) -> None:
         (tmp_path / "long.mp4").write_bytes(encoded("h264", frames=300))
-        from sharpeyes.health.diagnose.clip import read_clip
-
         assert len(read_clip(tmp_path / "long.mp4")) == 64
         assert run(tmp_path / "long.mp4", "--json").exit_code in (0, 1)
 
@@ -370,6 +371,8 @@ class TestCommand:
             "empty.png": b"",
             "head.png": whole[:20],
             "text.mkv": b"hello",
+            "text.txt": b"a camera is not made of letters\n" * 40,
+            "list.m3u8": b"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\nhalf.mp4\n",
             "empty.mp4": b"",
         }
         for name, data in broken.items():
@@ -399,6 +402,51 @@ class TestCommand:
         result = run(tmp_path / "half.jpg", "--json")
         assert result.exit_code == 1
         assert "corrupt" in json.loads(result.stdout)["files"][0]["faults"]
+
+    def test_a_jpeg_whose_bytes_were_changed_is_corrupt(self, run, tmp_path: Path) -> None:
+        data = bytearray(cv2.imencode(".jpg", cv2.resize(picture(DAY, 1).bgr, (1280, 720)))[1].tobytes())
+        for at in range(len(data) // 3, len(data), len(data) // 20):
+            data[at : at + 4] = b"\x12\xff\x01\x99"
+        (tmp_path / "changed.jpg").write_bytes(data)
+        result = run(tmp_path / "changed.jpg", "--json")
+        assert json.loads(result.stdout)["files"][0]["faults"] == ["corrupt"]
+
+    def test_cameras_whose_pictures_are_called_alike_have_a_still_each(self, run, tmp_path: Path) -> None:
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            cv2.imwrite(str(tmp_path / name / "now.png"), picture(DAY, 1).bgr)
+        result = run(
+            tmp_path / "one/now.png", tmp_path / "two/now.png", "--still-dir", tmp_path / "s", "--json"
+        )
+        stills = [each["still"] for each in json.loads(result.stdout)["files"]]
+        assert len(set(stills)) == 2
+        assert all(Path(still).read_bytes()[:2] == b"\xff\xd8" for still in stills)
+
+    def test_stills_that_cannot_be_written_are_told_before_the_work(self, run, tmp_path: Path) -> None:
+        good = tmp_path / "good.png"
+        cv2.imwrite(str(good), picture(DAY, 1).bgr)
+        result = run(good, "--still-dir", good)
+        assert "Give a directory that can be written" in str(result.exception)
+        assert result.stdout == ""
+
+    def test_predictions_do_not_take_the_place_of_the_set(self, run, tmp_path: Path) -> None:
+        (tmp_path / "a.mp4").write_bytes(encoded("h264"))
+        labels = tmp_path / "labels.json"
+        labels.write_text(json.dumps({"samples": [{"id": "a", "file": "a.mp4"}]}))
+        before = labels.read_bytes()
+        for own in ("labels.json", "a.mp4"):
+            assert "a file of the set" in str(run("--set", tmp_path, "--out", tmp_path / own).exception)
+        assert labels.read_bytes() == before
+        assert run("--set", tmp_path, "--out", tmp_path / "new.json").exit_code in (0, 1)
+        assert list(json.loads((tmp_path / "new.json").read_text())) == ["a"]
+        assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "labels.json", "new.json"]
+
+    def test_a_reference_of_many_pictures_is_learnt_from_some(self, run, tmp_path: Path) -> None:
+        from sharpeyes.cli.diagnose import _OF_A_CLIP, _spread
+
+        pictures = [picture(DAY, 1, time_ms=n) for n in range(64)]
+        assert [each.time_ms for each in _spread(pictures, _OF_A_CLIP)] == list(range(0, 64, 8))
+        assert _spread(pictures[:3], _OF_A_CLIP) == pictures[:3]
 
     def test_a_picture_that_unfolds_to_gigabytes_is_refused(self, tmp_path: Path) -> None:
         huge = tmp_path / "huge.png"

@@ -74,7 +74,7 @@ def _sample(directory: Path, plain: Any) -> Sample:
     if not isinstance(plain, dict):
         raise UnreadableSetError('id: there is none; a sample is {"id", "file", "refs", "mode"}')
     name = plain.get("id")
-    if not isinstance(name, str | int) or name == "":
+    if not isinstance(name, str | int) or name == "" or not _is_text(str(name)):
         raise UnreadableSetError("id: wanted a name, as text")
     references = plain.get("refs") or {}
     if not isinstance(references, dict):
@@ -96,11 +96,20 @@ def _sample(directory: Path, plain: Any) -> Sample:
 
 def _inside(directory: Path, field: str, name: Any) -> Path:
     """A file of the set: what labels.json names is not read from elsewhere."""
-    if not isinstance(name, str) or not name or "\0" in name:
+    if not isinstance(name, str) or not name or "\0" in name or not _is_text(name):
         raise UnreadableSetError(f"{field}: wanted the name of a file")
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise UnreadableSetError(f"{field}: {name!r} is outside the set; put the file beside labels.json")
     return directory / name
+
+
+def _is_text(name: str) -> bool:
+    """JSON can say half a character, which no file can hold."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class References:
@@ -140,6 +149,8 @@ def diagnose_set(samples: list[Sample], tell: Tell) -> Iterator[tuple[Sample, di
     references = References(tell)
     for sample in samples:
         try:
+            if sample.file.exists() and not sample.file.is_file():  # a pipe would be waited for
+                raise UnreadablePictureError(f"{sample.file}: this is no file", "Put the clip there")
             before, after = read_pair(sample)
         except UnreadablePictureError as error:
             tell(f"{sample.id}: {error}")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import av
+import cv2
+import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 
 from sharpeyes.health.diagnose.motion import Codec, difference, fineness_of, limit_of, luma_of, means_of
 from sharpeyes.health.diagnose.picture import (
     GRID_WIDTH,
+    MOST_PIXELS,
     DecoderError,
     Picture,
     UnreadablePictureError,
@@ -111,6 +115,36 @@ def decode_keyframe(
     except UnreadablePictureError as error:
         return Decoded(None, errors | DecoderError.REFUSED, str(error))
     return Decoded(picture, picture.errors, message, in_motion)
+
+
+def decode_jpeg(data: bytes, *, time_ms: int = 0) -> Picture | None:
+    """A JPEG to a picture, None if there is none in it. Blocks.
+
+    OpenCV turns it as its Exif says, and guesses on where data is damaged, with colours of nowhere. FFmpeg
+    tells of damage if asked to be strict, and then its picture is taken: it leaves open what it cannot read.
+    """
+    if data[:2] == b"\xff\xd8" and not _jpeg_frames(data, strict=True):
+        frames = _jpeg_frames(data, strict=False)
+        with suppress(UnreadablePictureError):
+            if frames:
+                return Picture.from_frame(frames[0], time_ms=time_ms, errors=DecoderError.REFUSED)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:  # more pixels than OpenCV allows
+        return None
+    return None if image is None else Picture.from_bgr(np.asarray(image, np.uint8), time_ms=time_ms)
+
+
+def _jpeg_frames(data: bytes, *, strict: bool) -> list[VideoFrame]:
+    context = av.CodecContext.create("mjpeg", "r")
+    assert isinstance(context, VideoCodecContext)
+    context.thread_count = 1
+    context.options = {"max_pixels": str(MOST_PIXELS)} | ({"err_detect": "explode"} if strict else {})
+    frames: list[VideoFrame] = []
+    for packet in (av.Packet(data), None):
+        with suppress(av.FFmpegError):
+            frames += context.decode(packet)
+    return frames
 
 
 def _in_motion(

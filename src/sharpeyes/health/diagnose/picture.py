@@ -6,7 +6,6 @@ import threading
 from dataclasses import dataclass
 from enum import Flag
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -23,7 +22,6 @@ GRID_WIDTH = 768
 """Pixels across, of the widest stream whose macroblocks can be seen at this size."""
 MOST_PIXELS = 1 << 26
 """Of a picture that is read: more than any camera has. OpenCV keeps to the same by sharpeyes/__init__.py."""
-_MOST_BYTES = 64_000_000
 
 Plane = NDArray[np.uint8]
 
@@ -137,31 +135,6 @@ class Picture:
             time_ms,
             source_size=(width, height),
         )
-
-    @classmethod
-    def from_image_file(cls, path: Path, *, time_ms: int = 0) -> Picture:
-        """From a JPEG, PNG, BMP, WebP or TIFF file of at most 64 MB. Raises UnreadablePictureError."""
-        try:
-            with path.open("rb") as file:
-                data = np.frombuffer(file.read(_MOST_BYTES + 1), np.uint8)
-        except OSError as error:
-            raise UnreadablePictureError(
-                f"{path}: {error.strerror or error}", "Check the path and its permissions"
-            ) from error
-        if data.size > _MOST_BYTES:
-            raise UnreadablePictureError(
-                f"{path}: more than 64 MB", "Give a picture of the camera's own size"
-            )
-        try:
-            image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-        except cv2.error:  # more pixels than OpenCV allows
-            image = None
-        if image is None:
-            raise UnreadablePictureError(
-                f"{path}: not a readable picture of at most 67 million pixels",
-                "Give a JPEG, PNG or a video file",
-            )
-        return cls.from_bgr(np.asarray(image, np.uint8), time_ms=time_ms)
 
     @cached_property
     def bgr(self) -> NDArray[np.uint8]:
