@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 
 from sharpeyes.wire.nal import (
+    MAX_KEYFRAME,
     MAX_PARAMETER_SET,
+    START,
     BitError,
     BitReader,
     Geometry,
@@ -21,15 +23,26 @@ _INTRA = frozenset((2, 4, 7, 9))  # slice_type I and SI
 _CHROMA_PROFILES = frozenset((100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135))
 
 
+DELIMITER = START + b"\x09\xf0"
+"""Stands before each picture of a gradual refresh (access unit delimiter, 7.3.2.4), and nowhere else."""
+_MOST_REFRESH = 600
+"""Pictures of a gradual refresh: twenty seconds and more."""
+
+
 class H264Depacketiser(NalDepacketiser):
-    """Keyframe: an IDR picture, or intra slices behind a recovery point SEI (open GOP, never an IDR)."""
+    """Keyframe: an IDR picture, intra slices behind a recovery point SEI (open GOP, never an IDR), or a run
+    of pictures from such a point on that is told to be whole at its end (gradual refresh, D.2.8)."""
 
     codec = "h264"
 
     def __init__(self) -> None:
         super().__init__()
-        self._recovery = False
+        self._recovery: int | None = None  # recovery_frame_cnt of the present picture
         self._others = False  # a slice of the present picture is not intra
+        self._reference = False  # the present picture is counted in the run
+        self._run: list[bytes] = []  # of a gradual refresh
+        self._run_size = 0
+        self._wanting = 0  # pictures of reference until it is whole
 
     def payload(self, data: bytes, start: int, end: int, rtp_time: int, marker: bool) -> None:
         if end - start < 2:
@@ -46,11 +59,41 @@ class H264Depacketiser(NalDepacketiser):
             self._end()
             self._finish()
 
+    def gap(self) -> None:
+        self._run = []
+        super().gap()
+
     def _finish(self) -> None:
-        if self._recovery and self._others:
-            self._key = False  # gradual refresh: no single picture decodes on its own
+        if self._run or (self._others and self._recovery is not None):
+            self._refresh()
+            self._key = False  # no single picture decodes on its own
         super()._finish()
-        self._recovery = self._others = False
+        self._recovery, self._others, self._reference = None, False, False
+
+    def _refresh(self) -> None:
+        """A picture of a gradual refresh is over: the first one, or another of the run."""
+        if not self._run and self._recovery and self._recovery <= _MOST_REFRESH and not self._damaged:
+            self._wanting, self._run_size = self._recovery, 0
+        elif self._run:
+            self._wanting -= self._reference
+        else:
+            return
+        if not self._picture and not self._damaged:
+            return  # parameter sets alone
+        self._run_size += self._size
+        if self._damaged or self._run_size > MAX_KEYFRAME or len(self._run) > 2 * _MOST_REFRESH:
+            self._run = []
+            return
+        self._run.append(START.join([DELIMITER, *self._picture]))
+        if self._wanting > 0 or self.keyframe is not None:
+            return
+        if (missing := self._missing()) is None:
+            run, self._run = self._run, []
+            sets = START.join([DELIMITER, *self._parameters_for_output()])
+            self.keyframe = b"".join([sets, run[0].removeprefix(DELIMITER), *run[1:]])
+            self.keyframe_time = self._time
+        else:
+            self.problem = f"pictures arrive, but no {missing}, neither in the stream nor in the SDP"
 
     def _fragment(self, data: bytes, start: int, end: int, kind: int) -> None:
         flags = data[start + 1]
@@ -82,13 +125,13 @@ class H264Depacketiser(NalDepacketiser):
         kind = beginning[0] & 0x1F
         if kind != _SLICE:
             return not 2 <= kind <= 4
-        if self._follows:
+        if self._follows or self._run:
             return True
-        if not self._recovery:
+        if self._recovery is None:
             return False
         intra = _slice_type(beginning) in _INTRA
         self._others |= not intra
-        return intra
+        return intra or self._recovery > 0
 
     def _complete_fragmented(self, unit: bytes) -> None:
         kind = unit[0] & 0x1F
@@ -100,6 +143,7 @@ class H264Depacketiser(NalDepacketiser):
     def _unit(self, unit: bytes) -> None:
         kind = unit[0] & 0x1F
         if kind == _IDR:
+            self._run = []  # better than what it promises
             self._keep_slice(unit, bool(unit[1] & 0x80))  # first_mb_in_slice is 0
         elif kind == SPS:
             self._sequence(unit)
@@ -108,16 +152,19 @@ class H264Depacketiser(NalDepacketiser):
             if number is not None:
                 self._set_parameter(_PPS, number, unit)
         elif kind == _SEI:
-            if _holds_recovery_point(unit):
-                self._recovery = True
+            if (count := _recovery_point(unit)) is not None:
+                self._recovery = count
                 self._keep(unit)
         elif kind == _SLICE and self._follows:
             self._keep(unit)
-        elif kind == _SLICE and self._recovery:
-            if _slice_type(unit[:9]) in _INTRA:
+        elif kind == _SLICE and self._run:
+            self._reference |= bool(unit[0] & 0x60)
+            self._keep_slice(unit, bool(unit[1] & 0x80))
+        elif kind == _SLICE and self._recovery is not None:
+            intra = _slice_type(unit[:9]) in _INTRA
+            self._others |= not intra
+            if intra or self._recovery > 0:
                 self._keep_slice(unit, bool(unit[1] & 0x80))
-            else:
-                self._others = True
 
     def _sequence(self, unit: bytes) -> None:
         if len(unit) > MAX_PARAMETER_SET:
@@ -155,7 +202,8 @@ def _slice_type(unit: bytes) -> int:
         return -1
 
 
-def _holds_recovery_point(unit: bytes) -> bool:
+def _recovery_point(unit: bytes) -> int | None:
+    """recovery_frame_cnt of supplemental information that holds a recovery point (D.1.8), else None."""
     at = 1
     for _ in range(16):
         kind = size = 0
@@ -163,20 +211,23 @@ def _holds_recovery_point(unit: bytes) -> bool:
             kind += 255
             at += 1
         if at >= len(unit):
-            return False
+            return None
         kind += unit[at]
         at += 1
         while at < len(unit) and unit[at] == 0xFF:
             size += 255
             at += 1
         if at >= len(unit):
-            return False
+            return None
         size += unit[at]
         at += 1
         if kind == _RECOVERY_POINT:
-            return True
+            try:
+                return BitReader(unit[at : at + 8]).ue()
+            except BitError:
+                return 0
         at += size
-    return False
+    return None
 
 
 @lru_cache(maxsize=512)  # it stands in the description and in the stream, and is that of many cameras

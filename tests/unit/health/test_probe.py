@@ -20,6 +20,7 @@ from sharpeyes.domain.camera import Transport
 from sharpeyes.domain.credentials import Credentials, Secret
 from sharpeyes.domain.health import Blame, FailureKind, Phase, ProbeResult, Rung
 from sharpeyes.health import probe as module
+from sharpeyes.health.examine import decoded
 from sharpeyes.health.probe import ProbeRequest, probe
 from sharpeyes.net.rtsp_client import kind_of
 from sharpeyes.wire.rtsp.message import Headers, Interleaved, Request, Response
@@ -529,6 +530,19 @@ async def test_a_late_keyframe_is_waited_for_while_video_comes(patience: float) 
             break
     assert (result.failure.kind if result.failure else None) is wanted
     assert result.rung is (Rung.MEDIA if wanted else Rung.KEYFRAME)
+
+
+async def test_a_stream_that_is_refreshed_bit_by_bit_has_keyframes_too() -> None:
+    options = {"preset": "medium", "x264-params": "intra-refresh=1:keyint=10"}
+    refreshed = encode("h264", frames=60, gop=10, options=options)
+    sent = refreshed.packets(pictures=slice(3, None), in_band=False)
+    async with ScriptedCamera(refreshed.sdp(), sent) as cam:
+        result = await look(cam, follow=5)
+    assert (result.failure, result.rung) == (None, Rung.KEYFRAME)
+    assert result.keyframe is not None
+    picture, _ = decoded(result.keyframe, result.at)
+    assert picture is not None
+    assert not picture.errors
 
 
 async def test_a_session_is_kept_alive_while_its_keyframe_is_waited_for() -> None:

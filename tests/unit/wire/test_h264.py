@@ -6,10 +6,14 @@ import base64
 from fractions import Fraction
 from functools import cache
 
+import av
+import cv2
+import numpy as np
 import pytest
 
 from rtp_media import Clip, decode_size, encode, fragment
-from sharpeyes.wire.h264 import H264Depacketiser, parse_sps
+from sharpeyes.health.diagnose.keyframe import decode_keyframe
+from sharpeyes.wire.h264 import DELIMITER, H264Depacketiser, parse_sps
 from sharpeyes.wire.nal import MAX_KEYFRAME, BitError
 
 START = b"\0\0\0\1"
@@ -156,16 +160,69 @@ def test_open_gop_with_recovery_points_and_no_idr_is_joined() -> None:
     assert decode_size("h264", depacketiser.keyframe) == (320, 180)
 
 
-def test_gradual_refresh_has_no_keyframe() -> None:
-    options = {"preset": "medium", "x264-params": "intra-refresh=1:keyint=8"}
-    refreshed = encode("h264", frames=24, gop=8, options=options)
+@cache
+def refreshed(bframes: int = 0, slices: int = 1) -> Clip:
+    """Columns of intra blocks that wander through the pictures; after the first one there is no other IDR."""
+    own = f"intra-refresh=1:keyint=8:bframes={bframes}:slices={slices}"
+    options = {"preset": "medium", "x264-params": own, "bf": str(bframes)}
+    return encode("h264", frames=60, gop=8, options=options)
+
+
+def joined(clip: Clip, first: int, *, without: int | None = None) -> H264Depacketiser:
+    """What is put together by who comes to the stream at its picture ``first``."""
     depacketiser = H264Depacketiser()
-    for unit in refreshed.parameter_sets:
+    for unit in clip.parameter_sets:
         depacketiser.payload(unit, 0, len(unit), 0, False)
-    for time, picture in enumerate(refreshed.pictures[1:], 1):
+    for time, picture in enumerate(clip.pictures[first:], first + 1):
+        if time - 1 == without:
+            depacketiser.gap()
+            continue
         for payload in in_fragments(picture):
             depacketiser.payload(payload, 0, len(payload), time, False)
+    return depacketiser
+
+
+@pytest.mark.parametrize(("bframes", "slices"), [(0, 1), (0, 3), (2, 1)])
+@pytest.mark.parametrize("first", range(1, 11, 3))
+def test_gradual_refresh_is_a_run_of_pictures_that_ends_in_a_whole_one(
+    bframes: int, slices: int, first: int
+) -> None:
+    clip = refreshed(bframes, slices)
+    whole = [frame.to_ndarray(format="gray") for frame in decoded(clip.pictures)]
+    run = joined(clip, first).keyframe
+    assert run is not None
+    assert 4 <= run.count(DELIMITER) <= 30
+    found = decode_keyframe(run, "h264")
+    assert found.picture is not None
+    assert not found.picture.errors
+    seen = cv2.resize(found.picture.y, (320, 180), interpolation=cv2.INTER_AREA).astype(int)
+    apart = [np.abs(seen - each).mean() for each in whole]
+    assert min(apart) < 0.7 * sorted(apart)[1], (
+        "it is one of the stream's pictures, as whoever saw all sees it"
+    )
+
+
+def test_a_refresh_of_which_a_packet_is_missing_is_begun_anew() -> None:
+    clip = refreshed()
+    run, later = joined(clip, 1).keyframe, joined(clip, 1, without=12)
+    assert run is not None
+    assert later.keyframe is not None
+    assert later.keyframe != run
+    found = decode_keyframe(later.keyframe, "h264")
+    assert found.picture is not None
+    assert not found.picture.errors
+
+
+def test_a_refresh_that_never_ends_is_no_keyframe() -> None:
+    clip = refreshed()
+    depacketiser = joined(Clip("h264", clip.pictures[:5], clip.times[:5], 320, 180, 25.0), 1)
     assert depacketiser.keyframe is None
+
+
+def decoded(pictures: list[list[bytes]]) -> list[av.VideoFrame]:
+    context = av.CodecContext.create("h264", "r")
+    packets = [av.Packet(START + START.join(units)) for units in pictures]
+    return [frame for packet in (*packets, None) for frame in context.decode(packet)]
 
 
 def test_the_first_keyframe_stays_until_it_is_taken() -> None:

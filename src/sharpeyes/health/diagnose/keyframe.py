@@ -88,10 +88,13 @@ def decode_keyframe(
     context = _context(codec, filtered=filtered)
     errors, message, in_motion = DecoderError.NONE, "", False
     frames: list[VideoFrame] = []
+    run = data.split(h264.DELIMITER)[1:]  # of a gradual refresh: whole at its end
+    if run:
+        following = ()
     try:
-        for packet in (av.Packet(data), None):
+        for packet in (*map(av.Packet, run or [data]), None):
             try:
-                frames += context.decode(packet)
+                frames = (frames + context.decode(packet))[-1 if run else 0 :]
             except av.FFmpegError as error:
                 errors |= DecoderError.REFUSED
                 message = error.strerror or str(error)
