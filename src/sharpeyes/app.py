@@ -142,7 +142,7 @@ class Service:
         files = raise_file_limit()
         limits = Limits(in_flight=settings.max_in_flight).within(files)
         self.connections = Connections(
-            min(settings.max_connections, max(64, files // 4)),
+            min(settings.max_connections, files // 4),
             settings.max_connections_each,
             os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").replace(" ", "").split(","),
         )

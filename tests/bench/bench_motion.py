@@ -258,7 +258,7 @@ class Bench:
         """None if the decoder of H.265 holds the first picture back: then nothing is judged."""
         decoding._contexts.kept = None  # what one stream reorders shall not hold back the next one's
         cleared = decode_keyframe(key, codec, following=following).moves
-        context = decoding._context(codec)
+        context = decoding._context(key, codec)
         differences: list[float] = []
         try:
             frames = context.decode(av.Packet(key))

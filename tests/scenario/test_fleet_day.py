@@ -180,6 +180,26 @@ def test_time_outs_while_our_own_loop_stood_still_are_our_fault(tmp_path: Path) 
         run(story())
 
 
+def test_packets_that_nobody_took_while_our_own_loop_stood_still_are_no_loss(tmp_path: Path) -> None:
+    with city(tmp_path) as (place, run):
+        cameras = place.build(hosts(20))
+        place.behaviour = {c.id: "lossy" for c in cameras}
+        place.took_s = 5.0
+
+        async def story() -> None:
+            fleet, board = place.fleet()
+            await fleet.start([place.target(c) for c in cameras])
+            await asyncio.sleep(2)
+            place.loop.now += 30
+            await asyncio.sleep(1)
+            assert {e.probe.lost for e in board if e.probe} == {0}
+            await asyncio.sleep(60)
+            assert {e.probe.lost for e in board if e.probe} == {20}
+            await fleet.stop()
+
+        run(story())
+
+
 def test_after_a_stall_every_camera_is_looked_at_once_not_for_every_missed_slot(tmp_path: Path) -> None:
     with city(tmp_path) as (place, run):
         cameras = place.build(hosts(100))

@@ -594,9 +594,14 @@ class Fleet:
         self._pump()
 
     def _own_up(self, flight: Flight, result: ProbeResult) -> ProbeResult:
-        """If we stood still meanwhile, a time-out says nothing about the camera."""
+        """If we stood still meanwhile, a time-out says nothing about the camera; nor do packets that nobody
+        took from the kernel."""
         failure = result.failure
-        if failure is None or failure.kind not in _LOCAL_TIMEOUTS or flight.started > self._stalled_until:
+        if flight.started > self._stalled_until:
+            return result
+        if failure is None:
+            return replace(result, lost=0) if result.lost else result
+        if failure.kind not in _LOCAL_TIMEOUTS:
             return result
         message = f"the prober stood still meanwhile: {failure.message}"
         return replace(result, failure=Failure(failure.phase, FailureKind.OVERLOADED, message))

@@ -54,7 +54,10 @@ def _width(data: bytes, codec: Codec) -> int:
     return 0
 
 
-def _context(codec: Codec, *, filtered: bool) -> VideoCodecContext:
+def _context(data: bytes, codec: Codec) -> VideoCodecContext:
+    # The loop filter is a fifth of the time. In a large picture nobody misses it at 640x360; a small one
+    # without it shows its macroblocks wherever bits are scarce, as a damaged one does.
+    filtered = _width(data, codec) <= GRID_WIDTH
     # A fresh context costs 1.7 ms of a 1080p keyframe's 10; contexts are not shared between threads.
     kept: dict[tuple[Codec, bool], VideoCodecContext] | None = getattr(_contexts, "kept", None)
     if kept is None:
@@ -80,12 +83,8 @@ def decode_keyframe(
 
     ``following``: access units behind it, in coding order; so many of them are decoded as it takes to see
     something move. The thread's context is reused: decode, drain, flush. Never raises on bad data.
-
-    The loop filter is a fifth of the time. In a large picture nobody misses it at 640x360; a small one
-    without it shows its macroblocks wherever bits are scarce, as a damaged one does.
     """
-    filtered = _width(data, codec) <= GRID_WIDTH
-    context = _context(codec, filtered=filtered)
+    context = _context(data, codec)
     errors, message, in_motion = DecoderError.NONE, "", False
     frames: list[VideoFrame] = []
     run = data.split(h264.DELIMITER)[1:]  # of a gradual refresh: whole at its end
@@ -110,7 +109,7 @@ def decode_keyframe(
     finally:
         context.flush_buffers()
         if context.has_b_frames:  # outlives the flush, and holds back the first picture of other streams
-            del _contexts.kept[codec, filtered]
+            _contexts.kept = {key: each for key, each in _contexts.kept.items() if each is not context}
     if not frames:
         return Decoded(None, errors | DecoderError.REFUSED, message or "no frame came out of the decoder")
     try:
