@@ -40,13 +40,13 @@ SENTENCES: dict[str, dict[Language, str]] = {
     },
     "diagnose.over_exposed": {
         "en": "The picture is too bright: {over_bright:.0%} of it is near white, the mean is"
-        " {over_luma:.0f} of 255.",
-        "zh": "画面过亮：{over_bright:.0%} 接近白色，平均亮度 {over_luma:.0f}（满值 255）。",
+        " {over_luma:.0f}, where 235 is white.",
+        "zh": "画面过亮：{over_bright:.0%} 接近白色，平均亮度 {over_luma:.0f}（白色为 235）。",
     },
     "diagnose.under_exposed": {
-        "en": "The picture is too dark: its mean is {under_luma:.0f} of 255, {under_dark:.0%} of it is near"
-        " black.",
-        "zh": "画面过暗：平均亮度 {under_luma:.0f}（满值 255），{under_dark:.0%} 接近黑色。",
+        "en": "The picture is too dark: its mean is {under_luma:.0f}, where 16 is black and 235 white;"
+        " {under_dark:.0%} of it is near black.",
+        "zh": "画面过暗：平均亮度 {under_luma:.0f}（黑色为 16，白色为 235），{under_dark:.0%} 接近黑色。",
     },
     "diagnose.frozen": {
         "en": "Two pictures seconds apart are the same: they differ by {still_p50:.2f} grey levels, and even"
@@ -91,9 +91,9 @@ SENTENCES: dict[str, dict[Language, str]] = {
     },
     "diagnose.scene_shift": {
         "en": "The camera looks elsewhere: only {shift_zero:.0%} of its usual edges are in place; they are"
-        " found {shift_distance:.0f} quarter-pixels away ({shift_peak:.0%}).",
-        "zh": "摄像机朝向已变：仅 {shift_zero:.0%} 的常见边缘在原位；在 {shift_distance:.0f} 个"
-        "四分之一像素外找到（{shift_peak:.0%}）。",
+        " found {moved_by:.0%} of the picture's width away ({shift_peak:.0%}).",
+        "zh": "摄像机朝向已变：仅 {shift_zero:.0%} 的常见边缘在原位；在相距画面宽度"
+        " {moved_by:.0%} 处找到（{shift_peak:.0%}）。",
     },
     "diagnose.corrupt": {
         "en": "The picture is damaged by lost data: steps on the macroblock grid (log ratio"
@@ -111,7 +111,8 @@ class _Careful(Formatter):
     def format_field(self, value: Any, format_spec: str) -> str:
         if isinstance(value, float) and value != value:
             return "–"
-        return str(super().format_field(value, format_spec))
+        said = str(super().format_field(value, format_spec))
+        return said.removeprefix("-") if said in ("-0%", "-0", "-0.0", "-0.0%") else said
 
 
 _FORMATTER = _Careful()

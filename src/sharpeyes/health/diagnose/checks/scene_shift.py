@@ -182,7 +182,7 @@ def measure(features: Features) -> dict[str, float]:
     # the place of edges outlasts the mode: what moved is seen with the reference of another mode too
     reference = features.reference or features.foreign
     if reference is None:
-        return {f"shift_{name}": float("nan") for name in _NAMES}
+        return {f"shift_{name}": float("nan") for name in _NAMES} | {"moved_by": float("nan")}
     usual_map = reference.quarter_field
     field_map = halved(features.field)
     usual, field = _prepare(usual_map), _prepare(field_map)
@@ -219,6 +219,7 @@ def measure(features: Features) -> dict[str, float]:
         "shift_peak": found.peak,
         "shift_gain": found.peak - found.zero,
         "shift_distance": distance,
+        "moved_by": distance / QUARTER[0],
         "shift_sharpness": _sharpness(together, found),
         "shift_usual_ratio": spectrum[1] / (usual_length + 1),
         "shift_self": expected,
