@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from sharpeyes.domain.organisation import Tier
 
 if TYPE_CHECKING:
     from sharpeyes.config import Config, Settings
+    from sharpeyes.domain.health import Defect
+    from sharpeyes.health.board import Entry
     from sharpeyes.health.fleet import Target
     from sharpeyes.health.sweep import Swept
     from sharpeyes.registry.trust import Trust
@@ -178,7 +181,23 @@ def _document(swept: Swept) -> dict[str, Any]:
         "wall_seconds": round(swept.wall_s, 3),
         "cpu_seconds": round(swept.cpu_s, 3),
         "max_rss_bytes": swept.max_rss_bytes,
+        "findings": [
+            {
+                "camera": entry.camera.id,
+                "state": entry.standing.state.value,
+                "cause": entry.standing.cause,
+                "faults": [{"kind": each.kind.value, "severity": each.severity} for each in defects],
+            }
+            for entry, defects in _findings(swept)
+        ],
     }
+
+
+def _findings(swept: Swept) -> list[tuple[Entry, Sequence[Defect]]]:
+    """Cameras of which there is something to be said, and the faults of their pictures."""
+    found = [(entry, entry.sight.defects if entry.sight is not None else ()) for entry in swept.entries]
+    told = [each for each in found if each[0].standing.cause is not None or each[1]]
+    return sorted(told, key=lambda each: each[0].camera.id)
 
 
 def _print(swept: Swept) -> None:
@@ -190,10 +209,11 @@ def _print(swept: Swept) -> None:
         console.print(f"by {name}: " + (", ".join(f"{key} {n}" for key, n in counts.most_common()) or "none"))
     if swept.by_fault:
         console.print("faults: " + ", ".join(f"{kind} {n}" for kind, n in swept.by_fault.most_common()))
-    for entry in sorted(swept.entries, key=lambda entry: entry.camera.id):
-        standing = entry.standing
-        if standing.cause is not None:
-            console.print(f"  {escape(entry.camera.id)}: {standing.state}, {escape(standing.cause)}")
+    for entry, defects in _findings(swept):
+        said = {entry.standing.cause: ""} if entry.standing.cause is not None else {}
+        said |= {each.kind.value: f" (severity {each.severity})" for each in defects}
+        words = ", ".join(f"{kind}{more}" for kind, more in said.items())
+        console.print(f"  {escape(entry.camera.id)}: {entry.standing.state}, {escape(words)}")
     console.print(
         f"{len(swept.entries)} cameras in {swept.wall_s:.2f} s,"
         f" {swept.cpu_s:.2f} s of CPU, at most {swept.max_rss_bytes / 1e6:.0f} MB"

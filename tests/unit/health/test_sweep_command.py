@@ -82,6 +82,12 @@ async def test_a_sweep_counts_states_rungs_and_faults(tmp_path: Path) -> None:
         found = await document(1, "--config", str(config), "--diagnose")
         assert found["by_fault"]["signal_lost"] == 1
         assert found["by_rung"] == {"none": 1, "decoded": 1, "usable": 2}
+        black, off = found["findings"]
+        assert (black["camera"], black["state"], black["cause"]) == ("camera-0001", "offline", "signal_lost")
+        assert {"kind": "signal_lost", "severity": 3} in black["faults"]
+        assert (off["camera"], off["state"], off["faults"]) == ("camera-0002", "offline", [])
+        _, out, _ = await run("--config", str(config), "--diagnose")
+        assert "camera-0001: offline, signal_lost (severity 3)" in out
 
         code, out, err = await run("--config", str(config), "--tier", "community", "--diagnose", "--quick")
         assert (code, err) == (0, "")
