@@ -108,7 +108,7 @@ def diagnose(
         if as_json:
             files.append({"file": str(file), **each.to_plain()} | ({"still": str(still)} if still else {}))
         else:
-            _print(file, each, still)
+            _print(file, each, still, "no reference of that mode" if reference else "no reference")
     if as_json:
         sys.stdout.write(json.dumps({"files": files, "faulty": faulty, "failed": len(failed)}) + "\n")
     if any(each.failure is None for each in failed):
@@ -301,7 +301,9 @@ def _free(stem: Path, written: set[Path]) -> Path:
     return still
 
 
-def _print(file: Path | _Stream, diagnosis: Diagnosis | NoPictureError, still: Path | None) -> None:
+def _print(
+    file: Path | _Stream, diagnosis: Diagnosis | NoPictureError, still: Path | None, without: str
+) -> None:
     from rich.console import Console
     from rich.markup import escape
 
@@ -313,7 +315,7 @@ def _print(file: Path | _Stream, diagnosis: Diagnosis | NoPictureError, still: P
         named = "" if diagnosis.failure is None else f"{file}: "  # of a file, the message names it
         sys.stderr.write(f"sharpeyes: {named}{diagnosis}\n")
         return
-    reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else "no reference"
+    reference = f"reference {diagnosis.reference_mode}" if diagnosis.reference_mode else without
     word = "[red]faulty[/]" if diagnosis.faults else "[green]no fault seen[/]"
     console.print(f"{escape(str(file))}: {word} (mode {escape(diagnosis.mode)}, {reference})")
     for fault in diagnosis.faults:

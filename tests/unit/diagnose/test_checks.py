@@ -100,6 +100,17 @@ def test_a_fault_is_found(kind: str, image: np.ndarray) -> None:
     assert reading.evidence
 
 
+def test_a_cloth_over_the_whole_lens_covers_all_of_it() -> None:
+    folds = cv2.GaussianBlur(np.random.default_rng(3).normal(0, 1, DAY.shape[:2]), (0, 0), 25)
+    dark = np.array([58, 60, 66], np.float32) + (9 * folds / folds.std())[:, :, None].astype(np.float32)
+    reading = judge(*pair(dark)).reading(PictureFault.OCCLUDED)
+    assert (reading.outcome, reading.severity, reading.region) == (Outcome.FAULT, 3, ())
+    assert reading.explanation.values["covered"] > 0.8
+    part = judge(*pair(cover(0, 40, 250, 250))).reading(PictureFault.OCCLUDED)
+    assert part.severity < 3
+    assert part.region
+
+
 @pytest.mark.parametrize("sigma", [14.0, 30.0])
 def test_grain_is_noise(sigma: float) -> None:
     assert "noise" in kinds(judge(*pair(DAY, noise=sigma)))

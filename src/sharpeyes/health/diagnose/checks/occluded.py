@@ -29,6 +29,8 @@ from sharpeyes.health.diagnose.features import (
 )
 from sharpeyes.health.diagnose.reading import Check, Region, Values, above, below, grade, rectangles
 
+_ALL_GONE = 0.2
+"""Share of the edges that are always there: a view that has no more of them is covered all over."""
 _MAPS = ("lost", "gone", "changed", "tinted", "flat", "new", "both", "any")
 _UNSEEN = (
     "share",
@@ -453,7 +455,7 @@ def measure(features: Features) -> dict[str, float]:
         "cover_lost_median": float(p50),
         "cover_lost_best": float(p10),
         "cover_lost_worst": float(p90),
-        "cover_kept": float(1 - maps["loss"].sum() / max(int(known.sum()), 1)),
+        "cover_kept": _kept(maps),
         "cover_edges_known": share(known),
         "cover_new_mean": float(maps["new"].mean()),
         "cover_part_static": float(maps["moved"][part].mean()) if inside else 0.0,
@@ -468,7 +470,13 @@ def measure(features: Features) -> dict[str, float]:
         "cover_contrast_lost": float(median(maps["flat"])),
         "cover_part_even": float(np.sqrt(np.maximum(even, 0))[part].mean()) if inside else 0.0,
     }
-    return out | _things(features) | _faint(features, maps) | {"covered": out["cover_any"]}
+    covered = out["cover_any"] if out["cover_kept"] > _ALL_GONE else 1 - out["cover_kept"]
+    return out | _things(features) | _faint(features, maps) | {"covered": covered}
+
+
+def _kept(maps: dict[str, NDArray[np.floating]]) -> float:
+    """Share of the edges that are always there, 0..1."""
+    return float(1 - maps["loss"].sum() / max(int(maps["known"].sum()), 1))
 
 
 def margin(v: Values) -> float:
@@ -559,6 +567,8 @@ def region(features: Features) -> Region:
     maps = block_maps(features)
     if maps is None:
         return rectangles(_gone_elsewhere(features)[1])
+    if _kept(maps) <= _ALL_GONE:
+        return ()
     found = rectangles(_masks(maps)["any"])
     return found or rectangles(block_means(_strange(features)[2].astype(np.float32)) > 0.5)
 
