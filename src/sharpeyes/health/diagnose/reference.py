@@ -36,7 +36,8 @@ from sharpeyes.health.diagnose.picture import HEIGHT, WIDTH, Picture
 Mode = Literal["day", "ir", "night", "mono"]
 MODES: tuple[Mode, ...] = ("day", "ir", "night", "mono")
 
-FORMAT = 4
+FORMAT = 5
+"""Changes with what is kept, and with how pictures are decoded: what was learnt otherwise is learnt anew."""
 _DAMAGED = (
     *(OSError, LookupError, EOFError, ValueError, TypeError, AttributeError),
     *(BadZipFile, zlib.error, SyntaxError, TokenError),
